@@ -1,0 +1,95 @@
+// Package netio is the seam between the engine's loops and the machine: what
+// one loop needs of a poller, of sockets and of a clock, and nothing else.
+//
+// Three implementations keep the same contract:
+//
+//   - Native (Linux): kernel sockets on gnet's netpoll.Poller.
+//   - Bridge (everywhere): any net.Conn, carried by goroutines that make it look
+//     like a non-blocking socket.
+//   - the simulator's (package sim): sockets, readiness and time drawn from one seed.
+//
+// A loop is one goroutine. Every method but Wake is called on it, or before Run
+// and after Run has returned; Wake is safe from any goroutine, and so are Write
+// and Writev as long as their caller knows that the descriptor is open (the
+// engine holds the connection's lock, under which alone it gives one up).
+package netio
+
+import (
+	"errors"
+	"net/netip"
+	"time"
+)
+
+// ErrAgain says that a call would have blocked: the socket has no bytes to read,
+// no room to write, or no connection to accept. The poller reports when to try again.
+var ErrAgain = errors.New("netio: would block")
+
+// Event says what a descriptor is ready for.
+type Event uint8
+
+const (
+	// Readable: a Read would return bytes, the end of the stream, or an error.
+	Readable Event = 1 << iota
+	// Writable: a Write would take at least one byte, or return an error.
+	Writable
+)
+
+// Handler receives what a loop's Run finds. Its methods are called on the goroutine that called Run.
+type Handler interface {
+	// OnEvent reports readiness. It may be called for a descriptor that was
+	// removed earlier in the same turn; the handler ignores what it does not know.
+	OnEvent(fd int, ev Event)
+	// OnWake is called once after one or more calls of Wake and when the timer
+	// is due, between events or after them, never inside OnEvent. Run returns
+	// when it answers false.
+	OnWake() bool
+}
+
+// System is one loop's view of the machine. Descriptors are small non-negative
+// integers: the kernel's own on Native, tokens elsewhere. They are level-triggered:
+// an event comes back each turn until what it reports is gone.
+type System interface {
+	// Run turns the loop until OnWake answers false. It returns an error only if
+	// the poller itself failed.
+	Run(h Handler) error
+	// Wake makes OnWake run soon. Calls before it runs are coalesced. Any goroutine.
+	Wake()
+	// SetTimer makes OnWake run no earlier than at, in the terms of Now; a later
+	// call replaces it; 0 disarms it.
+	SetTimer(at time.Duration)
+	// Now is the time since an arbitrary start, monotonic.
+	Now() time.Duration
+
+	// Add registers fd with read interest.
+	Add(fd int) error
+	// Interest replaces what fd is watched for. With neither, nothing is reported,
+	// resets included (use Probe).
+	Interest(fd int, read, write bool) error
+	// Remove takes fd out of the poller at once; it stays open.
+	Remove(fd int)
+
+	// Accept takes one connection from a listening descriptor: ErrAgain when there
+	// is none. The connection is non-blocking, without Nagle's delay, and not yet added.
+	Accept(listener int) (fd int, peer netip.AddrPort, err error)
+	// Read fills p with what has arrived: n > 0, or io.EOF at the end of the peer's
+	// stream, or ErrAgain, or the socket's error.
+	Read(fd int, p []byte) (n int, err error)
+	// Write takes as much of p as there is room for; with none it returns 0 and ErrAgain.
+	// p is the caller's again when it returns.
+	Write(fd int, p []byte) (n int, err error)
+	// Writev is Write of several slices in order.
+	Writev(fd int, v [][]byte) (n int, err error)
+	// CloseWrite ends our half of the stream after what was written.
+	CloseWrite(fd int) error
+	// Probe tells whether a descriptor that is not watched for reading is still
+	// connected: nil, or the error that a read would end with once the bytes before it were read.
+	Probe(fd int) error
+	// Close releases fd; what was written is still delivered. The number may be reused
+	// at once, so the engine calls it only when no event of this turn can name it.
+	Close(fd int) error
+	// Abort releases fd and tells the peer at once (RST where the transport has one);
+	// what was written and not yet delivered is lost.
+	Abort(fd int) error
+	// Release frees the poller itself after Run has returned.
+	Release() error
+}
