@@ -40,8 +40,8 @@ type Handler interface {
 	// removed earlier in the same turn; the handler ignores what it does not know.
 	OnEvent(fd int, ev Event)
 	// OnWake is called once after one or more calls of Wake and when the timer
-	// is due, between events or after them, never inside OnEvent. Run returns
-	// when it answers false.
+	// is due, between events or after them, never inside OnEvent. It may be called
+	// without either. Run returns when it answers false.
 	OnWake() bool
 }
 
@@ -54,18 +54,21 @@ type System interface {
 	Run(h Handler) error
 	// Wake makes OnWake run soon. Calls before it runs are coalesced. Any goroutine.
 	Wake()
-	// SetTimer makes OnWake run no earlier than at, in the terms of Now; a later
-	// call replaces it; 0 disarms it.
+	// SetTimer makes OnWake run once, no earlier than at, in the terms of Now; a later
+	// call replaces it; 0 disarms it. A time that has passed means soon.
 	SetTimer(at time.Duration)
 	// Now is the time since an arbitrary start, monotonic.
 	Now() time.Duration
 
 	// Add registers fd with read interest.
 	Add(fd int) error
-	// Interest replaces what fd is watched for. With neither, nothing is reported,
-	// resets included (use Probe).
-	Interest(fd int, read, write bool) error
-	// Remove takes fd out of the poller at once; it stays open.
+	// Interest replaces what a registered fd is watched for: was until now, now from
+	// here on, each any union of Readable and Writable. The caller knows was, so that
+	// no implementation keeps a byte per descriptor for it; a wrong was is the
+	// caller's mistake and the kernel's error. With 0 nothing is reported, resets
+	// included (use Probe). An error of the socket is reported as whatever is watched.
+	Interest(fd int, was, now Event) error
+	// Remove takes fd out of the poller at once, whatever it was watched for; it stays open.
 	Remove(fd int)
 
 	// Accept takes one connection from a listening descriptor: ErrAgain when there
@@ -79,17 +82,22 @@ type System interface {
 	Write(fd int, p []byte) (n int, err error)
 	// Writev is Write of several slices in order.
 	Writev(fd int, v [][]byte) (n int, err error)
-	// CloseWrite ends our half of the stream after what was written.
+	// CloseWrite ends our half of the stream after what was written. It answers
+	// errors.ErrUnsupported where the transport has no half to close (net.Pipe).
 	CloseWrite(fd int) error
 	// Probe tells whether a descriptor that is not watched for reading is still
-	// connected: nil, or the error that a read would end with once the bytes before it were read.
+	// connected: nil, or the error that a read would end with once the bytes before it
+	// were read (io.EOF after the peer's half-close). Asking may consume the error:
+	// afterwards the bytes before it can be read, but nothing new may be expected.
 	Probe(fd int) error
-	// Close releases fd; what was written is still delivered. The number may be reused
-	// at once, so the engine calls it only when no event of this turn can name it.
+	// Close releases fd, which was removed before; what was written is still delivered.
+	// The number may be reused at once, so the engine calls it only when no event of
+	// this turn can name it.
 	Close(fd int) error
-	// Abort releases fd and tells the peer at once (RST where the transport has one);
-	// what was written and not yet delivered is lost.
+	// Abort releases fd, which was removed before, and tells the peer at once (RST where
+	// the transport has one); what was written and not yet delivered is lost.
 	Abort(fd int) error
-	// Release frees the poller itself after Run has returned.
+	// Release frees the poller itself after Run has returned; descriptors that are
+	// still open stay so. Wake does nothing from then on.
 	Release() error
 }
