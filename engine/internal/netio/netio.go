@@ -34,6 +34,9 @@ const (
 	Writable
 )
 
+// Interest is what a descriptor is watched for: the events it asks for, or 0.
+type Interest = Event
+
 // Handler receives what a loop's Run finds. Its methods are called on the goroutine that called Run.
 type Handler interface {
 	// OnEvent reports readiness. It may be called for a descriptor that was
@@ -67,7 +70,7 @@ type System interface {
 	// no implementation keeps a byte per descriptor for it; a wrong was is the
 	// caller's mistake and the kernel's error. With 0 nothing is reported, resets
 	// included (use Probe). An error of the socket is reported as whatever is watched.
-	Interest(fd int, was, now Event) error
+	Interest(fd int, was, now Interest) error
 	// Remove takes fd out of the poller at once, whatever it was watched for; it stays open.
 	Remove(fd int)
 
