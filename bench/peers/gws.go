@@ -1,0 +1,44 @@
+package main
+
+import (
+	"net/http"
+
+	"github.com/lxzan/gws"
+)
+
+// newGws follows the "Best Practice" section of gws's README, and deviates from it only where that makes
+// gws faster:
+//   - ParallelEnabled stays off: it starts a goroutine per message, which an echo does not need.
+//   - Recovery stays off: it adds a deferred recover to each message.
+//   - No SetDeadline: a deadline is a timer per connection and ping.
+//   - ReadLoop gets a goroutine of its own, so that net/http's request and buffers can be collected.
+//   - Compression: level 1 is gws's default; the threshold is 1, so that every message is compressed, and
+//     the windows are 15 bits (gws's own choice under takeover would be 12), so that both sides do equal work.
+func newGws(s settings) (http.Handler, error) {
+	upgrader := gws.NewUpgrader(gwsEcho{}, &gws.ServerOption{
+		ReadBufferSize: s.readBufSize,
+		PermessageDeflate: gws.PermessageDeflate{
+			Enabled:               s.deflate != deflateNone,
+			Level:                 s.level,
+			Threshold:             1,
+			ServerContextTakeover: s.deflate == deflateTakeover,
+			ServerMaxWindowBits:   15,
+			ClientMaxWindowBits:   15,
+		},
+	})
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		conn, err := upgrader.Upgrade(w, r)
+		if err != nil {
+			return // gws has answered the client
+		}
+		go conn.ReadLoop()
+	}), nil
+}
+
+type gwsEcho struct{ gws.BuiltinEventHandler }
+
+// OnMessage echoes from gws's pooled buffer: nothing is copied that gws does not copy itself.
+func (gwsEcho) OnMessage(c *gws.Conn, m *gws.Message) {
+	defer m.Close()
+	_ = c.WriteMessage(m.Opcode, m.Bytes()) // on an error gws closes the connection and ends ReadLoop
+}
