@@ -1,0 +1,19 @@
+// Package handshake is the server's half of the WebSocket opening handshake: it parses the
+// request head, decides whether it is a legal handshake (RFC 6455 4.2.1), and builds the
+// answer (RFC 6455 4.2.2).
+//
+// It is pure: no I/O, no clock, no goroutine. A loop hands it the bytes that have arrived and
+// asks again when there are more. The order of use:
+//
+//	n, err := parser.Parse(received, &request, limits) // n == 0: wait for more bytes
+//	err = handshake.CheckUpgrade(&request)             // a *Refusal is the answer to send
+//	out = handshake.AppendSwitching(out, request.Key, protocol, extensions, nil)
+//
+// Where RFC 9112 lets a recipient choose between strict and lenient, the strict reading is
+// taken: a bare LF, a folded line, a space before a colon or a second Host is how one request
+// is made to look like two different ones to two servers in a row. What is refused is listed,
+// each with its status, in refusals.go.
+//
+// Parse and CheckUpgrade allocate nothing once a Request has seen its first head; a refusal
+// is a shared value, so a flood of bad requests costs no memory either.
+package handshake
