@@ -1,0 +1,80 @@
+package pool
+
+import (
+	"sync"
+	"unsafe"
+)
+
+// Unmapping takes about 30 ms per GiB of written 4 KiB pages (m), and while it
+// begins or ends it keeps every other mmap, mremap and munmap of the process
+// waiting, those of the Go runtime included. So mappings that are too large to
+// keep are given back by a goroutine, in steps short enough (1 ms) to wait for.
+const returnStep = 16 << 20 // bytes
+
+// returning are the mappings on their way back. One goroutine serves them; it
+// exists only while there are any.
+var returning struct {
+	sync.Mutex
+	regions []region // the first is being unmapped
+	bytes   uintptr
+	done    sync.Cond // signalled, with the mutex as its lock, when regions is empty
+}
+
+func init() { returning.done.L = &returning.Mutex }
+
+func (r region) returnLater() {
+	returning.Lock()
+	defer returning.Unlock()
+	returning.bytes += r.mapped
+	returning.regions = append(returning.regions, r)
+	if len(returning.regions) == 1 {
+		go returnAll(r)
+	}
+}
+
+func returnAll(r region) {
+	for ok := true; ok; {
+		r.unmapInSteps()
+		r, ok = nextReturning(r.mapped)
+	}
+}
+
+// nextReturning strikes off the first mapping, of that many bytes, and returns the one after it.
+func nextReturning(bytes uintptr) (region, bool) {
+	returning.Lock()
+	defer returning.Unlock()
+	returning.bytes -= bytes
+	returning.regions = returning.regions[1:]
+	if len(returning.regions) == 0 {
+		returning.regions = nil
+		returning.done.Broadcast()
+		return region{}, false
+	}
+	return returning.regions[0], true
+}
+
+// unmapInSteps unmaps from the end. A step never begins inside a huge page.
+func (r region) unmapInSteps() {
+	for r.mapped > returnStep {
+		r.mapped -= returnStep
+		end := unsafe.Add(r.addr(), r.mapped)
+		regionAtEnd := region{mem: unsafe.Slice((*byte)(end), returnStep), mapped: returnStep}
+		regionAtEnd.unmap()
+	}
+	r.mem = r.mem[:min(r.mapped, uintptr(len(r.mem)))]
+	r.unmap()
+}
+
+func waitReturned() {
+	returning.Lock()
+	defer returning.Unlock()
+	for len(returning.regions) > 0 {
+		returning.done.Wait()
+	}
+}
+
+func returningBytes() int64 {
+	returning.Lock()
+	defer returning.Unlock()
+	return int64(returning.bytes)
+}
