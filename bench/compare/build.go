@@ -1,0 +1,94 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+)
+
+// toolset is where the programs that a run starts were built.
+type toolset struct {
+	root    string // the repository
+	rawecho string
+	wsblast string
+	gannet  string // empty when Gannet does not take part
+	peers   string // empty when no peer takes part
+}
+
+// build compiles what p needs into bin/bench of the repository. Go's and the C compiler's defaults are used,
+// but for -O2: what is measured is what a user gets.
+func build(ctx context.Context, p plan, progress io.Writer) (*toolset, error) {
+	if runtime.GOOS != "linux" {
+		return nil, errors.New("needs Linux: the floor and the load use epoll, CPU time is read from /proc")
+	}
+	root, err := repositoryRoot(ctx)
+	if err != nil {
+		return nil, err
+	}
+	bin := filepath.Join(root, "bin", "bench")
+	if err := os.MkdirAll(bin, 0o755); err != nil {
+		return nil, err
+	}
+	t := &toolset{root: root, rawecho: filepath.Join(bin, "rawecho"), wsblast: filepath.Join(bin, "wsblast")}
+	native := filepath.Join(root, "bench", "native")
+	commands := [][]string{
+		{"cc", "-O2", "-o", t.rawecho, filepath.Join(native, "rawecho.c")},
+		{"cc", "-O2", "-o", t.wsblast, filepath.Join(native, "wsblast.c"), "-lz"},
+	}
+	if p.has(roleSubject) {
+		t.gannet = filepath.Join(bin, "gannet")
+		commands = append(commands, []string{"go", "build", "-C", root, "-o", t.gannet, "./cmd/gannet"})
+	}
+	if p.has(rolePeer) {
+		t.peers = filepath.Join(bin, "peers")
+		commands = append(commands, []string{"go", "build", "-C", filepath.Join(root, "bench", "peers"), "-o", t.peers, "."})
+	}
+	for _, argv := range commands {
+		fmt.Fprintln(progress, strings.Join(argv, " "))
+		if _, err := output(ctx, argv...); err != nil {
+			return nil, err
+		}
+	}
+	return t, nil
+}
+
+func (p plan) has(r role) bool {
+	for _, s := range p.servers {
+		if s.Role == r {
+			return true
+		}
+	}
+	return false
+}
+
+// repositoryRoot is the folder of the module that the tool was started in.
+func repositoryRoot(ctx context.Context) (string, error) {
+	const module = "github.com/gannet-ws/gannet"
+	line, err := output(ctx, "go", "list", "-m", "-f", "{{.Path}} {{.Dir}}")
+	if err != nil {
+		return "", err
+	}
+	path, dir, _ := strings.Cut(line, " ")
+	if path != module {
+		return "", fmt.Errorf("start it in the module %s, not in %q", module, path)
+	}
+	return dir, nil
+}
+
+// output runs a command and returns what it printed, trimmed. What it wrote to stderr becomes the error.
+func output(ctx context.Context, argv ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	if err := cmd.Run(); err != nil {
+		return "", fmt.Errorf("%s: %w\n%s", strings.Join(argv, " "), err, strings.TrimSpace(stderr.String()))
+	}
+	return strings.TrimSpace(stdout.String()), nil
+}

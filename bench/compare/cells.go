@@ -1,0 +1,127 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+)
+
+// minRounds is how many interleaved rounds a ratio needs before it may be quoted.
+const minRounds = 9
+
+// echoCell is one kind of load and what Gannet must reach under it. A bar is an upper limit on the ratio of
+// Gannet's CPU time per message to another server's; 0 means that there is none.
+type echoCell struct {
+	Name     string   `json:"name"`
+	Title    string   `json:"title"`
+	Conns    int      `json:"conns"`
+	Payload  int      `json:"payload_bytes"`
+	Depth    int      `json:"depth"` // messages a connection sends before it reads
+	Mode     string   `json:"mode"`  // wsblast's mode for the WebSocket servers; the floor always runs raw
+	Peers    []string `json:"peers"` // those that can run this cell with the same settings
+	FloorBar float64  `json:"floor_bar"`
+	PeerBar  float64  `json:"peer_bar"` // against the best peer
+	Default  bool     `json:"-"`
+}
+
+// echoCells: every echo bar of the project, and nowhere else. In the deflate cells the floor echoes the
+// uncompressed size and serves only to see whether the machine's clock moved; gorilla has no context takeover, so
+// it cannot run with the settings of the first.
+var echoCells = []echoCell{
+	{Name: "echo-128", Title: "128 B, depth 1", Conns: 100, Payload: 128, Depth: 1, Mode: "ws", Peers: bothPeers, FloorBar: 1.05, PeerBar: 0.8, Default: true},
+	{Name: "echo-128x16", Title: "128 B, depth 16", Conns: 100, Payload: 128, Depth: 16, Mode: "ws", Peers: bothPeers, FloorBar: 1.08, PeerBar: 0.8, Default: true},
+	{Name: "echo-16k", Title: "16 KiB", Conns: 100, Payload: 16 << 10, Depth: 1, Mode: "ws", Peers: bothPeers, FloorBar: 1.10, PeerBar: 0.8, Default: true},
+	{Name: "echo-1m", Title: "1 MiB", Conns: 20, Payload: 1 << 20, Depth: 1, Mode: "ws", Peers: bothPeers, FloorBar: 1.25, PeerBar: 0.8, Default: true},
+	{Name: "deflate", Title: "deflate, 1 KiB JSON, server keeps its context", Conns: 100, Payload: 1 << 10, Depth: 1, Mode: "deflate", Peers: []string{"gws"}, PeerBar: 0.85},
+	{Name: "deflate-nct", Title: "deflate, 1 KiB JSON, no context takeover", Conns: 100, Payload: 1 << 10, Depth: 1, Mode: "deflate-nct", Peers: bothPeers, PeerBar: 0.85},
+}
+
+var bothPeers = []string{"gws", "gorilla"}
+
+// idleCell measures what a connection that has nothing to say keeps resident: the slope between two counts, so
+// that what a server needs anyway cancels out.
+type idleCell struct {
+	Name    string  `json:"name"`
+	Title   string  `json:"title"`
+	Few     int     `json:"few"`
+	Many    int     `json:"many"`
+	Echoes  int     `json:"echoes"` // 128 B messages that each connection has echoed before it falls silent
+	Bar     float64 `json:"bar_bytes"`
+	Default bool    `json:"-"`
+}
+
+// idleCells: 18,000 is what fits under a descriptor limit of 20,000 per process with room to spare.
+var idleCells = []idleCell{
+	{Name: "idle", Title: "idle since the handshake", Few: 1000, Many: 18000, Bar: 300, Default: true},
+	{Name: "idle-used", Title: "idle after one 128 B echo", Few: 1000, Many: 18000, Echoes: 1, Bar: 300, Default: true},
+}
+
+// plan is what one run measures.
+type plan struct {
+	echo    []echoCell
+	idle    []idleCell
+	servers []server // the floor first, so that every round begins with it
+}
+
+// newPlan picks cells and servers by comma-separated names; empty means the default ones.
+func newPlan(cells, servers string, added []server) (plan, error) {
+	known := append(knownServers(), added...)
+	var p plan
+	wanted := splitNames(servers)
+	for _, s := range known {
+		if len(wanted) == 0 || slices.Contains(wanted, s.Name) {
+			p.servers = append(p.servers, s)
+		}
+	}
+	if len(wanted) > 0 && len(p.servers) != len(wanted) {
+		return p, fmt.Errorf("-servers %q: not all of these are known (or one is given twice)", servers)
+	}
+	if len(p.servers) == 0 || p.servers[0].Role != roleFloor {
+		return p, fmt.Errorf("-servers %q: rawecho must run, without the floor nothing tells whether the clock moved", servers)
+	}
+	return p, p.pickCells(splitNames(cells))
+}
+
+func (p *plan) pickCells(wanted []string) error {
+	found := 0
+	for _, c := range echoCells {
+		if named := slices.Contains(wanted, c.Name); named || len(wanted) == 0 && c.Default {
+			p.echo = append(p.echo, c)
+			found++
+		}
+	}
+	for _, c := range idleCells {
+		if named := slices.Contains(wanted, c.Name); named || len(wanted) == 0 && c.Default {
+			p.idle = append(p.idle, c)
+			found++
+		}
+	}
+	if len(wanted) > 0 && found != len(wanted) {
+		return fmt.Errorf("-cells %q: not all of these exist (or one is given twice), see -list", strings.Join(wanted, ","))
+	}
+	return nil
+}
+
+func splitNames(list string) []string {
+	return strings.FieldsFunc(list, func(r rune) bool { return r == ',' || r == ' ' })
+}
+
+func printCells(w io.Writer) {
+	mark := map[bool]string{true: "*", false: " "}
+	for _, c := range echoCells {
+		fmt.Fprintf(w, "%s %-12s %s, %d connections, wsblast mode %s, bar to the floor %s, to the best of %s %s\n",
+			mark[c.Default], c.Name, c.Title, c.Conns, c.Mode, barText(c.FloorBar), strings.Join(c.Peers, " and "), barText(c.PeerBar))
+	}
+	for _, c := range idleCells {
+		fmt.Fprintf(w, "%s %-12s %s, slope of RSS from %d to %d connections, at most %.0f B each\n",
+			mark[c.Default], c.Name, c.Title, c.Few, c.Many, c.Bar)
+	}
+}
+
+func barText(bar float64) string {
+	if bar == 0 {
+		return "none"
+	}
+	return fmt.Sprintf("%.2f x", bar)
+}

@@ -1,0 +1,364 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// serverPort in the environment turns the test binary into a server under test: it answers the handshake with 101
+// and gives the requests that follow back as frames of 128 zero bytes, which is what echoOnce asks for.
+const serverPort = "GANNET_COMPARE_TEST_SERVER"
+
+func TestMain(m *testing.M) {
+	if port := os.Getenv(serverPort); port != "" {
+		fmt.Fprintln(os.Stderr, http.ListenAndServe("127.0.0.1:"+port, http.HandlerFunc(answerEchoes)))
+		os.Exit(1)
+	}
+	os.Exit(m.Run())
+}
+
+func answerEchoes(w http.ResponseWriter, r *http.Request) {
+	conn, rw, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		return
+	}
+	defer conn.Close()
+	io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\n\r\n")
+	for request := make([]byte, len(echoRequest)); ; {
+		if _, err := io.ReadFull(rw, request); err != nil {
+			return
+		}
+		if _, err := conn.Write(echoAnswer); err != nil {
+			return
+		}
+	}
+}
+
+const wsblastLine = "msgs/s 215802 MB/s 27.6 srv_cpu_us/msg 4.325 srv_cpu 93% cli_cpu 95% p50_us 425.0 p99_us 983.0 p999_us 1703.9 rss_idle_kb 2044 rss_kb 2048"
+
+func TestParseSample(t *testing.T) {
+	got, err := parseSample(wsblastLine)
+	want := sample{CPUMicros: 4.325, MsgsPerSec: 215802, ServerCPU: 93, LoadCPU: 95, P50Micros: 425, P99Micros: 983, P999Micros: 1703.9, IdleRSSKiB: 2044, FinalRSSKiB: 2048}
+	if err != nil || got != want {
+		t.Fatalf("got %+v, %v", got, err)
+	}
+	for _, line := range []string{
+		"",
+		"connect: refused",
+		strings.TrimSuffix(wsblastLine, "rss_kb 2048"),
+		strings.Replace(wsblastLine, "4.325", "0.000", 1),
+		strings.Replace(wsblastLine, "4.325", "much", 1),
+	} {
+		if _, err := parseSample(line); err == nil {
+			t.Errorf("%q was accepted", line)
+		}
+	}
+}
+
+func TestSpread(t *testing.T) {
+	for _, c := range []struct {
+		values []float64
+		want   spread
+	}{
+		{nil, spread{}},
+		{[]float64{3}, spread{3, 3, 3}},
+		{[]float64{4, 1}, spread{2.5, 1, 4}},
+		{[]float64{9, 1, 5}, spread{5, 1, 9}},
+	} {
+		if got := spreadOf(c.values); got != c.want {
+			t.Errorf("%v: got %v, want %v", c.values, got, c.want)
+		}
+	}
+	if got := spreadOf([]float64{100, 109, 105}).moved(); got < 0.0899 || got > 0.0901 {
+		t.Errorf("moved by %v, want 0.09", got)
+	}
+}
+
+// scripted makes a bencher whose servers cost what the script says, round by round; the floor drifts as given.
+func scripted(rounds, retries int, cost map[string]float64, floor func(sample int) float64) *bencher {
+	taken := 0
+	return &bencher{
+		options:  options{rounds: rounds, retries: retries, plan: plan{servers: knownServers()}},
+		progress: io.Discard,
+		sample: func(_ context.Context, _ echoCell, s server) (sample, error) {
+			if s.Role == roleFloor {
+				taken++
+				return sample{CPUMicros: floor(taken)}, nil
+			}
+			return sample{CPUMicros: cost[s.Name]}, nil
+		},
+	}
+}
+
+func steady(int) float64 { return 4 }
+
+func TestOutcomes(t *testing.T) {
+	cell := echoCell{Name: "cell", Peers: bothPeers, FloorBar: 1.05, PeerBar: 0.8}
+	for name, c := range map[string]struct {
+		rounds              int
+		gannet, gws         float64
+		floor               func(int) float64
+		wantFloor, wantPeer outcome
+		status              int
+	}{
+		"both met":            {9, 4.1, 6, steady, met, met, 0},
+		"exactly at the bars": {9, 4.2, 5.25, steady, met, met, 0},
+		"floor missed":        {9, 4.3, 6, steady, missed, met, exitMissed},
+		"peer missed":         {9, 4.1, 5, steady, met, missed, exitMissed},
+		"too few":             {8, 4.1, 6, steady, tooFew, tooFew, exitVoid},
+		"void":                {9, 4.1, 6, func(n int) float64 { return 4 + float64(n%2) }, void, void, exitVoid},
+	} {
+		b := scripted(c.rounds, 0, map[string]float64{"gannet": c.gannet, "gws": c.gws, "gorilla": 7}, c.floor)
+		result, err := b.measure(t.Context(), cell)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := &report{Echo: []echoResult{result}}
+		r.judge()
+		if len(r.Verdicts) != 2 || r.Verdicts[0].Outcome != c.wantFloor || r.Verdicts[1].Outcome != c.wantPeer {
+			t.Errorf("%s: %+v", name, r.Verdicts)
+		} else if r.Verdicts[1].Against != "best peer, gws" {
+			t.Errorf("%s: the best peer is said to be %q", name, r.Verdicts[1].Against)
+		}
+		if got := r.status(); got != c.status {
+			t.Errorf("%s: status %d, want %d", name, got, c.status)
+		}
+	}
+}
+
+func TestWithoutGannetNothingIsJudged(t *testing.T) {
+	b := scripted(9, 0, map[string]float64{"gws": 6, "gorilla": 7}, steady)
+	b.options.plan.servers = []server{b.options.plan.servers[0], b.options.plan.servers[2]}
+	result, err := b.measure(t.Context(), echoCells[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, v := range judgeEcho(result) {
+		if v.Outcome != notMeasured {
+			t.Errorf("%+v", v)
+		}
+	}
+}
+
+// TestMovedFloorStartsAgain: the floor jumps once, in its second sample, and is steady from then on.
+func TestMovedFloorStartsAgain(t *testing.T) {
+	jump := func(n int) float64 {
+		if n == 1 {
+			return 4
+		}
+		return 5
+	}
+	result, err := scripted(9, 3, map[string]float64{"gannet": 5, "gws": 8, "gorilla": 9}, jump).measure(t.Context(), echoCells[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if result.Void || result.Abandoned != 1 {
+		t.Fatalf("void %v, %d attempts abandoned; want a sound second attempt", result.Void, result.Abandoned)
+	}
+	for _, s := range result.Servers {
+		if len(s.Samples) != 9 {
+			t.Errorf("%s has %d samples", s.Name, len(s.Samples))
+		}
+	}
+}
+
+func TestFailedSampleFailsTheCell(t *testing.T) {
+	b := scripted(9, 0, nil, steady)
+	broken := errors.New("broken")
+	b.sample = func(context.Context, echoCell, server) (sample, error) { return sample{}, broken }
+	if _, err := b.measure(t.Context(), echoCells[0]); !errors.Is(err, broken) {
+		t.Fatalf("got %v", err)
+	}
+}
+
+func TestIdleVerdict(t *testing.T) {
+	for bytesPerConn, want := range map[float64]outcome{299: met, 300: met, 301: missed} {
+		v := judgeIdle(idleResult{Cell: idleCells[0], Servers: []idleServerResult{
+			{Name: "gws", Role: rolePeer, Runs: []idleRun{{BytesPerConn: 9000}}},
+			{Name: "gannet", Role: roleSubject, Runs: []idleRun{{BytesPerConn: bytesPerConn}}},
+		}})
+		if v.Outcome != want || v.Measured.Median != bytesPerConn {
+			t.Errorf("%v bytes: %+v", bytesPerConn, v)
+		}
+	}
+}
+
+func TestOptions(t *testing.T) {
+	o, err := parseOptions([]string{"-cells", "deflate,idle", "-servers", "rawecho,gannet,old", "-add", "old=/bin/old serve --addr 127.0.0.1:{port}"}, io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(o.plan.echo) != 1 || len(o.plan.idle) != 1 || len(o.plan.servers) != 3 {
+		t.Fatalf("plan %+v", o.plan)
+	}
+	old := o.plan.servers[2]
+	if got := strings.Join(old.argv(nil, 4711, "ws"), " "); got != "/bin/old serve --addr 127.0.0.1:4711" || old.Role != roleExtra {
+		t.Errorf("%q, %s", got, old.Role)
+	}
+	for _, line := range []string{
+		"-cells none", "-cells idle,idle", "-servers gannet", "-servers rawecho,nobody", "-rounds 0", "-time 1ms", "-retries -1",
+		"-conns -1", "-server-core 1", "-add old", "-add old=/bin/old", "-add gws=/bin/gws{port}", "stray",
+	} {
+		if _, err := parseOptions(strings.Fields(line), io.Discard); err == nil {
+			t.Errorf("%q was accepted", line)
+		}
+	}
+}
+
+func TestDefaultsAreTheFourEchoesAndIdle(t *testing.T) {
+	o, err := parseOptions(nil, io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, c := range o.plan.echo {
+		names = append(names, c.Name)
+	}
+	for _, c := range o.plan.idle {
+		names = append(names, c.Name)
+	}
+	if got := strings.Join(names, " "); got != "echo-128 echo-128x16 echo-16k echo-1m idle idle-used" || o.rounds != minRounds {
+		t.Errorf("%d rounds of %s", o.rounds, got)
+	}
+}
+
+func TestServerCommands(t *testing.T) {
+	tools := &toolset{rawecho: "R", gannet: "G", peers: "P"}
+	for mode, want := range map[string]string{
+		"ws":          "R 9000|G serve --addr 127.0.0.1:9000 --loops 1 --log error|P -peer gws -addr 127.0.0.1:9000 -deflate none|P -peer gorilla -addr 127.0.0.1:9000 -deflate none",
+		"deflate-nct": "R 9000|G serve --addr 127.0.0.1:9000 --loops 1 --log error --deflate|P -peer gws -addr 127.0.0.1:9000 -deflate nct|P -peer gorilla -addr 127.0.0.1:9000 -deflate nct",
+	} {
+		var lines []string
+		for _, s := range knownServers() {
+			lines = append(lines, strings.Join(s.argv(tools, 9000, mode), " "))
+		}
+		if got := strings.Join(lines, "|"); got != want {
+			t.Errorf("%s: %s", mode, got)
+		}
+	}
+	b := &bencher{options: options{loadCore: 1, duration: 2 * time.Second}, tools: &toolset{wsblast: "W"}}
+	floor := knownServers()[0]
+	if got := strings.Join(b.loadArgv(echoCells[3], floor, 9000, 77), " "); got != "taskset -c 1 W 127.0.0.1 9000 20 1048576 1 2 raw 77" {
+		t.Error(got)
+	}
+}
+
+func TestReportTables(t *testing.T) {
+	b := scripted(9, 0, map[string]float64{"gannet": 4.1, "gws": 6, "gorilla": 7}, steady)
+	echo, err := b.measure(t.Context(), echoCells[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &report{Rounds: 9, Seconds: 2, Echo: []echoResult{echo}, dir: t.TempDir(), Idle: []idleResult{{Cell: idleCells[0], Servers: []idleServerResult{
+		{Name: "gannet", Role: roleSubject, Runs: []idleRun{{BytesPerConn: 260}, {BytesPerConn: 250}, {BytesPerConn: 270}}},
+	}}}}
+	r.judge()
+	var out bytes.Buffer
+	if err := r.write(&out); err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range []string{
+		"| gannet | 4.10 [4.10-4.10] | 1.02 [1.02-1.02] |  |",
+		"| gws | 6.00 [6.00-6.00] | 1.50 [1.50-1.50] | 0.68 [0.68-0.68] |",
+		"| gannet | 260 [250-270] |",
+		"| echo-128 | rawecho | 1.05 x | 1.02 [1.02-1.02] | met |",
+		"| echo-128 | best peer, gws | 0.80 x | 0.68 [0.68-0.68] | met |",
+		"| idle | bytes of RSS per connection | 300 B | 260 B | met |",
+	} {
+		if !strings.Contains(out.String(), line) {
+			t.Errorf("the report lacks %q:\n%s", line, out.String())
+		}
+	}
+	for _, name := range []string{"compare.md", "compare.json"} {
+		if info, err := os.Stat(r.dir + "/" + name); err != nil || info.Size() == 0 {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// startSelf starts the test binary as a server.
+func startSelf(t *testing.T) (*process, int) {
+	t.Helper()
+	port, err := newPorts().take()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv(serverPort, strconv.Itoa(port))
+	p, err := startServer(t.Context(), []string{os.Args[0]}, port)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p, port
+}
+
+func TestServerIsStopped(t *testing.T) {
+	p, port := startSelf(t)
+	p.stop()
+	if conn, err := net.Dial("tcp", localAddr(port)); err == nil {
+		conn.Close()
+		t.Fatal("it still listens")
+	}
+	if err := p.whyEnded(io.EOF); !errors.Is(err, io.EOF) || !strings.Contains(err.Error(), "the server ended") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestServerThatDoesNotStart(t *testing.T) {
+	port, err := newPorts().take()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv(serverPort, "not a port")
+	if _, err := startServer(t.Context(), []string{os.Args[0]}, port); err == nil || !strings.Contains(err.Error(), "ended before it listened") {
+		t.Fatalf("got %v", err)
+	}
+}
+
+func TestHolder(t *testing.T) {
+	p, port := startSelf(t)
+	defer p.stop()
+	var h holder
+	defer h.close()
+	if err := h.grow(t.Context(), 20, port, 2); err != nil {
+		t.Fatal(err)
+	}
+	if len(h.conns) != 20 {
+		t.Fatalf("holds %d connections", len(h.conns))
+	}
+}
+
+func TestHolderRefusesOtherAnswers(t *testing.T) {
+	for _, answer := range []string{"HTTP/1.1 426 Upgrade Required\r\n\r\n", "HTTP/1.1 101 ", strings.Repeat("a", 5000)} {
+		client, server := net.Pipe()
+		go func() {
+			server.Read(make([]byte, 4096))
+			io.WriteString(server, answer)
+			server.Close()
+		}()
+		client.SetDeadline(time.Now().Add(5 * time.Second))
+		if err := upgrade(client, 1); err == nil {
+			t.Errorf("%.20q was accepted", answer)
+		}
+		client.Close()
+	}
+}
+
+func TestParseResident(t *testing.T) {
+	got, err := parseResident([]byte("5600-7fff ---p 00:00 0 [rollup]\nRss:                2216 kB\nPss:                 700 kB\n"))
+	if got != 2216 || err != nil {
+		t.Errorf("got %d, %v", got, err)
+	}
+	if _, err := parseResident([]byte("Pss: 700 kB\n")); err == nil {
+		t.Error("a rollup without Rss was accepted")
+	}
+}

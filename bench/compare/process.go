@@ -1,0 +1,124 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+const (
+	readyTimeout = 10 * time.Second // until a started server accepts
+	stopGrace    = 5 * time.Second  // between SIGTERM and SIGKILL
+)
+
+// process is a server that was started for one measurement.
+type process struct {
+	cmd    *exec.Cmd
+	cancel context.CancelFunc
+	output *bytes.Buffer
+	exited chan struct{} // closed after Wait; output may be read from then on
+}
+
+// pinned is argv, bound to one core. taskset execs the program, so the process keeps its id.
+func pinned(core int, argv []string) []string {
+	return append([]string{"taskset", "-c", strconv.Itoa(core)}, argv...)
+}
+
+// startServer starts argv and returns when something accepts on port. The caller stops it.
+func startServer(ctx context.Context, argv []string, port int) (*process, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	p := &process{cancel: cancel, output: new(bytes.Buffer), exited: make(chan struct{})}
+	p.cmd = exec.CommandContext(ctx, argv[0], argv[1:]...)
+	p.cmd.Cancel = func() error { return p.cmd.Process.Signal(syscall.SIGTERM) }
+	p.cmd.WaitDelay = stopGrace
+	p.cmd.Env = defaultEnvironment()
+	p.cmd.Stdout, p.cmd.Stderr = p.output, p.output
+	if err := p.cmd.Start(); err != nil {
+		cancel()
+		return nil, err
+	}
+	go func() {
+		_ = p.cmd.Wait() // how it ended matters only while it should be running: see whyEnded
+		close(p.exited)
+	}()
+	if err := p.awaitReady(ctx, port); err != nil {
+		p.stop()
+		return nil, fmt.Errorf("%s: %w\n%s", strings.Join(argv, " "), err, p.output)
+	}
+	return p, nil
+}
+
+func (p *process) awaitReady(ctx context.Context, port int) error {
+	deadline := time.After(readyTimeout)
+	for {
+		if conn, err := net.DialTimeout("tcp", localAddr(port), time.Second); err == nil {
+			return conn.Close()
+		}
+		select {
+		case <-p.exited:
+			return fmt.Errorf("ended before it listened: %v", p.cmd.ProcessState)
+		case <-deadline:
+			return fmt.Errorf("does not listen on port %d after %v", port, readyTimeout)
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+}
+
+func (p *process) pid() int { return p.cmd.Process.Pid }
+
+// whyEnded explains an error that was seen while the server should have been up. A server that dies takes its
+// connections along a moment before its death can be seen here.
+func (p *process) whyEnded(err error) error {
+	select {
+	case <-p.exited:
+		return fmt.Errorf("%w (the server ended: %v)\n%s", err, p.cmd.ProcessState, p.output)
+	case <-time.After(200 * time.Millisecond):
+		return err
+	}
+}
+
+// stop ends the server, with SIGTERM and then with SIGKILL, and waits until it is gone.
+func (p *process) stop() {
+	p.cancel()
+	<-p.exited
+}
+
+// defaultEnvironment is ours without what would tune a Go runtime: users run with the defaults.
+func defaultEnvironment() []string {
+	return slices.DeleteFunc(os.Environ(), func(entry string) bool {
+		name, _, _ := strings.Cut(entry, "=")
+		return slices.Contains([]string{"GOGC", "GOMEMLIMIT", "GOMAXPROCS", "GODEBUG"}, name)
+	})
+}
+
+// ports hands out listening ports below the range that the kernel gives to outgoing connections: the load's own
+// connections could otherwise sit on the port of the next server. Each server gets a fresh one, so that
+// connections in TIME_WAIT never meet a new server.
+type ports struct{ next, first, end int }
+
+func newPorts() *ports { return &ports{next: 21000, first: 21000, end: 28000} }
+
+func (p *ports) take() (int, error) {
+	for range p.end - p.first {
+		port := p.next
+		if p.next++; p.next == p.end {
+			p.next = p.first
+		}
+		listener, err := net.Listen("tcp", localAddr(port))
+		if err != nil {
+			continue
+		}
+		return port, listener.Close()
+	}
+	return 0, fmt.Errorf("no free port from %d to %d", p.first, p.end-1)
+}

@@ -1,0 +1,148 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// report is all that a run found out; its JSON holds every sample.
+type report struct {
+	Machine  machine      `json:"machine"`
+	Rounds   int          `json:"rounds"`
+	Seconds  float64      `json:"seconds"`
+	Verdicts []verdict    `json:"verdicts"`
+	Echo     []echoResult `json:"echo"`
+	Idle     []idleResult `json:"idle"`
+	dir      string
+}
+
+func newReport(ctx context.Context, o options, t *toolset) *report {
+	r := &report{Machine: describeMachine(ctx, t), Rounds: o.rounds, Seconds: o.duration.Seconds(), dir: o.outDir}
+	if r.dir == "" {
+		r.dir = filepath.Join(t.root, "bin", "bench")
+	}
+	return r
+}
+
+// write prints the tables and leaves them, with the samples, in the report's folder.
+func (r *report) write(stdout io.Writer) error {
+	if err := os.MkdirAll(r.dir, 0o755); err != nil {
+		return err
+	}
+	var tables bytes.Buffer
+	r.markdown(&tables)
+	samples, err := json.MarshalIndent(r, "", "\t")
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(r.dir, "compare.md"), tables.Bytes(), 0o644); err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(r.dir, "compare.json"), append(samples, '\n'), 0o644); err != nil {
+		return err
+	}
+	_, err = stdout.Write(tables.Bytes())
+	return err
+}
+
+func (r *report) markdown(w io.Writer) {
+	m := r.Machine
+	fmt.Fprintf(w, "`%s`: commit %s, %s, %s, %d cores, Linux %s, %s, %s. Load average before: %s.\n",
+		strings.TrimSpace(m.Command), m.Commit, m.Time, m.CPU, m.Cores, m.Kernel, m.Go, m.Compiler, m.Load)
+	if len(m.Peers) > 0 {
+		fmt.Fprintf(w, "Peers: %s.\n", strings.Join(m.Peers, ", "))
+	}
+	if len(r.Echo) > 0 {
+		fmt.Fprintf(w, "\nMedian [smallest-largest] of %d interleaved rounds of %g s. CPU is the server's, in microseconds per echoed message.\n", r.Rounds, r.Seconds)
+		if r.Rounds < minRounds {
+			fmt.Fprintf(w, "**Fewer than %d rounds: a look, not a result.**\n", minRounds)
+		}
+	}
+	for _, c := range r.Echo {
+		c.markdown(w)
+	}
+	for _, c := range r.Idle {
+		c.markdown(w)
+	}
+	r.markdownVerdicts(w)
+}
+
+func (r echoResult) markdown(w io.Writer) {
+	fmt.Fprintf(w, "\n### %s, %d connections\n\n", r.Cell.Title, r.Cell.Conns)
+	fmt.Fprintf(w, "The floor moved by %.1f %%. Attempts thrown away before: %d.\n", 100*r.FloorMove, r.Abandoned)
+	if r.Void {
+		fmt.Fprintf(w, "**Void: more than %.0f %%; quote nothing from this table.**\n", 100*maxFloorMove)
+	}
+	fmt.Fprint(w, "\n| server | CPU, us | / rawecho | Gannet / it | messages/s | p50, us | p99, us | p99.9, us | server busy | load busy |\n"+
+		"|---|---|---|---|---|---|---|---|---|---|\n")
+	floor, subject := r.find(roleFloor), r.find(roleSubject)
+	for i := range r.Servers {
+		s := &r.Servers[i]
+		toSubject := ""
+		if subject != nil && s != subject {
+			toSubject = spreadOf(ratios(subject.Samples, s.Samples)).ratio()
+		}
+		fmt.Fprintf(w, "| %s | %s | %s | %s | %.0f | %.0f | %.0f | %.0f | %.0f %% | %.0f %% |\n",
+			s.Name, s.spread(cpu).micros(), spreadOf(ratios(s.Samples, floor.Samples)).ratio(), toSubject,
+			s.median(func(s sample) float64 { return s.MsgsPerSec }),
+			s.median(func(s sample) float64 { return s.P50Micros }),
+			s.median(func(s sample) float64 { return s.P99Micros }),
+			s.median(func(s sample) float64 { return s.P999Micros }),
+			s.median(func(s sample) float64 { return s.ServerCPU }),
+			s.median(func(s sample) float64 { return s.LoadCPU }))
+	}
+}
+
+func (s serverResult) spread(field func(sample) float64) spread {
+	return spreadOf(of(s.Samples, field))
+}
+
+func (s serverResult) median(field func(sample) float64) float64 { return s.spread(field).Median }
+
+func (r idleResult) markdown(w io.Writer) {
+	fmt.Fprintf(w, "\n### Memory per connection, %s\n\n", r.Cell.Title)
+	fmt.Fprintf(w, "Slope of the server's RSS from %d to %d connections; median [smallest-largest] of %d processes.\n\n",
+		r.Cell.Few, r.Cell.Many, idleRuns)
+	fmt.Fprint(w, "| server | bytes per connection |\n|---|---|\n")
+	for _, s := range r.Servers {
+		slope := s.slope()
+		fmt.Fprintf(w, "| %s | %.0f [%.0f-%.0f] |\n", s.Name, slope.Median, slope.Min, slope.Max)
+	}
+}
+
+func (r *report) markdownVerdicts(w io.Writer) {
+	if len(r.Verdicts) == 0 {
+		return
+	}
+	fmt.Fprint(w, "\n### Bars\n\n| cell | Gannet against | bar | measured | |\n|---|---|---|---|---|\n")
+	for _, v := range r.Verdicts {
+		bar, measured := fmt.Sprintf("%.2f x", v.Bar), v.Measured.ratio()
+		if v.Bar >= 2 { // bytes, not a ratio
+			bar, measured = fmt.Sprintf("%.0f B", v.Bar), fmt.Sprintf("%.0f B", v.Measured.Median)
+		}
+		if v.Outcome == notMeasured {
+			measured = ""
+		}
+		fmt.Fprintf(w, "| %s | %s | %s | %s | %s |\n", v.Cell, v.Against, bar, measured, v.Outcome)
+	}
+}
+
+func (s spread) ratio() string { return fmt.Sprintf("%.2f [%.2f-%.2f]", s.Median, s.Min, s.Max) }
+
+// micros prints with three significant digits or so: depth 16 costs a third of a microsecond, 1 MiB some hundreds.
+func (s spread) micros() string {
+	digits := 2
+	switch {
+	case s.Median < 1:
+		digits = 3
+	case s.Median >= 100:
+		digits = 0
+	}
+	return fmt.Sprintf("%.*f [%.*f-%.*f]", digits, s.Median, digits, s.Min, digits, s.Max)
+}

@@ -1,0 +1,104 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+)
+
+// maxFloorMove is how far the floor may move within a cell before the cell is void. The floor does the same work
+// every time, so what moves it is the machine: its clock, its neighbours.
+const maxFloorMove = 0.10
+
+// bencher measures cells one after the other.
+type bencher struct {
+	options  options
+	tools    *toolset
+	ports    *ports
+	progress io.Writer
+	sample   func(context.Context, echoCell, server) (sample, error) // sampleOnce, but for tests
+}
+
+// echoResult is one measured echo cell.
+type echoResult struct {
+	Cell      echoCell       `json:"cell"`
+	Servers   []serverResult `json:"servers"` // the floor first
+	Void      bool           `json:"void"`
+	Abandoned int            `json:"abandoned"` // attempts thrown away before this one because the floor moved
+	FloorMove float64        `json:"floor_move"`
+}
+
+// serverResult is one server's samples in a cell, one per round.
+type serverResult struct {
+	Name    string   `json:"name"`
+	Role    role     `json:"role"`
+	Samples []sample `json:"samples"`
+}
+
+// measure runs c until the floor held still over all rounds, or until the attempts are used up; the last attempt
+// is then reported in full, and marked void.
+func (b *bencher) measure(ctx context.Context, c echoCell) (echoResult, error) {
+	if b.options.conns > 0 {
+		c.Conns = b.options.conns
+	}
+	for attempt := 0; ; attempt++ {
+		result, err := b.attempt(ctx, c, attempt == b.options.retries)
+		if err != nil {
+			return result, err
+		}
+		result.Abandoned = attempt
+		if !result.Void || attempt == b.options.retries {
+			return result, nil
+		}
+	}
+}
+
+// attempt runs c's rounds: A B C D, A B C D, ... Unless it is the last one, it ends as soon as it is void.
+func (b *bencher) attempt(ctx context.Context, c echoCell, last bool) (echoResult, error) {
+	r := echoResult{Cell: c}
+	for _, s := range b.options.plan.servers {
+		if s.runsIn(c) {
+			r.Servers = append(r.Servers, serverResult{Name: s.Name, Role: s.Role})
+		}
+	}
+	for round := range b.options.rounds {
+		if err := b.round(ctx, &r, round); err != nil {
+			return r, err
+		}
+		r.FloorMove = spreadOf(of(r.Servers[0].Samples, cpu)).moved()
+		if r.Void = r.FloorMove > maxFloorMove; r.Void && !last {
+			fmt.Fprintf(b.progress, "%s: the floor moved by %.0f %% in %d rounds, starting again\n", c.Name, 100*r.FloorMove, round+1)
+			return r, nil
+		}
+	}
+	return r, nil
+}
+
+func (b *bencher) round(ctx context.Context, r *echoResult, round int) error {
+	fmt.Fprintf(b.progress, "%s round %d/%d:", r.Cell.Name, round+1, b.options.rounds)
+	defer fmt.Fprintln(b.progress)
+	i := 0
+	for _, s := range b.options.plan.servers {
+		if !s.runsIn(r.Cell) {
+			continue
+		}
+		taken, err := b.sample(ctx, r.Cell, s)
+		if err != nil {
+			return fmt.Errorf("%s: %w", s.Name, err)
+		}
+		fmt.Fprintf(b.progress, " %s %.3f", s.Name, taken.CPUMicros)
+		r.Servers[i].Samples = append(r.Servers[i].Samples, taken)
+		i++
+	}
+	return nil
+}
+
+// find returns the first server of a role, or nil.
+func (r echoResult) find(wanted role) *serverResult {
+	for i := range r.Servers {
+		if r.Servers[i].Role == wanted {
+			return &r.Servers[i]
+		}
+	}
+	return nil
+}
