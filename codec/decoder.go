@@ -91,11 +91,16 @@ func (d *Decoder) Next(b []byte, p *Piece) (int, error) {
 // move the payload anyway and unmask on the way with mask.Copy.
 func (d *Decoder) NextMasked(b []byte, p *Piece) (int, error) {
 	// The fast path: a whole frame with a length of at most 16 bits is in b. Eight bytes hold all of such a header, so
-	// one load fetches it; the shortest frames at the very end of b take the slow path, which can do everything.
-	if len(b) < 8 || d.remaining != 0 {
+	// one load fetches it. Nothing is refused here: what does not fit goes to the slow path, which finds out why.
+	if d.remaining != 0 {
 		return d.nextSlow(b, p)
 	}
-	head := binary.LittleEndian.Uint64(b)
+	var head uint64
+	if len(b) >= 8 {
+		head = binary.LittleEndian.Uint64(b)
+	} else {
+		head = shortHead(b)
+	}
 	b0, b1 := byte(head), byte(head>>8)
 	field := b1 &^ maskBit
 	if field >= legalLengths[legalIndex(b0, b1, d.state)&legalIndexMask] {
@@ -124,6 +129,15 @@ func (d *Decoder) NextMasked(b []byte, p *Piece) (int, error) {
 	p.setLead(b0)
 	p.First, p.Last = true, true
 	return end, nil
+}
+
+// shortHead is the load of eight bytes where fewer are left. It reads the missing ones as 0, whatever that means: a frame
+// that would need one of them ends behind b, and so does not pass for whole.
+func shortHead(b []byte) (head uint64) {
+	for i := len(b) - 1; i >= 0; i-- {
+		head = head<<8 | uint64(b[i])
+	}
+	return head
 }
 
 // nextSlow is NextMasked for every case: inside a frame, failed, a header that is long, illegal or unfinished, a payload

@@ -26,14 +26,21 @@ type run struct {
 	err    error
 }
 
+var beyond = bytes.Repeat([]byte{0xa5}, 512)
+
 func (r *run) feed(stream []byte, cut func() int) {
 	var tail []byte
 	for len(stream) > 0 && r.err == nil {
 		n := min(cut(), len(stream))
-		// A buffer of its own for each read, without slack: whatever is touched beyond it is found by bounds checks.
-		b := slices.Clip(slices.Concat(tail, stream[:n]))
+		// A buffer of its own for each read, with more behind it, as in a slab: what looks like the rest of the frame there
+		// is not to be believed, or changed.
+		b := slices.Concat(tail, stream[:n], beyond)
+		end := len(b) - len(beyond)
 		stream = stream[n:]
-		tail = r.drain(b)
+		tail = r.drain(b[:end])
+		if !bytes.Equal(b[end:], beyond) {
+			r.t.Fatal("wrote behind the bytes it was given")
+		}
 		if r.err == nil && len(tail) > MaxHeaderTail {
 			r.t.Fatalf("%d bytes left over: %x", len(tail), tail)
 		}
@@ -445,6 +452,7 @@ func BenchmarkDecode(b *testing.B) {
 		name         string
 		frames, size int
 	}{
+		{"1x1B", 1, 1}, // seven bytes: no eight to load
 		{"16x128B", 16, 128},
 		{"3900x128B", 3900, 128}, // as many as a slab of 512 KiB holds
 		{"64x16KiB", 64, 16 << 10},

@@ -3,6 +3,7 @@ package codec
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/gobwas/ws"
@@ -101,6 +102,23 @@ func TestAppendFrameStaysInItsRoom(t *testing.T) {
 		}
 	}
 }
+
+// A frame for which there is no room costs what slices.Grow costs for the whole frame (one allocation; two when the race
+// detector builds it), not one for the header and another for the payload.
+func TestAppendFrameGrowsOnce(t *testing.T) {
+	payload := countingBytes(5000)
+	want := testing.AllocsPerRun(100, func() { grown = slices.Grow([]byte(nil), HeaderSize(5000, true)+5000) })
+	for name, encode := range map[string]func() []byte{
+		"plain":  func() []byte { return AppendFrame(nil, OpBinary, true, false, payload) },
+		"masked": func() []byte { return AppendMaskedFrame(nil, OpBinary, true, false, [4]byte{1, 2, 3, 4}, payload) },
+	} {
+		if n := testing.AllocsPerRun(100, func() { grown = encode() }); n != want {
+			t.Errorf("%s: %v allocations, want %v", name, n, want)
+		}
+	}
+}
+
+var grown []byte // keeps the frames above on the heap
 
 func TestEncoderPanics(t *testing.T) {
 	for _, c := range []struct {

@@ -122,6 +122,7 @@ func TestLegalityNamesTheRule(t *testing.T) {
 		{"RSV2", Header{OpCode: OpText, Fin: true, Rsv: 2, Masked: true}, StateDeflate, ErrReservedBits},
 		{"RSV3", Header{OpCode: OpText, Fin: true, Rsv: 1, Masked: true}, StateDeflate, ErrReservedBits},
 		{"RSV1, no deflate", Header{OpCode: OpText, Fin: true, Rsv: 4, Masked: true}, 0, ErrCompressedBit},
+		{"RSV1 on a ping, no deflate", Header{OpCode: OpPing, Fin: true, Rsv: 4, Masked: true}, 0, ErrCompressedBit},
 		{"RSV1 on a ping", Header{OpCode: OpPing, Fin: true, Rsv: 4, Masked: true}, StateDeflate, ErrCompressedPart},
 		{"RSV1 on a continuation", Header{Fin: true, Rsv: 4, Masked: true}, StateDeflate | StateInMessage, ErrCompressedPart},
 		{"not masked to a server", Header{OpCode: OpText, Fin: true}, 0, ErrNotMasked},
