@@ -32,7 +32,7 @@ type Buffer struct {
 	home   uint8                      // whose ready list it came from and returns to
 	shard  uint8
 	record bufferRecord // gannetdebug: who took, kept and released it
-	_      [24]byte     // to 128 bytes, see TestBufferFillsCacheLines
+	_      [48]byte     // to 128 bytes, see TestBufferFillsCacheLines
 }
 
 // Retain adds a reference, to be given up by another Release. The caller must
@@ -136,17 +136,19 @@ func (b *Buffer) enlarge(need int) {
 	}
 }
 
+// changeClass moves a small buffer to a class that holds need bytes, or to large memory.
 func (b *Buffer) changeClass(need int, s *shard) {
 	oldClass, oldSmall := b.class, b.small
-	b.class = classOf(need)
-	s.takes[b.class].Add(1)
-	s.moves.Add(1)
-	if b.class == classLarge {
-		b.small = nil
+	class := classOf(need)
+	if class == classLarge {
 		b.fillLarge(need, s)
+		b.small = nil
 	} else {
-		b.small = takeMemory(b.class, s)
+		b.small = takeMemory(class, s)
 	}
+	b.class = class
+	s.takes[class].Add(1)
+	s.moves.Add(1)
 	b.B = b.memory()[:copy(b.memory(), b.B)]
 	s.puts[oldClass].Add(1)
 	b.dropMemory(oldClass, oldSmall)

@@ -68,12 +68,12 @@ func (p *Pool) Get(n int) *Buffer {
 	b.class = class
 	b.refs = 1 // plain: nobody else has b, and the list it came from ordered us after its last holder
 	s := p.shardOf(b)
-	s.takes[class].Add(1)
 	if class == classLarge {
 		b.fillLarge(n, s)
 	} else if b.small == nil {
 		b.small = takeMemory(class, s)
 	}
+	s.takes[class].Add(1)
 	b.B = b.memory()[:0]
 	if watching {
 		b.watchTaken()
