@@ -125,6 +125,7 @@ func TestAccepted(t *testing.T) {
 		{"Connection in two lines", with(t, "Connection: Upgrade", "Connection: keep-alive\r\nConnection: upgrade")},
 		{"Upgrade is a list", with(t, "Upgrade: websocket", "Upgrade: h2c, websocket")},
 		{"Upgrade in two lines", with(t, "Upgrade: websocket", "Upgrade: h2c\r\nUpgrade: websocket")},
+		{"both in two lines, the other way", adding("Upgrade: h2c", "Connection: keep-alive")},
 		{"no space after the colon", with(t, key, strings.Replace(key, ": ", ":", 1))},
 		{"tabs and spaces around a value", with(t, key, strings.Replace(key, ": ", ": \t ", 1)+" \t ")},
 		{"no Origin", with(t, "Origin: http://example.com\r\n", "")},

@@ -70,7 +70,8 @@ func validIPv6(b []byte) bool {
 
 var doubleColon = []byte("::")
 
-func fitsIPv6(groups int, gap bool) bool { return groups == 8 || gap && groups < 8 }
+// fitsIPv6 lets "::" stand for one group or more, never for none.
+func fitsIPv6(groups int, gap bool) bool { return groups == 8 && !gap || groups < 8 && gap }
 
 func hexRun(b []byte) (n int) {
 	for n < len(b) && octets[b[n]]&inHex != 0 {

@@ -29,7 +29,8 @@ func TestHostile(t *testing.T) {
 		"HTTP version": {
 			{"1.0", with(t, "HTTP/1.1", "HTTP/1.0"), 400, "http-1.0"},
 			{"2.0", with(t, "HTTP/1.1", "HTTP/2.0"), 505, "http-version"},
-			{"0.9", with(t, " HTTP/1.1", ""), 400, "bad-http-version"},
+			{"0.9", with(t, "HTTP/1.1", "HTTP/0.9"), 505, "http-version"},
+			{"none, as in 0.9", with(t, " HTTP/1.1", ""), 400, "bad-http-version"},
 			{"lower case", with(t, "HTTP/1.1", "http/1.1"), 400, "bad-http-version"},
 			{"1.10", with(t, "HTTP/1.1", "HTTP/1.10"), 400, "bad-http-version"},
 			{"1,1", with(t, "HTTP/1.1", "HTTP/1,1"), 400, "bad-http-version"},
@@ -149,6 +150,7 @@ func TestHostile(t *testing.T) {
 			{"Content-Length that is no number", adding("Content-Length: -0"), 400, "body"},
 			{"Content-Length empty", adding("Content-Length:"), 400, "body"},
 			{"two of them", adding("Content-Length: 0", "Content-Length: 10"), 400, "body"},
+			{"two of them, the other way", adding("Content-Length: 10", "Content-Length: 0"), 400, "body"},
 			{"Transfer-Encoding", adding("Transfer-Encoding: chunked"), 400, "body"},
 			{"Transfer-Encoding that is nothing", adding("Transfer-Encoding: identity"), 400, "body"},
 		},

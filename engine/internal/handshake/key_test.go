@@ -3,8 +3,6 @@ package handshake
 import (
 	"encoding/base64"
 	"math/rand/v2"
-	"os"
-	"os/exec"
 	"strings"
 	"testing"
 )
@@ -44,25 +42,5 @@ func TestValidKeyAgainstBase64(t *testing.T) {
 			key[place] = byte(octet)
 			check(key)
 		}
-	}
-}
-
-// In a process that may use approved algorithms only, SHA-1 panics unless it is said that it
-// secures nothing here.
-func TestAcceptKeyUnderFIPS140Only(t *testing.T) {
-	const mark = "GANNET_TEST_FIPS"
-	if os.Getenv(mark) != "" {
-		TestAcceptKeyOfTheRFC(t)
-		return
-	}
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	child := exec.Command(self, "-test.run=^TestAcceptKeyUnderFIPS140Only$", "-test.v")
-	child.Env = append(os.Environ(), mark+"=1", "GODEBUG=fips140=only")
-	out, err := child.CombinedOutput()
-	if err != nil || !strings.Contains(string(out), "PASS") {
-		t.Errorf("%v\n%s", err, out)
 	}
 }

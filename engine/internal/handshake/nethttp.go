@@ -35,6 +35,6 @@ func FromHTTP(hr *http.Request) (*Request, error) {
 	if n != head.Len() {
 		return nil, errFieldValue // an empty line inside what should have been one field
 	}
-	r.HasBody = r.HasBody || hr.ContentLength != 0 || len(hr.TransferEncoding) > 0
+	r.HasBody = r.HasBody || hr.ContentLength != 0 // -1 if there was a Transfer-Encoding
 	return r, nil
 }
