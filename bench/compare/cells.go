@@ -64,18 +64,20 @@ type plan struct {
 	servers []server // the floor first, so that every round begins with it
 }
 
-// newPlan picks cells and servers by comma-separated names; empty means the default ones.
+// newPlan picks cells and servers by comma-separated names; empty means the default ones. Servers that were added on
+// the command line take part without being named.
 func newPlan(cells, servers string, added []server) (plan, error) {
-	known := append(knownServers(), added...)
 	var p plan
 	wanted := splitNames(servers)
-	for _, s := range known {
-		if len(wanted) == 0 || slices.Contains(wanted, s.Name) {
+	for _, s := range append(knownServers(), added...) {
+		if s.Role == roleExtra || len(wanted) == 0 || slices.Contains(wanted, s.Name) {
 			p.servers = append(p.servers, s)
 		}
 	}
-	if len(wanted) > 0 && len(p.servers) != len(wanted) {
-		return p, fmt.Errorf("-servers %q: not all of these are known (or one is given twice)", servers)
+	for _, name := range wanted {
+		if !slices.ContainsFunc(p.servers, func(s server) bool { return s.Name == name }) {
+			return p, fmt.Errorf("-servers: there is no %q", name)
+		}
 	}
 	if len(p.servers) == 0 || p.servers[0].Role != roleFloor {
 		return p, fmt.Errorf("-servers %q: rawecho must run, without the floor nothing tells whether the clock moved", servers)

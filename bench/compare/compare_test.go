@@ -194,7 +194,7 @@ func TestIdleVerdict(t *testing.T) {
 }
 
 func TestOptions(t *testing.T) {
-	o, err := parseOptions([]string{"-cells", "deflate,idle", "-servers", "rawecho,gannet,old", "-add", "old=/bin/old serve --addr 127.0.0.1:{port}"}, io.Discard)
+	o, err := parseOptions([]string{"-cells", "deflate,idle", "-servers", "rawecho,gannet", "-add", "old=/bin/old serve --addr 127.0.0.1:{port}"}, io.Discard)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -212,6 +212,13 @@ func TestOptions(t *testing.T) {
 		if _, err := parseOptions(strings.Fields(line), io.Discard); err == nil {
 			t.Errorf("%q was accepted", line)
 		}
+	}
+}
+
+func TestCommandLine(t *testing.T) {
+	got := commandLine([]string{"-cells", "idle", "-add", "old=/bin/old {port}"})
+	if want := "go run ./bench/compare -cells idle -add 'old=/bin/old {port}'"; got != want {
+		t.Errorf("got %s", got)
 	}
 }
 

@@ -34,7 +34,7 @@ func describeMachine(ctx context.Context, t *toolset) machine {
 		Compiler: firstLine(outputOr(ctx, "cc", "--version")),
 		Commit:   outputOr(ctx, "git", "-C", t.root, "rev-parse", "--short=12", "HEAD"),
 		Load:     fileOr("/proc/loadavg"),
-		Command:  "go run ./bench/compare " + strings.Join(os.Args[1:], " "),
+		Command:  commandLine(os.Args[1:]),
 	}
 	if outputOr(ctx, "git", "-C", t.root, "status", "--porcelain", "--untracked-files=no") != "" {
 		m.Commit += "+"
@@ -45,6 +45,18 @@ func describeMachine(ctx context.Context, t *toolset) machine {
 		m.Peers = strings.Split(modules, "\n")
 	}
 	return m
+}
+
+// commandLine is the command that made the report, ready for a shell.
+func commandLine(args []string) string {
+	line := "go run ./bench/compare"
+	for _, arg := range args {
+		if strings.ContainsAny(arg, " {}*$\"") {
+			arg = "'" + arg + "'"
+		}
+		line += " " + arg
+	}
+	return line
 }
 
 const unknown = "unknown"

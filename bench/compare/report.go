@@ -54,7 +54,7 @@ func (r *report) write(stdout io.Writer) error {
 func (r *report) markdown(w io.Writer) {
 	m := r.Machine
 	fmt.Fprintf(w, "`%s`: commit %s, %s, %s, %d cores, Linux %s, %s, %s. Load average before: %s.\n",
-		strings.TrimSpace(m.Command), m.Commit, m.Time, m.CPU, m.Cores, m.Kernel, m.Go, m.Compiler, m.Load)
+		m.Command, m.Commit, m.Time, m.CPU, m.Cores, m.Kernel, m.Go, m.Compiler, m.Load)
 	if len(m.Peers) > 0 {
 		fmt.Fprintf(w, "Peers: %s.\n", strings.Join(m.Peers, ", "))
 	}
