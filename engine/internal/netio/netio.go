@@ -39,8 +39,9 @@ type Interest = Event
 
 // Handler receives what a loop's Run finds. Its methods are called on the goroutine that called Run.
 type Handler interface {
-	// OnEvent reports readiness. It may be called for a descriptor that was
-	// removed earlier in the same turn; the handler ignores what it does not know.
+	// OnEvent reports readiness. It may be called for a descriptor that was removed
+	// earlier in the same turn, and for what stopped being watched earlier in the same
+	// turn; the handler ignores what it does not know or no longer asks for.
 	OnEvent(fd int, ev Event)
 	// OnWake is called once after one or more calls of Wake and when the timer
 	// is due, between events or after them, never inside OnEvent. It may be called

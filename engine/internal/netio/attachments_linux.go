@@ -1,0 +1,20 @@
+//go:build !poll_opt
+
+package netio
+
+import "github.com/panjf2000/gnet/v2/pkg/netpoll"
+
+// attachments are what the poller wants to know of a descriptor. In gnet's default
+// build the kernel keeps the number alone, so one value serves every call.
+type attachments struct{ one netpoll.PollAttachment }
+
+func (a *attachments) of(fd int, _ netpoll.PollEventHandler) *netpoll.PollAttachment {
+	a.one.FD = fd
+	return &a.one
+}
+
+// drop and retire have nothing to keep here; see the other build.
+func (a *attachments) drop(int) (wake bool) { return false }
+func (a *attachments) retire() (wake bool)  { return false }
+
+func polling(n *Native) error { return n.poller.Polling(n.onEvent) }
