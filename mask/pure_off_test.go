@@ -1,0 +1,5 @@
+//go:build !purego
+
+package mask
+
+const pure = false
