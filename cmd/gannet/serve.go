@@ -1,0 +1,155 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/urfave/cli/v3"
+
+	"github.com/gannet-ws/gannet/cmd/gannet/page"
+	"github.com/gannet-ws/gannet/engine"
+)
+
+// shutdownTime is how long connections have to close after SIGTERM.
+const shutdownTime = 10 * time.Second
+
+func serveCommand() *cli.Command {
+	return &cli.Command{
+		Name:  "serve",
+		Usage: "serve WebSocket connections, with a page to try it at / and figures at /stats",
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "addr", Value: ":8080", Usage: "TCP `address` to listen on; empty: none"},
+			&cli.StringFlag{Name: "unix", Usage: "unix socket `path` to listen on as well"},
+			&cli.StringFlag{Name: "mode", Value: "echo", Usage: "what to do with messages: echo, discard or broadcast"},
+			&cli.IntFlag{Name: "loops", Usage: "event loops; 0: one a core"},
+			&cli.Int64Flag{Name: "max-message", Value: engine.MaxMessage, Usage: "longest message accepted, in `bytes`"},
+			&cli.DurationFlag{Name: "idle", Value: 2 * time.Minute, Usage: "close a connection from which nothing was received for so long; negative: never"},
+			&cli.StringSliceFlag{Name: "origin", Usage: "origin that browsers may connect from besides the server's own, such as https://*.example.com, or *; may be given again"},
+			&cli.StringFlag{Name: "log", Value: "info", Usage: "`level`: debug, info, warn or error"},
+		},
+		Action: func(ctx context.Context, c *cli.Command) error {
+			s, err := newService(c)
+			if err != nil {
+				return err
+			}
+			return s.run(ctx, c.String("addr"), c.String("unix"))
+		},
+	}
+}
+
+// service is the server and what stands around it.
+type service struct {
+	*engine.Server
+	log *slog.Logger
+}
+
+func newService(c *cli.Command) (*service, error) {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(c.String("log"))); err != nil {
+		return nil, fmt.Errorf("--log: %w", err)
+	}
+	s := &service{log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))}
+	h, err := s.handler(c.String("mode"))
+	if err != nil {
+		return nil, err
+	}
+	s.Server, err = engine.NewServer(h, engine.Options{
+		Loops:    int(c.Int("loops")),
+		Limits:   engine.Limits{MaxMessageSize: c.Int64("max-message"), IdleTimeout: c.Duration("idle")},
+		Origins:  c.StringSlice("origin"),
+		Fallback: s.pages(),
+		Logger:   s.log,
+	})
+	return s, err
+}
+
+// handler is what a mode does with messages.
+func (s *service) handler(mode string) (engine.Handler, error) {
+	switch mode {
+	case "echo":
+		return engine.Funcs{Message: echo}, nil
+	case "discard":
+		return engine.Funcs{}, nil
+	case "broadcast":
+		return engine.Funcs{Message: s.broadcast}, nil
+	}
+	return nil, fmt.Errorf("--mode: %q is none of echo, discard, broadcast", mode)
+}
+
+// ownedBytes is the length from which an assembled message is echoed from its own buffer.
+const ownedBytes = 64 << 10
+
+// echo answers each message with itself. What can not be sent any more, because the
+// connection closes, is nobody's loss.
+func echo(c *engine.Conn, m engine.Message) {
+	if len(m.Data) >= ownedBytes {
+		_ = c.SendOwned(m.Op, m.Retain())
+		return
+	}
+	_ = c.Send(m.Op, m.Data)
+}
+
+func (s *service) broadcast(_ *engine.Conn, m engine.Message) {
+	p, err := engine.Prepare(m.Op, m.Data)
+	if err != nil {
+		s.log.Error("a received message can not be sent", "err", err)
+		return
+	}
+	s.Broadcast(p, nil)
+}
+
+// pages serves what is not a WebSocket.
+func (s *service) pages() http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /{$}", page.Handler())
+	mux.HandleFunc("GET /stats", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("Cache-Control", "no-store")
+		if err := json.NewEncoder(w).Encode(s.Stats()); err != nil {
+			s.log.Debug("writing /stats", "err", err)
+		}
+	})
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Upgrade", "websocket")
+		w.Header().Set("Sec-WebSocket-Version", "13")
+		http.Error(w, "this is a WebSocket endpoint; the page is at /", http.StatusUpgradeRequired)
+	})
+	return mux
+}
+
+// run serves until ctx ends, and then closes what is open in good order.
+func (s *service) run(ctx context.Context, addr, unix string) error {
+	if addr == "" && unix == "" {
+		return errors.New("nothing to listen on: give --addr or --unix")
+	}
+	failed := make(chan error, 2)
+	listen := func(network, at string) {
+		s.log.Info("listening", "network", network, "addr", at, "pid", os.Getpid())
+		failed <- s.ListenAndServe(network, at)
+	}
+	if addr != "" {
+		go listen("tcp", addr)
+	}
+	if unix != "" {
+		go listen("unix", unix)
+	}
+	select {
+	case err := <-failed:
+		_ = s.Close()
+		return err
+	case <-ctx.Done():
+	}
+	s.log.Info("shutting down")
+	late, cancel := context.WithTimeout(context.Background(), shutdownTime)
+	defer cancel()
+	if err := s.Shutdown(late); err != nil {
+		return fmt.Errorf("connections were still open after %v and were terminated: %w", shutdownTime, err)
+	}
+	return nil
+}

@@ -1,0 +1,113 @@
+package engine
+
+import (
+	"sync"
+	"sync/atomic"
+)
+
+// reserveBytes is what every connection may hold outside the budget.
+const reserveBytes = 64 << 10
+
+// holding is what one connection holds of the engine's InboundBudget. On the loop.
+type holding struct {
+	bytes  int64 // charged: what it holds beyond the reserve
+	holder *holder
+}
+
+// holder is a connection with something charged, as the other loops see it.
+type holder struct {
+	conn     *Conn
+	bytes    atomic.Int64
+	progress atomic.Uint32 // tick of its last growth
+	index    int           // budget.mu
+	shed     atomic.Bool
+}
+
+// budget is the engine's account of unfinished input. The few connections that hold
+// more than their reserve are listed, so that the worst can be found.
+type budget struct {
+	limit   int64
+	used    atomic.Int64
+	mu      sync.Mutex
+	holders []*holder
+}
+
+// grow charges more, and sheds the worst holder when that passes the budget.
+func (h *holding) grow(c *Conn, held int64) { h.set(c, held) }
+
+// set makes the charge fit what is held now.
+func (h *holding) set(c *Conn, held int64) {
+	want := max(held-reserveBytes, 0)
+	if want == h.bytes {
+		return
+	}
+	b := &c.loop.engine.budget
+	grown := want - h.bytes
+	h.bytes = want
+	used := b.used.Add(grown)
+	switch {
+	case want == 0:
+		b.forget(h)
+		return
+	case h.holder == nil:
+		h.holder = b.list(c)
+	}
+	h.holder.bytes.Store(want)
+	if grown > 0 {
+		h.holder.progress.Store(uint32(tickOf(c.loop.now)))
+		if used > b.limit {
+			b.shed(c.loop)
+		}
+	}
+}
+
+func (b *budget) list(c *Conn) *holder {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	h := &holder{conn: c, index: len(b.holders)}
+	b.holders = append(b.holders, h)
+	return h
+}
+
+func (b *budget) forget(h *holding) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	last := len(b.holders) - 1
+	b.holders[h.holder.index] = b.holders[last]
+	b.holders[h.holder.index].index = h.holder.index
+	b.holders[last] = nil
+	b.holders = b.holders[:last]
+	h.holder = nil
+}
+
+// shed closes the holder of the most bytes: of those that hold at least half as much as
+// the greatest, the one that has stood still the longest. Who asked is beside the point:
+// an innocent connection must not pay for the hoarders.
+func (b *budget) shed(l *loop) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var most int64
+	over := b.used.Load() - b.limit
+	for _, h := range b.holders {
+		if h.shed.Load() {
+			over -= h.bytes.Load() // on its way out already
+		} else {
+			most = max(most, h.bytes.Load())
+		}
+	}
+	if over <= 0 || most == 0 {
+		return
+	}
+	var worst *holder
+	for _, h := range b.holders {
+		if h.shed.Load() || h.bytes.Load() < most/2 {
+			continue
+		}
+		if worst == nil || int32(h.progress.Load()-worst.progress.Load()) < 0 {
+			worst = h
+		}
+	}
+	worst.shed.Store(true)
+	l.engine.stats.causes.add("inbound-budget")
+	worst.conn.notify(todoShed)
+}

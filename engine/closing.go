@@ -1,0 +1,287 @@
+package engine
+
+import (
+	"fmt"
+	"io"
+
+	"github.com/gannet-ws/gannet/codec"
+	"github.com/gannet-ws/gannet/engine/internal/netio"
+)
+
+// Closing goes in steps: begin (a Close frame is placed behind what is queued, the
+// state is CLOSING), join (both Close frames were seen and ours has left), finish (the
+// state is CLOSED, OnClose is called), linger (the peer takes our last bytes), bury.
+
+// ending is why and how a connection closes. On the loop.
+type ending struct {
+	code   int    // what OnClose will report
+	reason string // the peer's
+	reply  int    // the code of our Close frame
+	err    error  // it failed: we do not wait for the peer's Close
+	last   *closing
+}
+
+// closing is the last word on a connection.
+type closing struct {
+	code   int
+	reason string
+	clean  bool
+	err    error
+	abort  bool // drop what is unsent, reset
+	local  bool // our own doing: no OnError
+}
+
+// lostError is a transport that broke. It is ErrAbnormal and what the system said.
+type lostError struct{ cause error }
+
+func (e *lostError) Error() string   { return fmt.Sprintf("%v: %v", ErrAbnormal, e.cause) }
+func (e *lostError) Unwrap() []error { return []error{ErrAbnormal, e.cause} }
+
+// Close closes the connection with code 1000 once what is queued has left. When it
+// returns the state is CLOSING and no further message is delivered. In CLOSING and
+// CLOSED it does nothing.
+func (c *Conn) Close() error { return c.CloseWith(codeNormal, "") }
+
+// CloseWith closes with a code and a reason of at most 123 bytes of UTF-8. A server
+// may send 1000-1003, 1007-1009, 1011-1014 and 3000-4999 (RFC 6455 7.4); another code is
+// ErrInvalidAccess, a bad reason ErrSyntax, and an error leaves the state as it was.
+func (c *Conn) CloseWith(code int, reason string) error {
+	if err := codec.CheckSendCode(code, codec.RoleServer); err != nil {
+		return fmt.Errorf("%w: %w", ErrInvalidAccess, err)
+	}
+	if err := codec.CheckSendReason(reason); err != nil {
+		return fmt.Errorf("%w: %w", ErrSyntax, err)
+	}
+	var body [codec.MaxControlPayload]byte
+	c.beginClose(codec.AppendCloseBody(body[:0], code, reason))
+	return nil
+}
+
+// CloseNoStatus closes with a Close frame that has no body: the peer sees 1005.
+func (c *Conn) CloseNoStatus() error {
+	c.beginClose(nil)
+	return nil
+}
+
+func (c *Conn) beginClose(body []byte) {
+	c.mu.Lock()
+	if c.ReadyState() == Open {
+		c.beginCloseLocked(body)
+	}
+	c.unlock()
+}
+
+// beginCloseLocked is the one place where OPEN ends. The Close frame goes behind what is queued.
+func (c *Conn) beginCloseLocked(body []byte) {
+	c.state.Store(uint32(Closing))
+	if o := c.out; o != nil {
+		c.abortWriterLocked(o)
+	}
+	c.controlLocked(OpClose, body)
+	c.notify(todoClose)
+}
+
+// failLocked closes because of err. Any goroutine.
+func (c *Conn) failLocked(err *CloseError) {
+	if c.ReadyState() != Open {
+		return
+	}
+	c.outLocked().failure = err
+	var body [codec.MaxControlPayload]byte
+	c.beginCloseLocked(codec.AppendCloseBody(body[:0], err.Code, ""))
+}
+
+// Terminate ends the connection at once: what is queued is dropped, the transport is
+// reset, OnClose reports 1006.
+func (c *Conn) Terminate() {
+	c.mu.Lock()
+	if c.ReadyState() == Open {
+		c.state.Store(uint32(Closing))
+	}
+	c.unlock()
+	c.notify(todoAbort)
+}
+
+// fail closes because the peer, or the handler, broke a rule. On the loop.
+func (c *Conn) fail(err error) {
+	if c.deaf() || c.ending != nil && c.ending.err != nil {
+		return
+	}
+	code := closeCodeOf(err)
+	c.loop.engine.stats.failures.add(code)
+	c.ending = &ending{code: codeAbnormal, reply: code, err: wrapClose(code, err)}
+	c.flags |= discarding | sawClose
+	c.dropInbound()
+	if c.ReadyState() == Closing { // our Close is on its way already
+		c.setDeadline(c.limits.Load().CloseTimeout)
+	}
+	c.advanceClosing()
+}
+
+func wrapClose(code int, err error) error {
+	if _, ok := err.(*CloseError); ok {
+		return err
+	}
+	return &CloseError{code, err}
+}
+
+// abandon: the transport is gone, nothing can be sent any more.
+func (c *Conn) abandon(err *CloseError) {
+	if e := c.ending; e != nil && e.err != nil {
+		c.finish(closing{code: codeAbnormal, err: e.err})
+		return
+	}
+	if e := c.ending; e != nil && c.flags&sawClose != 0 {
+		// The peer closed cleanly and did not wait for our answer.
+		c.finish(closing{code: e.code, reason: e.reason, clean: true})
+		return
+	}
+	c.finish(closing{code: codeAbnormal, err: err})
+}
+
+// onCloseFrame takes the peer's Close (RFC 6455 5.5.1).
+func (c *Conn) onCloseFrame(payload []byte) {
+	body, err := codec.ParseClose(payload)
+	if err != nil {
+		c.fail(err)
+		return
+	}
+	c.flags |= sawClose | discarding
+	e := c.ending
+	if e == nil {
+		e = new(ending)
+		c.ending = e
+	}
+	e.code, e.reason, e.reply = int(body.Code), body.Reason, int(body.Code)
+	c.dropInbound()
+	c.advanceClosing()
+}
+
+// advanceClosing takes the next step, if it can be taken.
+func (c *Conn) advanceClosing() {
+	if c.flags&(lingering|buried) != 0 || c.ReadyState() == Connecting {
+		return
+	}
+	if c.ending != nil && c.ending.last != nil {
+		c.finish(*c.ending.last)
+		return
+	}
+	if !c.tryLockOr(todoClose) {
+		return
+	}
+	e := c.beginOnLoopLocked()
+	left := c.out == nil || c.out.queued() == 0
+	c.unlock()
+	c.flags |= discarding
+	c.flags &^= pausedByUser | pausedByHigh | pausedByInbox
+	switch {
+	case !left || c.flags&sawClose == 0: // ours, or the peer's, is still to come
+		c.setDeadline(c.limits.Load().CloseTimeout)
+		c.watch()
+	case e.err != nil:
+		c.finish(closing{code: codeAbnormal, err: e.err})
+	default:
+		c.finish(closing{code: e.code, reason: e.reason, clean: true})
+	}
+}
+
+// beginOnLoopLocked begins to close, if nobody has, and finds out why.
+func (c *Conn) beginOnLoopLocked() *ending {
+	if c.ReadyState() == Open && c.ending != nil {
+		var buf [codec.MaxControlPayload]byte
+		body := buf[:0]
+		if c.ending.reply != codeNoStatus {
+			body = codec.AppendCloseBody(body, c.ending.reply, "")
+		}
+		c.beginCloseLocked(body)
+	}
+	if c.ending == nil {
+		c.ending = &ending{code: codeAbnormal}
+	}
+	if c.out != nil && c.out.failure != nil && c.ending.err == nil {
+		c.ending.err = c.out.failure
+		c.flags |= sawClose // we do not wait for the peer's
+		c.loop.engine.stats.failures.add(c.out.failure.Code)
+	}
+	return c.ending
+}
+
+// finish is the end: CLOSED, the last callbacks, and what of the transport must outlive them.
+func (c *Conn) finish(k closing) {
+	if c.flags&(lingering|buried) != 0 {
+		return
+	}
+	if !c.tryLockOr(todoClose) {
+		if c.ending == nil {
+			c.ending = new(ending)
+		}
+		c.ending.last = &k
+		c.flags |= discarding
+		return
+	}
+	was := c.ReadyState()
+	c.state.Store(uint32(Closed))
+	if !plantedBug(bugLeakQueue) {
+		c.dropLocked()
+	}
+	c.unlock()
+	l := c.loop
+	c.dropOpening()
+	c.dropInbound()
+	l.wheel.Cancel(c.fd)
+	c.flags |= discarding
+	if was == Connecting {
+		l.engine.stats.connecting.Add(-1)
+		c.bury(k.abort)
+		return
+	}
+	l.engine.closed(c, k)
+	c.callClose(CloseEvent{Code: k.code, Reason: k.reason, WasClean: k.clean, Err: k.err}, k.err != nil && !k.local)
+	if plantedBug(bugDoubleClose) {
+		c.callClose(CloseEvent{Code: k.code}, false)
+	}
+	c.linger(k)
+}
+
+// linger lets the peer take our last bytes: closing a socket with unread input resets
+// it, and the reset may overtake the Close frame. So: our half ends, what the peer
+// still sends is read and dropped, for a short while.
+func (c *Conn) linger(k closing) {
+	broken := k.abort || c.ending == nil || c.flags&sawClose == 0
+	if broken || c.flags&sawEnd != 0 || c.loop.stop {
+		c.bury(k.abort)
+		return
+	}
+	if err := c.loop.sys.CloseWrite(int(c.fd)); err != nil {
+		c.bury(false)
+		return
+	}
+	c.flags |= lingering
+	c.flags &^= writeWanted
+	c.watch()
+	c.setDeadline(lingerTime)
+}
+
+// bury takes the connection out of the poller and the table.
+func (c *Conn) bury(abort bool) {
+	if c.flags&buried != 0 {
+		return
+	}
+	l := c.loop
+	c.flags |= buried
+	l.wheel.Cancel(c.fd)
+	l.sys.Remove(int(c.fd))
+	l.table.set(int(c.fd), nil)
+	l.conns.Add(-1)
+	l.bury(int(c.fd), abort)
+	l.engine.connGone(c)
+}
+
+// probe looks whether a peer that is not read has gone: the poller does not tell.
+func (c *Conn) probe() {
+	switch err := c.loop.sys.Probe(int(c.fd)); err {
+	case nil, io.EOF, netio.ErrAgain: // a half-closed peer may still read
+	default:
+		c.abandon(&CloseError{codeAbnormal, &lostError{err}})
+	}
+}

@@ -1,0 +1,218 @@
+package engine
+
+import (
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"unique"
+
+	"github.com/gannet-ws/gannet/engine/internal/handshake"
+	"github.com/gannet-ws/gannet/engine/internal/netio"
+	"github.com/gannet-ws/gannet/engine/internal/wheel"
+)
+
+// ReadyState is the state of a connection (WHATWG WebSocket.readyState).
+type ReadyState uint32
+
+const (
+	// Connecting: the opening handshake is under way. Next: Open, or Closed.
+	Connecting ReadyState = iota
+	// Open: messages flow. Next: Closing, or Closed.
+	Open
+	// Closing: a Close was sent or received, or the connection failed. Next: Closed.
+	Closing
+	// Closed: it is over, or never began.
+	Closed
+)
+
+// String is the name that browsers use.
+func (s ReadyState) String() string {
+	return [...]string{"CONNECTING", "OPEN", "CLOSING", "CLOSED"}[s&3]
+}
+
+// agreement is what a handshake settled. Connections with equal ones share it.
+type agreement struct {
+	host, target, protocol, extensions string
+	tls                                bool
+}
+
+// Conn is one connection. Its size is a promise (an idle connection costs at most
+// 256 bytes with its table slot; see TestConnSize), so whatever only a busy
+// connection needs hangs off in, out, opening or inbox, and goes when it is idle.
+//
+// Who may touch what: fields under "mu" need the lock. Fields under "loop" belong to
+// the loop's goroutine. The atomics are how the two sides talk.
+type Conn struct {
+	loop   *loop
+	limits atomic.Pointer[Limits]
+
+	// mu orders what is sent. The loop never waits for it: see lock.go.
+	mu       sync.Mutex
+	out      *outbound // mu; nil while nothing is queued
+	buffered uint64    // mu; BufferedAmount
+	ctx      any       // mu
+	stages   *stages   // set before OPEN; nil for a plain server connection
+
+	state  atomic.Uint32 // ReadyState; leaves Open only under mu
+	corked atomic.Bool   // a callback of this connection is running: what is sent waits for its end
+	high   atomic.Bool   // written under mu: more than HighWater is queued
+	paused atomic.Bool   // Pause was called
+	owed   atomic.Uint32 // work the loop left to whoever holds mu (todo bits)
+	todo   atomic.Uint32 // work for the loop (todo bits)
+
+	// loop
+	agreed  unique.Handle[agreement]
+	opening *opening // until OPEN
+	in      *inbound // nil between messages
+	inbox   *inbox   // Options.Workers: callbacks waiting for a worker
+	ending  *ending  // from the first reason to close
+	timer   wheel.Node
+	times   times
+	fd      int32
+	flags   flags
+	watched netio.Interest
+	peer    peerAddr
+}
+
+// flags are facts that only the loop needs.
+type flags uint16
+
+const (
+	pausedByUser  flags = 1 << iota // Pause
+	pausedByHigh                    // more than HighWater is queued for the peer
+	pausedByInbox                   // the workers lag
+	pausedByWork                    // an unfinished turn: what was read comes first
+	writeWanted                     // the socket is full: tell when it is not
+	sawEnd                          // the peer ended its half of the stream
+	sawClose                        // the peer's Close was received
+	discarding                      // nothing received is delivered any more
+	lingering                       // CLOSED, our Close frame on its way: waiting for the peer's end
+	buried                          // out of the poller and the table
+	counted                         // it counts against MaxConnsPerAddress
+	bridged                         // carried by goroutines
+	overTLS                         // wss
+	deadlineSet                     // times.deadline counts
+)
+
+// todo bits: work that one side leaves to the other.
+const (
+	todoFlush  uint32 = 1 << iota // write what is queued
+	todoWatch                     // the socket is full: wait for room
+	todoHigh                      // HighWater was passed
+	todoDrain                     // LowWater was reached
+	todoPong                      // answer the ping that in.pong keeps
+	todoClose                     // begin or go on closing
+	todoFail                      // the socket refused a write
+	todoAbort                     // Terminate
+	todoPause                     // Pause or Resume was called
+	todoResume                    // go on with the unfinished turn
+	todoInbox                     // the workers caught up
+	todoDecide                    // a late decision about the upgrade
+	todoShed                      // the inbound budget chose this connection
+	todoTimers                    // the limits changed
+)
+
+// peerAddr is the peer's address, kept from accept: the kernel forgets it after a
+// reset, just when OnClose logs it.
+type peerAddr struct {
+	ip   [16]byte
+	port uint16
+}
+
+func newPeerAddr(a netip.AddrPort) peerAddr {
+	if !a.IsValid() {
+		return peerAddr{}
+	}
+	return peerAddr{a.Addr().As16(), a.Port()}
+}
+
+func (p peerAddr) addrPort() netip.AddrPort {
+	return netip.AddrPortFrom(netip.AddrFrom16(p.ip).Unmap(), p.port)
+}
+
+// ReadyState is the connection's state.
+func (c *Conn) ReadyState() ReadyState { return ReadyState(c.state.Load()) }
+
+// BufferedAmount is the number of payload bytes (before compression, without framing
+// and control frames) that Send accepted and that have not yet left for the network;
+// a message counts until its last byte has left. It is exactly 0 when all has, and
+// what could not be delivered stays counted after closing (WHATWG bufferedAmount).
+func (c *Conn) BufferedAmount() uint64 {
+	c.mu.Lock()
+	n := c.buffered
+	c.unlock()
+	return n
+}
+
+// URL is the absolute ws: or wss: URL of the connection, rebuilt from the request.
+func (c *Conn) URL() string {
+	a := c.agreed.Value()
+	return string(handshake.AppendURL(nil, a.tls, []byte(a.host), []byte(a.target)))
+}
+
+// Protocol is the agreed sub-protocol, or "".
+func (c *Conn) Protocol() string { return c.agreed.Value().protocol }
+
+// Extensions is what was agreed of extensions, or "".
+func (c *Conn) Extensions() string { return c.agreed.Value().extensions }
+
+// RemoteAddr is the peer's address; with Options.ProxyProtocol the one that the proxy names.
+func (c *Conn) RemoteAddr() net.Addr {
+	if a := c.peer.addrPort(); c.peer != (peerAddr{}) {
+		return net.TCPAddrFromAddrPort(a)
+	}
+	return c.loop.addr(c, false)
+}
+
+// LocalAddr is our end's address; nil once the connection is closed.
+func (c *Conn) LocalAddr() net.Addr { return c.loop.addr(c, true) }
+
+// Context is what SetContext was given.
+func (c *Conn) Context() any {
+	c.mu.Lock()
+	v := c.ctx
+	c.unlock()
+	return v
+}
+
+// SetContext keeps a value of the user's with the connection.
+func (c *Conn) SetContext(v any) {
+	c.mu.Lock()
+	c.ctx = v
+	c.unlock()
+}
+
+// SetLimits changes this connection's limits; zero fields take the engine's values.
+// It answers ErrSyntax for a value out of range, and then changes nothing.
+func (c *Conn) SetLimits(l Limits) error {
+	l = l.withDefaults(c.loop.engine.conf.limits)
+	if err := l.check(); err != nil {
+		return err
+	}
+	c.limits.Store(&l)
+	c.notify(todoTimers)
+	return nil
+}
+
+// Pause stops reading from the peer, once what was read is delivered, until Resume.
+// The kernel's buffers then fill, and the peer has to wait. Closing resumes.
+func (c *Conn) Pause() { c.setPaused(true) }
+
+// Resume goes on reading.
+func (c *Conn) Resume() { c.setPaused(false) }
+
+func (c *Conn) setPaused(on bool) {
+	c.paused.Store(on)
+	c.notify(todoPause)
+}
+
+// Post runs f in the connection's sequence: never at the same time as one of its
+// callbacks. It answers ErrClosed, and does not run f, once the connection is CLOSED.
+func (c *Conn) Post(f func(*Conn)) error {
+	if c.ReadyState() == Closed {
+		return ErrClosed
+	}
+	c.loop.post(task{conn: c, run: f})
+	return nil
+}

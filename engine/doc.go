@@ -1,0 +1,11 @@
+// Package engine is a WebSocket engine: a server whose connections live on event
+// loops, are decoded in place, and behave as the browser's WebSocket object does.
+//
+// A [Server] calls a [Handler]. Each loop is one goroutine around one poller; the
+// callbacks of a connection never overlap, run on its loop (or, with
+// Options.Workers, on a bounded pool, in order) and must not block. Every method of
+// [Conn] may be called from any goroutine unless its comment says otherwise.
+//
+// One byte in:  poller, slab, codec, message, UTF-8, handler   (loop.go, inbound.go, sequence.go)
+// One message out: state, limits, compress, frame, mask, place; seal, socket  (send.go, outbound.go)
+package engine

@@ -1,0 +1,465 @@
+package engine
+
+import (
+	"io"
+	"sync"
+
+	"github.com/gannet-ws/gannet/codec"
+	"github.com/gannet-ws/gannet/engine/internal/netio"
+	"github.com/gannet-ws/gannet/mask"
+	"github.com/gannet-ws/gannet/pool"
+)
+
+const (
+	// directReadBytes: what is missing of a frame from which on it is read straight
+	// into the message's buffer, past the slab.
+	directReadBytes = 32 << 10
+	// firstBytes is what a message's buffer starts with at least: memory follows the
+	// bytes received, never a length declared.
+	firstBytes = 4 << 10
+)
+
+// inbound is what a connection needs between reads while a frame or message is
+// unfinished. Between messages it has none: the loop lends its spare.
+type inbound struct {
+	dec     codec.Decoder
+	tail    [13]byte // of an unfinished header
+	tailLen uint8
+
+	op        Opcode // of the message under way
+	started   bool   // OnChunk had its first chunk
+	fragments int
+	size      uint64       // declared by the headers of this message so far
+	msg       *pool.Buffer // what was assembled of it
+	text      codec.UTF8
+
+	control    [codec.MaxControlPayload]byte // an unfinished control frame
+	controlLen uint8
+	pong       [codec.MaxControlPayload]byte // the last ping not yet answered
+	pongLen    uint8
+	pongOwed   bool
+
+	rest    *pool.Buffer // read, not yet decoded: the turn was over
+	restOff int
+
+	budget holding // what of InboundBudget this connection holds
+}
+
+var inboundPool = sync.Pool{New: func() any { return new(inbound) }}
+
+func (in *inbound) idle() bool {
+	return in.dec.Idle() && in.tailLen == 0 && !in.pongOwed && in.rest == nil
+}
+
+// inboundOf is c's inbound; the loop's spare, made ready for c, when it has none.
+func (l *loop) inboundOf(c *Conn) *inbound {
+	if c.in != nil {
+		return c.in
+	}
+	if l.spare == nil {
+		l.spare = inboundPool.Get().(*inbound)
+	}
+	l.spare.dec.Reset(codec.RoleServer, false)
+	return l.spare
+}
+
+// keep attaches in to c, or takes it back from an idle one.
+func (l *loop) keep(c *Conn, in *inbound) {
+	switch idle := in.idle(); {
+	case !idle && c.in == nil:
+		c.in, l.spare = in, nil
+	case idle && c.in != nil:
+		c.in = nil
+		in.budget.set(c, 0)
+		inboundPool.Put(in)
+	}
+}
+
+// dropInbound gives up what a connection had received in part; the turn's end does it
+// when the turn is this connection's.
+func (c *Conn) dropInbound() {
+	if c.in != nil && c.loop.turning != c {
+		c.loop.discard(c, c.in)
+	}
+}
+
+// discard empties in, c's or the loop's spare, for the next connection.
+func (l *loop) discard(c *Conn, in *inbound) {
+	in.release()
+	in.budget.set(c, 0)
+	*in = inbound{}
+	if c.in == in {
+		c.in = nil
+		inboundPool.Put(in)
+	}
+}
+
+func (in *inbound) release() {
+	in.releaseMessage()
+	if in.rest != nil {
+		in.rest.Release()
+		in.rest = nil
+	}
+}
+
+func (in *inbound) releaseMessage() {
+	if in.msg != nil {
+		in.msg.Release()
+		in.msg = nil
+	}
+}
+
+// onReadable is one read and what follows from it.
+func (l *loop) onReadable(c *Conn) {
+	if in := c.in; in != nil && in.readsDirect() {
+		l.readDirect(c, in)
+		return
+	}
+	start := slabHeadroom
+	if c.in != nil {
+		start -= copyTail(l.slab[:slabHeadroom], c.in)
+	}
+	n, err := l.sys.Read(int(c.fd), l.slab[slabHeadroom:])
+	if err != nil {
+		l.readFailed(c, err)
+		return
+	}
+	l.feed(c, l.slab[start:slabHeadroom+n])
+}
+
+// copyTail puts the tail of an unfinished header at the end of room.
+func copyTail(room []byte, in *inbound) int {
+	n := int(in.tailLen)
+	copy(room[len(room)-n:], in.tail[:n])
+	in.tailLen = 0
+	return n
+}
+
+// readFailed: the stream has ended, or broke.
+func (l *loop) readFailed(c *Conn, err error) {
+	switch {
+	case err == netio.ErrAgain:
+	case c.flags&lingering != 0:
+		c.bury(false)
+	case err == io.EOF && c.flags&sawClose != 0:
+		// RFC 6455 7.1.1: a peer that has finished may still want our Close.
+		c.flags |= sawEnd
+		c.watch()
+		c.advanceClosing()
+	case err == io.EOF:
+		c.abandon(&CloseError{codeAbnormal, ErrAbnormal})
+	default:
+		c.abandon(&CloseError{codeAbnormal, &lostError{err}})
+	}
+}
+
+// feed takes what was read through the connection's present phase.
+func (l *loop) feed(c *Conn, b []byte) {
+	c.times.read = tickOf(l.now)
+	if c.ReadyState() == Connecting {
+		b = c.feedHandshake(b)
+		if c.ReadyState() == Connecting {
+			return
+		}
+		defer c.dropOpening() // b may lie in it
+	}
+	if c.deaf() || len(b) == 0 {
+		c.settleTurn()
+		return
+	}
+	in := l.inboundOf(c)
+	rest := l.turn(c, in, b)
+	if len(rest) > 0 && !c.deaf() {
+		in.rest = l.engine.pool.Get(len(rest))
+		in.rest.B = append(in.rest.B, rest...)
+		in.restOff = 0
+		c.holdTurn()
+	}
+	l.endTurn(c, in)
+}
+
+// holdTurn stops reading until what was read is decoded.
+func (c *Conn) holdTurn() {
+	c.flags |= pausedByWork
+	if c.flags&pausedByInbox == 0 {
+		c.loop.ready = append(c.loop.ready, c)
+		c.loop.sys.Wake()
+	}
+}
+
+// resumeTurn goes on with what was read earlier.
+func (l *loop) resumeTurn(c *Conn) {
+	in := c.in
+	if in == nil || in.rest == nil || c.flags&pausedByInbox != 0 {
+		return
+	}
+	l.now = l.sys.Now()
+	left := l.turn(c, in, in.rest.B[in.restOff:])
+	if in.restOff = len(in.rest.B) - len(left); len(left) > 0 {
+		c.holdTurn()
+	} else {
+		in.rest.Release()
+		in.rest = nil
+		c.flags &^= pausedByWork
+	}
+	l.endTurn(c, in)
+}
+
+// deaf tells whether what the peer still sends is dropped unread: RFC 6455 5.5.1,
+// nothing after a Close is processed; and nothing after a violation.
+func (c *Conn) deaf() bool { return c.flags&(sawClose|lingering|buried) != 0 }
+
+// endTurn settles what a turn left: corked frames, the budget, interest.
+func (l *loop) endTurn(c *Conn, in *inbound) {
+	l.turning = nil
+	if c.deaf() {
+		l.discard(c, in)
+	} else {
+		in.budget.set(c, in.held())
+		l.keep(c, in)
+	}
+	c.settleTurn()
+	c.watch()
+}
+
+// held is what the connection makes us hold of unfinished input.
+func (in *inbound) held() int64 {
+	var n int64
+	if in.msg != nil {
+		n += int64(len(in.msg.B))
+	}
+	if in.rest != nil {
+		n += int64(len(in.rest.B))
+	}
+	return n
+}
+
+// turn decodes b and delivers what it holds, for at most turnBudget. What it returns
+// is for the next turn. A panic of the handler's ends the connection, not the loop.
+func (l *loop) turn(c *Conn, in *inbound, b []byte) (rest []byte) {
+	defer l.recoverCallback(c)
+	l.turning = c
+	var p codec.Piece
+	for k := 1; len(b) > 0; k++ {
+		n, err := in.dec.NextMasked(b, &p)
+		if err != nil {
+			c.fail(err)
+			return nil
+		}
+		if n == 0 {
+			in.tailLen = uint8(copy(in.tail[:], b))
+			return nil
+		}
+		b = b[n:]
+		if p.Opcode&8 == 0 {
+			l.onData(c, in, &p)
+		} else {
+			l.onControl(c, in, &p)
+		}
+		if c.deaf() {
+			return nil
+		}
+		if c.flags&pausedByInbox != 0 || k&7 == 0 && l.sys.Now()-l.now > turnBudget {
+			return b
+		}
+	}
+	return nil
+}
+
+// readsDirect tells whether the rest of the frame under way goes straight into the message's buffer.
+func (in *inbound) readsDirect() bool {
+	return in.msg != nil && in.rest == nil && in.tailLen == 0 && in.dec.Remaining() >= directReadBytes
+}
+
+// readDirect reads into the message's buffer what belongs there.
+func (l *loop) readDirect(c *Conn, in *inbound) {
+	in.makeRoom(1)
+	buf := in.msg
+	from := len(buf.B)
+	room := buf.B[from:min(uint64(cap(buf.B)), uint64(from)+in.dec.Remaining(), uint64(from)+slabBytes)]
+	n, err := l.sys.Read(int(c.fd), room)
+	if err != nil {
+		l.readFailed(c, err)
+		return
+	}
+	c.times.read = tickOf(l.now)
+	l.directTurn(c, in, room[:n])
+	l.endTurn(c, in)
+}
+
+func (l *loop) directTurn(c *Conn, in *inbound, b []byte) {
+	defer l.recoverCallback(c)
+	l.turning = c
+	var p codec.Piece
+	if _, err := in.dec.Next(b, &p); err != nil {
+		c.fail(err)
+		return
+	}
+	in.msg.B = in.msg.B[:len(in.msg.B)+len(b)]
+	l.assembled(c, in, &p, b)
+}
+
+// onData takes one piece of a data frame.
+func (l *loop) onData(c *Conn, in *inbound, p *codec.Piece) {
+	if p.First && !l.admit(c, in, p) {
+		return
+	}
+	if c.flags&discarding != 0 {
+		in.releaseMessage()
+		return
+	}
+	if l.engine.hooks.chunk != nil {
+		l.onChunk(c, in, p)
+		return
+	}
+	if p.First && p.Last && p.Fin && p.Opcode != codec.OpContinuation {
+		mask.XOR(p.Payload, p.Key)
+		if p.Opcode == OpText && !codec.ValidUTF8(p.Payload) {
+			c.fail(errInvalidText)
+			return
+		}
+		l.deliver(c, Message{Op: p.Opcode, Data: p.Payload, pool: l.engine.pool})
+		return
+	}
+	in.makeRoom(len(p.Payload))
+	from := len(in.msg.B)
+	in.msg.B = in.msg.B[:from+len(p.Payload)]
+	mask.Copy(in.msg.B[from:], p.Payload, p.Key)
+	l.assembled(c, in, p, in.msg.B[from:])
+}
+
+// admit applies the limits to a data frame's header, before anything is allocated.
+func (l *loop) admit(c *Conn, in *inbound, p *codec.Piece) bool {
+	if p.Opcode != codec.OpContinuation {
+		in.op, in.size, in.fragments, in.started = p.Opcode, 0, 0, false
+		in.text.Reset()
+		if !(p.Last && p.Fin) && c.flags&discarding == 0 && l.engine.hooks.chunk == nil {
+			in.msg = l.engine.pool.Get(int(min(p.Length, max(firstBytes, 2*uint64(len(p.Payload))))))
+		}
+	}
+	lim := c.limits.Load()
+	if in.size+p.Length > uint64(lim.MaxMessageSize) { // both are below 2^63: no wrap
+		c.fail(&CloseError{codeTooBig, ErrTooLarge})
+		return false
+	}
+	in.size += p.Length
+	if in.fragments++; in.fragments > lim.MaxFragments {
+		c.fail(&CloseError{codePolicy, ErrFlood})
+		return false
+	}
+	return true
+}
+
+// makeRoom makes room for n more bytes: capacity doubles, up to what was declared.
+func (in *inbound) makeRoom(n int) {
+	have := len(in.msg.B)
+	if have+n <= cap(in.msg.B) {
+		return
+	}
+	want := min(in.size, max(firstBytes, 2*uint64(have+n)))
+	in.msg.Grow(max(int(want)-have, n))
+}
+
+// assembled checks and counts what was just added to a message, and delivers it when it is whole.
+func (l *loop) assembled(c *Conn, in *inbound, p *codec.Piece, added []byte) {
+	if in.op == OpText {
+		if _, ok := in.text.Write(added); !ok {
+			c.fail(errInvalidText)
+			return
+		}
+	}
+	if !p.Last || !p.Fin {
+		in.budget.grow(c, in.held())
+		return
+	}
+	if in.op == OpText && !in.text.Complete() {
+		c.fail(errInvalidText)
+		return
+	}
+	msg := in.msg
+	in.msg = nil
+	defer msg.Release()
+	l.deliver(c, Message{Op: in.op, Data: msg.B, pool: l.engine.pool, held: msg})
+}
+
+// onChunk delivers a message as it arrives.
+func (l *loop) onChunk(c *Conn, in *inbound, p *codec.Piece) {
+	mask.XOR(p.Payload, p.Key)
+	last := p.Last && p.Fin
+	data := p.Payload
+	valid := true
+	if in.op == OpText {
+		var at int
+		if at, valid = in.text.Write(data); !valid {
+			data, last = data[:at], false
+		} else if last && !in.text.Complete() {
+			valid, last = false, false
+		}
+	}
+	if len(data) > 0 || last {
+		k := Chunk{Op: in.op, Data: data, First: !in.started, Last: last}
+		in.started = true
+		l.deliverChunk(c, k)
+	}
+	if !valid {
+		c.fail(errInvalidText)
+	}
+}
+
+// onControl takes one piece of a control frame.
+func (l *loop) onControl(c *Conn, in *inbound, p *codec.Piece) {
+	mask.XOR(p.Payload, p.Key)
+	payload := p.Payload
+	if !p.First || !p.Last {
+		if p.First {
+			in.controlLen = 0
+		}
+		in.controlLen += uint8(copy(in.control[in.controlLen:], payload))
+		if !p.Last {
+			return
+		}
+		payload = in.control[:in.controlLen]
+	}
+	if !c.countControl() {
+		c.fail(&CloseError{codePolicy, ErrFlood})
+		return
+	}
+	switch p.Opcode {
+	case OpPing:
+		l.onPing(c, in, payload)
+	case OpPong:
+		l.stats.pongsIn.Add(1)
+		l.callLent(c, l.engine.hooks.pong, payload)
+	case OpClose:
+		c.onCloseFrame(payload)
+	}
+}
+
+// onPing answers a ping, and tells the handler. With a pong in the queue that the peer
+// has not taken yet only the newest ping is answered (RFC 6455 5.5.3).
+func (l *loop) onPing(c *Conn, in *inbound, payload []byte) {
+	l.stats.pingsIn.Add(1)
+	if c.ReadyState() == Open {
+		in.pongLen, in.pongOwed = uint8(copy(in.pong[:], payload)), true
+		c.answerPing(in)
+	}
+	l.callLent(c, l.engine.hooks.ping, payload)
+}
+
+// answerPing sends the pong that in keeps, when there is room for one.
+func (c *Conn) answerPing(in *inbound) {
+	if !in.pongOwed || !c.tryLockOr(todoPong) {
+		return
+	}
+	o := c.outLocked()
+	if c.ReadyState() != Open {
+		in.pongOwed = false
+	} else if !o.blocked || o.pongEnd <= o.left {
+		in.pongOwed = false
+		c.controlLocked(OpPong, in.pong[:in.pongLen])
+		if c.out != nil {
+			c.out.pongEnd = c.out.placed
+		}
+	}
+	c.unlock()
+}

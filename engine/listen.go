@@ -1,0 +1,350 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/gannet-ws/gannet/engine/internal/handshake"
+	"github.com/gannet-ws/gannet/engine/internal/netio"
+)
+
+// listener is a listening descriptor on a loop.
+type listener struct {
+	fd      int
+	spread  bool // connections go to the least loaded loop, not to this one
+	pausing time.Duration
+	until   time.Duration // it left the poller: descriptors or memory had run out
+}
+
+const (
+	// acceptsPerTurn keeps a flood of connections from starving those that are open.
+	acceptsPerTurn = 64
+	minAcceptPause = 20 * time.Millisecond
+	maxAcceptPause = time.Second
+)
+
+// acceptOn accepts what waits on a listening descriptor.
+func (l *loop) acceptOn(fd int) {
+	for _, ln := range l.listeners {
+		if ln.fd == fd && ln.until == 0 {
+			l.now = l.sys.Now()
+			l.accept(ln, acceptsPerTurn)
+			return
+		}
+	}
+}
+
+// accept takes up to most connections, and reports whether the queue is empty.
+func (l *loop) accept(ln *listener, most int) (empty bool) {
+	for range most {
+		fd, peer, err := l.sys.Accept(ln.fd)
+		if err == netio.ErrAgain {
+			ln.pausing = 0
+			return true
+		}
+		if err != nil {
+			l.pauseListener(ln, err)
+			return true
+		}
+		ln.pausing = 0
+		l.engine.place(l, ln.spread, arrival{fd: fd, peer: peer})
+	}
+	return false
+}
+
+// place hands an accepted descriptor to its loop.
+func (e *engine) place(l *loop, spread bool, a arrival) {
+	if reason, ok := e.admitConn(a.peer); !ok {
+		e.turnAway(l, a.fd, reason)
+		return
+	}
+	to := l
+	if spread {
+		to = leastLoaded(e.native)
+	}
+	if to == l {
+		l.adopt(a)
+		return
+	}
+	to.conns.Add(1) // so that a burst spreads evenly
+	if !to.post(task{call: func() { to.conns.Add(-1); to.adopt(a) }}) {
+		e.uncount(a.peer)
+		_ = l.sys.Abort(a.fd)
+	}
+}
+
+// turnAway answers 503 to a connection over the limits, without waiting for its request.
+func (e *engine) turnAway(l *loop, fd int, reason string) {
+	e.stats.refusals.add(reason)
+	_, _ = l.sys.Write(fd, handshake.AppendRefusal(nil, 503, nil, "too many connections\n"))
+	_ = l.sys.CloseWrite(fd)
+	l.bury(fd, false)
+}
+
+// pauseListener: descriptors or memory have run out (EMFILE, ENFILE, ENOBUFS, ENOMEM). A
+// level-triggered listener would be reported again at once, so it leaves the poller and
+// comes back by timer, after twice as long each time. Open connections never notice.
+func (l *loop) pauseListener(ln *listener, err error) {
+	l.engine.stats.acceptErrors.Add(1)
+	if ln.pausing == 0 {
+		l.engine.log().Warn("gannet: accept failed; it is tried again", "err", err)
+	}
+	ln.pausing = min(max(2*ln.pausing, minAcceptPause), maxAcceptPause)
+	ln.until = l.now + ln.pausing
+	l.sys.Remove(ln.fd)
+	l.armTimer()
+}
+
+// reopenListeners brings paused listeners back whose time has come.
+func (l *loop) reopenListeners() {
+	for _, ln := range l.listeners {
+		if ln.until == 0 || ln.until > l.now {
+			continue
+		}
+		ln.until = 0
+		if err := l.sys.Add(ln.fd); err != nil {
+			l.pauseListener(ln, err)
+		}
+	}
+}
+
+func (l *loop) nextListener() (at time.Duration, ok bool) {
+	for _, ln := range l.listeners {
+		if ln.until != 0 && (!ok || ln.until < at) {
+			at, ok = ln.until, true
+		}
+	}
+	return at, ok
+}
+
+// closeListener takes a listener off the loop; with drain, what waits in its queue is
+// accepted first, to be refused with a proper answer instead of a reset.
+func (l *loop) closeListener(fd int, drain bool) {
+	for i, ln := range l.listeners {
+		if ln.fd != fd {
+			continue
+		}
+		l.now = l.sys.Now()
+		if drain {
+			l.accept(ln, 1<<16)
+		}
+		if ln.until == 0 {
+			l.sys.Remove(fd)
+		}
+		l.listeners = append(l.listeners[:i], l.listeners[i+1:]...)
+		l.bury(fd, false)
+		return
+	}
+}
+
+// listening is what a server listens on.
+type listening struct {
+	mu     sync.Mutex
+	closed bool
+	all    []*served
+}
+
+// served is one Serve or ListenAndServe under way.
+type served struct {
+	at    net.Addr
+	fds   []int
+	loops []*loop
+	ln    net.Listener // bridged; nil for native ones
+	unix  string       // path to remove
+	done  chan struct{}
+	once  sync.Once
+}
+
+func (g *listening) addr() net.Addr {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if len(g.all) == 0 {
+		return nil
+	}
+	return g.all[0].at
+}
+
+func (g *listening) add(v *served) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.closed {
+		return false
+	}
+	g.all = append(g.all, v)
+	return true
+}
+
+// closeAll ends all of Serve's calls and waits until no loop accepts any more.
+func (g *listening) closeAll(e *engine, drain bool) {
+	g.mu.Lock()
+	g.closed = true
+	all := g.all
+	g.mu.Unlock()
+	for _, v := range all {
+		v.once.Do(func() { v.close(drain) })
+	}
+}
+
+func (v *served) close(drain bool) {
+	var left sync.WaitGroup
+	for i, fd := range v.fds {
+		l := v.loops[i]
+		left.Add(1)
+		if !l.post(task{call: func() { l.closeListener(fd, drain); left.Done() }}) {
+			left.Done()
+		}
+	}
+	left.Wait()
+	if v.ln != nil {
+		_ = v.ln.Close()
+	}
+	removeSocket(v.unix)
+	close(v.done)
+}
+
+// ListenAndServe listens on network "tcp", "tcp4", "tcp6" or "unix" and serves until
+// Shutdown or Close, after which it answers ErrServerClosed. On TCP each loop has its own
+// socket on the address (SO_REUSEPORT), which is first checked to be free.
+func (s *Server) ListenAndServe(network, addr string) error {
+	if err := s.start(); err != nil {
+		return err
+	}
+	if len(s.native) == 0 {
+		ln, err := net.Listen(network, addr)
+		if err != nil {
+			return fmt.Errorf("gannet: %w", err)
+		}
+		return s.serveBridged(ln)
+	}
+	fds, at, err := netio.ListenGroup(network, addr, len(s.native))
+	if err != nil {
+		return fmt.Errorf("gannet: listen %s %s: %w", network, addr, err)
+	}
+	v := &served{at: at, fds: fds, loops: s.native[:len(fds)], done: make(chan struct{})}
+	if network == "unix" {
+		v.unix = addr
+	}
+	return s.serveNative(v, len(fds) < len(s.native))
+}
+
+// Serve accepts from ln until Shutdown or Close, after which it answers ErrServerClosed
+// and ln is closed. TCP and unix listeners are taken over by the loops; any other
+// kind (tls.NewListener's, say) is served by goroutines: its connections are bridged.
+func (s *Server) Serve(ln net.Listener) error {
+	if err := s.start(); err != nil {
+		return err
+	}
+	if len(s.native) == 0 {
+		return s.serveBridged(ln)
+	}
+	fd, ok, err := netio.DupListener(ln)
+	if err != nil {
+		return fmt.Errorf("gannet: taking over the listener: %w", err)
+	}
+	if !ok {
+		return s.serveBridged(ln)
+	}
+	return s.serveNative(&served{at: ln.Addr(), fds: []int{fd}, loops: s.native[:1], ln: ln, done: make(chan struct{})}, len(s.native) > 1)
+}
+
+func (s *Server) serveNative(v *served, spread bool) error {
+	if !s.listening.add(v) {
+		v.fds = nil
+		v.close(false)
+		return ErrServerClosed
+	}
+	for i, fd := range v.fds {
+		l := v.loops[i]
+		l.post(task{call: func() { l.addListener(fd, spread) }})
+	}
+	<-v.done
+	return ErrServerClosed
+}
+
+func (l *loop) addListener(fd int, spread bool) {
+	ln := &listener{fd: fd, spread: spread}
+	l.listeners = append(l.listeners, ln)
+	if err := l.sys.Add(fd); err != nil {
+		l.pauseListener(ln, err)
+	}
+}
+
+// serveBridged accepts on this goroutine, for listeners that no loop can take over.
+func (s *Server) serveBridged(ln net.Listener) error {
+	v := &served{at: ln.Addr(), ln: ln, done: make(chan struct{})}
+	if !s.listening.add(v) {
+		_ = ln.Close()
+		return ErrServerClosed
+	}
+	pause := time.Duration(0)
+	for {
+		nc, err := ln.Accept()
+		if err == nil {
+			pause = 0
+			s.adoptBridged(nc, nil, nil)
+			continue
+		}
+		if s.closing.Load() {
+			<-v.done
+			return ErrServerClosed
+		}
+		if !isTransient(err) {
+			return fmt.Errorf("gannet: accept: %w", err)
+		}
+		s.stats.acceptErrors.Add(1)
+		if pause == 0 {
+			s.log().Warn("gannet: accept failed; it is tried again", "err", err)
+		}
+		pause = min(max(2*pause, minAcceptPause), maxAcceptPause)
+		select {
+		case <-time.After(pause):
+		case <-v.done:
+			return ErrServerClosed
+		}
+	}
+}
+
+func isTransient(err error) bool {
+	for _, no := range []error{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.ECONNABORTED} {
+		if errors.Is(err, no) {
+			return true
+		}
+	}
+	return false
+}
+
+// adoptBridged has goroutines carry nc.
+func (e *engine) adoptBridged(nc net.Conn, early []byte, h *httpArrival) {
+	peer := addrPortOf(nc.RemoteAddr())
+	if reason, ok := e.admitConn(peer); !ok {
+		e.stats.refusals.add(reason)
+		_ = nc.SetWriteDeadline(time.Now().Add(time.Second))
+		_, _ = nc.Write(handshake.AppendRefusal(nil, 503, nil, "too many connections\n"))
+		_ = nc.Close()
+		return
+	}
+	l, err := e.bridgeLoop()
+	if err != nil {
+		e.uncount(peer)
+		_ = nc.Close()
+		return
+	}
+	_, secure := nc.(tlsConn)
+	a := arrival{peer: peer, early: early, http: h, tls: secure}
+	if !l.post(task{call: func() { a.fd = l.bridge.Attach(nc); l.adopt(a) }}) {
+		e.uncount(peer)
+		_ = nc.Close()
+	}
+}
+
+func addrPortOf(a net.Addr) netip.AddrPort {
+	if t, ok := a.(interface{ AddrPort() netip.AddrPort }); ok {
+		return t.AddrPort()
+	}
+	return netip.AddrPort{}
+}

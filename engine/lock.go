@@ -1,0 +1,44 @@
+package engine
+
+// The connection's lock orders what is sent. Any goroutine may hold it across a
+// write to the socket, so the loop never waits for it: it tries, and when somebody
+// else has it, leaves a bit in owed, which the holder serves on unlock. Everybody
+// unlocks with unlock, which makes that promise good.
+
+// tryLockOr locks, or leaves bits to the holder and reports false. The second try
+// closes the gap in which the holder unlocked before it could see the bits.
+func (c *Conn) tryLockOr(bits uint32) bool {
+	if c.mu.TryLock() {
+		return true
+	}
+	c.owed.Or(bits)
+	if plantedBug(bugLostOwed) || !c.mu.TryLock() {
+		return false
+	}
+	c.owed.And(^bits)
+	return true
+}
+
+// unlock releases the lock and serves what was left meanwhile.
+func (c *Conn) unlock() {
+	c.mu.Unlock()
+	for c.owed.Load() != 0 && c.mu.TryLock() {
+		bits := c.owed.Swap(0)
+		if bits&todoFlush != 0 {
+			c.flushLocked(nil)
+		}
+		c.mu.Unlock()
+		c.notify(bits &^ todoFlush)
+	}
+}
+
+// notify leaves work to the loop and sees to it that it is done: by the callback's end
+// when one is running, else by waking the loop. Any goroutine.
+func (c *Conn) notify(bits uint32) {
+	if bits == 0 {
+		return
+	}
+	if c.todo.Or(bits) == 0 && !c.corked.Load() {
+		c.loop.post(task{conn: c})
+	}
+}

@@ -1,0 +1,295 @@
+package engine
+
+import (
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/gannet-ws/gannet/engine/internal/handshake"
+	"github.com/gannet-ws/gannet/engine/internal/netio"
+	"github.com/gannet-ws/gannet/engine/internal/wheel"
+)
+
+const (
+	// slabBytes is what one read takes at most: each loop has one slab that every
+	// connection's bytes pass through, so idle connections have no buffer.
+	slabBytes = 512 << 10
+	// slabHeadroom is the place in front for the tail of an unfinished header.
+	slabHeadroom = 64
+	// turnBudget is how long one connection may keep its loop before the others are served.
+	turnBudget = time.Millisecond
+)
+
+// loop is one goroutine around one poller, and everything that it alone touches.
+type loop struct {
+	engine *engine
+	index  int
+	sys    netio.System
+	bridge *netio.Bridge // sys, when it carries net.Conns
+	table  *table
+	wheel  *wheel.Wheel
+	slab   []byte
+	spare  *inbound          // for the connection at hand, when it has none
+	req    handshake.Request // for the handshake at hand
+
+	now        time.Duration // when this event began
+	inCallback bool          // a handler's code is running: a panic is its own
+	entered    bool          // the connection at hand is corked
+	turning    *Conn         // whose bytes are being decoded
+	ready      []*Conn       // with an unfinished turn
+	serving    []*Conn       // ready's twin: what the running wake serves
+	dying      []grave       // left the poller in this turn
+	dead       []grave       // left it in an earlier one: their descriptors may be reused
+	listeners  []*listener
+	armed      time.Duration
+
+	mailbox   mailbox
+	goroutine atomic.Uint64 // its number, for onLoop
+	stats     loopStats
+	conns     atomic.Int64 // in the table
+	stop      bool
+	done      chan struct{}
+}
+
+// grave is a descriptor to close once no event of this turn can name it.
+type grave struct {
+	fd    int
+	abort bool
+}
+
+// task is a letter to a loop: serve conn's todo, or run something.
+type task struct {
+	conn *Conn
+	run  func(*Conn)
+	call func()
+}
+
+// mailbox is a loop's one FIFO, with many producers.
+type mailbox struct {
+	mu     sync.Mutex
+	tasks  []task
+	taken  []task // the other half, reused
+	closed bool
+}
+
+func (m *mailbox) put(t task) (ok bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.closed {
+		return false
+	}
+	m.tasks = append(m.tasks, t)
+	return true
+}
+
+func (m *mailbox) take() []task {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	clear(m.taken)
+	m.tasks, m.taken = m.taken[:0], m.tasks
+	return m.taken
+}
+
+// post leaves a letter and wakes the loop. Any goroutine. It reports false once the loop has ended.
+func (l *loop) post(t task) bool {
+	if !l.mailbox.put(t) {
+		return false
+	}
+	if !plantedBug(bugLostWake) {
+		l.sys.Wake()
+	}
+	return true
+}
+
+func (l *loop) run() {
+	l.goroutine.Store(goroutineID())
+	if err := l.sys.Run(l); err != nil {
+		l.engine.log().Error("gannet: poller failed; its connections are lost", "loop", l.index, "err", err)
+	}
+	l.end()
+	close(l.done)
+}
+
+// end gives back what the loop still has.
+func (l *loop) end() {
+	l.mailbox.mu.Lock()
+	l.mailbox.closed = true
+	l.mailbox.mu.Unlock()
+	for range 2 {
+		l.closeDead()
+	}
+	if err := l.sys.Release(); err != nil {
+		l.engine.log().Warn("gannet: releasing a poller", "loop", l.index, "err", err)
+	}
+}
+
+// OnEvent serves one descriptor. It is where a byte comes in.
+func (l *loop) OnEvent(fd int, ev netio.Event) {
+	c := l.table.get(fd)
+	if c == nil {
+		l.acceptOn(fd)
+		return
+	}
+	l.now = l.sys.Now()
+	if ev&netio.Writable != 0 && c.flags&writeWanted != 0 {
+		c.onWritable()
+	}
+	if ev&netio.Readable != 0 && c.watched&netio.Readable != 0 && c.flags&buried == 0 {
+		l.onReadable(c)
+	}
+}
+
+// OnWake serves the mailbox, unfinished turns, timers, and frees what closed.
+func (l *loop) OnWake() bool {
+	l.now = l.sys.Now()
+	l.closeDead()
+	for _, t := range l.mailbox.take() {
+		l.serveTask(t)
+	}
+	l.serveReady()
+	l.wheel.Advance(l.now, l.fire)
+	l.reopenListeners()
+	l.armTimer()
+	if len(l.dead)+len(l.dying)+len(l.ready) > 0 {
+		l.sys.Wake()
+	}
+	return !l.stop
+}
+
+func (l *loop) serveTask(t task) {
+	switch {
+	case t.conn == nil:
+		t.call()
+	case t.run != nil:
+		t.conn.callPosted(t.run)
+	default:
+		t.conn.serve()
+	}
+}
+
+// serveReady goes on with unfinished turns, each for another turn.
+func (l *loop) serveReady() {
+	l.ready, l.serving = l.serving[:0], l.ready
+	for i, c := range l.serving {
+		l.serving[i] = nil
+		if c.flags&buried == 0 {
+			l.resumeTurn(c)
+		}
+	}
+}
+
+// fire is the wheel's callback.
+func (l *loop) fire(fd int32) { l.table.get(int(fd)).onTimer() }
+
+// armTimer sees to it that OnWake runs when the wheel's next timer, or a listener's pause, is due.
+func (l *loop) armTimer() {
+	at, ok := l.wheel.Next()
+	if p, paused := l.nextListener(); paused && (!ok || p < at) {
+		at, ok = p, true
+	}
+	if !ok {
+		at = 0
+	}
+	if at != l.armed {
+		l.armed = at
+		l.sys.SetTimer(at)
+	}
+}
+
+// schedule sets c's timer.
+func (l *loop) schedule(c *Conn, at time.Duration) {
+	l.wheel.Schedule(c.fd, at)
+	if l.armed == 0 || at < l.armed {
+		l.armed = at
+		l.sys.SetTimer(at)
+	}
+}
+
+// bury closes a descriptor once no event of this turn can name it: the poller reports
+// each descriptor once a turn, and OnWake at most once a turn, so what was in dying when
+// OnWake ran, and is in dead when it runs again, is of an earlier turn.
+func (l *loop) bury(fd int, abort bool) {
+	if plantedBug(bugStaleFD) {
+		l.closeNow(grave{fd, abort})
+		return
+	}
+	l.dying = append(l.dying, grave{fd, abort})
+	l.sys.Wake()
+}
+
+func (l *loop) closeDead() {
+	for _, g := range l.dead {
+		l.closeNow(g)
+	}
+	l.dead, l.dying = l.dying, l.dead[:0]
+}
+
+func (l *loop) closeNow(g grave) {
+	if g.abort {
+		_ = l.sys.Abort(g.fd)
+		return
+	}
+	_ = l.sys.Close(g.fd)
+}
+
+// adopt takes over a connection that admitConn has counted. On the loop.
+func (l *loop) adopt(a arrival) {
+	c := &Conn{loop: l, fd: int32(a.fd), peer: newPeerAddr(a.peer)}
+	c.limits.Store(&l.engine.conf.limits)
+	if a.tls {
+		c.flags |= overTLS
+	}
+	if a.peer.IsValid() {
+		c.flags |= counted
+	}
+	if l.bridge != nil {
+		c.flags |= bridged
+		l.engine.stats.bridged.Add(1)
+	}
+	l.now = l.sys.Now()
+	c.times.begin(l.now)
+	if err := l.sys.Add(a.fd); err != nil {
+		l.engine.log().Error("gannet: a connection could not be watched", "err", err)
+		l.engine.connGone(c)
+		_ = l.sys.Abort(a.fd)
+		return
+	}
+	c.watched = netio.Readable
+	l.table.set(a.fd, c)
+	l.conns.Add(1)
+	l.engine.stats.connecting.Add(1)
+	if l.engine.closing.Load() {
+		c.refuse(unavailable("shutting-down", "the server is shutting down"))
+		return
+	}
+	c.setDeadline(l.engine.conf.HandshakeTimeout)
+	if a.http != nil {
+		c.onHTTP(a)
+	} else if len(a.early) > 0 {
+		l.feed(c, a.early)
+	}
+}
+
+// addr is an address of the connection's own socket.
+func (l *loop) addr(c *Conn, local bool) net.Addr {
+	c.mu.Lock()
+	defer c.unlock()
+	if c.ReadyState() == Closed {
+		return nil
+	}
+	switch {
+	case l.bridge == nil && local:
+		return netio.LocalAddr(int(c.fd))
+	case l.bridge == nil:
+		return netio.PeerAddr(int(c.fd))
+	}
+	nc := l.bridge.Conn(int(c.fd))
+	if nc == nil {
+		return nil
+	}
+	if local {
+		return nc.LocalAddr()
+	}
+	return nc.RemoteAddr()
+}

@@ -1,0 +1,26 @@
+package engine
+
+import "github.com/gannet-ws/gannet/pool"
+
+// Message is one whole message. Data is lent until the callback returns: it may be
+// changed, but not kept.
+type Message struct {
+	Op   Opcode // OpText (Data is valid UTF-8) or OpBinary
+	Data []byte
+
+	pool *pool.Pool
+	held *pool.Buffer // Data's buffer; nil when Data is a view of the loop's slab
+}
+
+// Retain keeps the message beyond the callback: it returns a buffer whose B is Data,
+// which the caller releases, or hands on with Conn.SendOwned. A message that was
+// assembled is not copied; one that arrived in one piece is.
+func (m Message) Retain() *pool.Buffer {
+	if m.held != nil {
+		m.held.Retain()
+		return m.held
+	}
+	b := m.pool.Get(len(m.Data))
+	b.B = append(b.B, m.Data...)
+	return b
+}

@@ -1,0 +1,273 @@
+package engine
+
+import (
+	"sync"
+	"unique"
+
+	"github.com/gannet-ws/gannet/engine/internal/handshake"
+	"github.com/gannet-ws/gannet/pool"
+)
+
+// opening is what a connection needs while its opening handshake is unfinished.
+type opening struct {
+	parser handshake.Parser
+	buf    *pool.Buffer // the request's head so far, and what came with it
+	req    handshake.Request
+	taken  int // bytes of buf that the head took
+	late   *Upgrade
+	past   bool // the PROXY header was taken
+}
+
+var openingPool = sync.Pool{New: func() any { return new(opening) }}
+
+func (c *Conn) dropOpening() {
+	o := c.opening
+	if o == nil {
+		return
+	}
+	c.opening = nil
+	if o.buf != nil {
+		o.buf.Release()
+	}
+	late := o.late
+	o.req.Reset()
+	*o = opening{req: o.req}
+	if late == nil { // a late decision may still look at it
+		openingPool.Put(o)
+	}
+}
+
+func (k *config) headLimits() handshake.Limits {
+	return handshake.Limits{MaxBytes: k.MaxHandshakeBytes}
+}
+
+// feedHandshake takes bytes of the opening handshake. It returns what came behind the
+// request: the first frames, if the connection is OPEN now.
+func (c *Conn) feedHandshake(b []byte) []byte {
+	l := c.loop
+	if c.opening == nil && !l.engine.conf.ProxyProtocol {
+		var p handshake.Parser
+		n, err := p.Parse(b, &l.req, l.engine.conf.headLimits())
+		if n > 0 || err != nil {
+			return c.onRequest(&l.req, b, n, err)
+		}
+		c.keepHead(b).parser = p
+		return nil
+	}
+	o := c.keepHead(b)
+	if !o.past && l.engine.conf.ProxyProtocol && !c.takeProxyHeader(o) {
+		return nil
+	}
+	n, err := o.parser.Parse(o.buf.B, &o.req, l.engine.conf.headLimits())
+	if n == 0 && err == nil {
+		return nil
+	}
+	return c.onRequest(&o.req, o.buf.B, n, err)
+}
+
+// keepHead appends b to the head that is kept.
+func (c *Conn) keepHead(b []byte) *opening {
+	if c.opening == nil {
+		c.opening = openingPool.Get().(*opening)
+		c.opening.buf = c.loop.engine.pool.Get(max(len(b), 1024))
+	}
+	c.opening.buf.Append(b)
+	return c.opening
+}
+
+// onRequest decides about a parsed request, whose head is the first n bytes of b.
+func (c *Conn) onRequest(req *handshake.Request, b []byte, n int, err error) []byte {
+	e := c.loop.engine
+	if err != nil {
+		c.refuse(err.(*handshake.Refusal))
+		return nil
+	}
+	if !req.Upgrade {
+		if e.conf.Fallback != nil {
+			c.handOver(b)
+		} else {
+			c.refuse(upgradeRequired)
+		}
+		return nil
+	}
+	if err := handshake.CheckUpgrade(req); err != nil {
+		c.refuse(err.(*handshake.Refusal))
+		return nil
+	}
+	u := &Upgrade{conn: c, req: req}
+	if e.hooks.upgrade == nil && e.conf.CheckOrigin == nil {
+		if !u.originAllowed() {
+			c.refuse(forbiddenOrigin)
+			return nil
+		}
+		c.open(u)
+		return b[n:]
+	}
+	return c.ask(u, b, n)
+}
+
+// ask lets the user decide about a handshake.
+func (c *Conn) ask(u *Upgrade, b []byte, n int) []byte {
+	c.consult(u)
+	switch {
+	case u.refusal != nil:
+		c.refuse(u.refusal)
+	case u.later:
+		c.await(u, b, n)
+	default:
+		c.open(u)
+		u.over.Store(true)
+		return b[n:]
+	}
+	return nil
+}
+
+// consult runs the user's code. Its panic refuses the request (500).
+func (c *Conn) consult(u *Upgrade) {
+	e := c.loop.engine
+	defer func() {
+		if r := recover(); r != nil {
+			e.panicked(c, r)
+			u.refusal = internalError
+			u.later = false
+		}
+	}()
+	if !u.originAllowed() {
+		u.refusal = forbiddenOrigin
+		return
+	}
+	if e.hooks.upgrade != nil {
+		e.hooks.upgrade(u)
+	}
+}
+
+// await keeps a request until somebody decides. Nothing is read meanwhile: what came
+// with the request is kept, and the rest waits in the kernel.
+func (c *Conn) await(u *Upgrade, b []byte, n int) {
+	switch {
+	case n == 0: // from net/http: the request has memory of its own
+		c.keepHead(b)
+	case c.opening == nil || &c.opening.req != u.req:
+		o := c.keepHead(b)
+		if _, err := o.parser.Parse(o.buf.B, &o.req, c.loop.engine.conf.headLimits()); err != nil {
+			panic("engine: a request that parsed does not parse again")
+		}
+		u.req = &o.req
+	}
+	c.opening.late, c.opening.taken = u, n
+	c.flags |= pausedByWork
+	c.watch()
+	u.kept.Store(true)
+	if u.decided.Load() { // decided while the hook still ran
+		c.decideLate()
+	}
+}
+
+// decideLate acts on a decision made by Upgrade.Accept or Refuse from elsewhere.
+func (c *Conn) decideLate() {
+	if c.opening == nil || c.opening.late == nil || !c.opening.late.decided.Load() || c.ReadyState() != Connecting {
+		return
+	}
+	o := c.opening
+	u := o.late
+	c.flags &^= pausedByWork
+	u.over.Store(true)
+	if u.refusal != nil {
+		c.refuse(u.refusal)
+		return
+	}
+	c.open(u)
+	if rest := o.buf.B[o.taken:]; len(rest) > 0 {
+		c.loop.feed(c, rest)
+	} else {
+		c.settleTurn()
+	}
+	c.dropOpening()
+	c.watch()
+}
+
+// open answers 101 and calls OnOpen.
+func (c *Conn) open(u *Upgrade) {
+	l := c.loop
+	a := agreement{host: string(u.req.Host), target: string(u.req.Target), protocol: u.protocol, tls: c.flags&overTLS != 0}
+	c.agreed = unique.Make(a)
+	c.enter()
+	c.mu.Lock()
+	o := c.outLocked()
+	dst := c.room(o, 512)
+	n := len(*dst)
+	*dst = handshake.AppendSwitching(*dst, u.req.Key, a.protocol, a.extensions, u.header)
+	o.placed += uint64(len(*dst) - n)
+	c.ctx = u.ctx
+	if u.limits != nil {
+		c.limits.Store(u.limits)
+	}
+	c.state.Store(uint32(Open))
+	c.unlock()
+	c.clearDeadline()
+	c.times.begin(l.now)
+	l.engine.stats.connecting.Add(-1)
+	l.engine.stats.open.Add(1)
+	l.engine.stats.opened.Add(1)
+	c.call(l.engine.hooks.OnOpen)
+	if l.engine.closing.Load() {
+		_ = c.CloseWith(codeGoingAway, "server shutting down")
+	}
+	if l.engine.workers != nil {
+		c.settleTurn()
+	}
+	c.reschedule()
+}
+
+// refuse answers a request with an HTTP status and ends the connection.
+func (c *Conn) refuse(r *handshake.Refusal) {
+	l := c.loop
+	l.engine.stats.refusals.add(r.Reason)
+	l.engine.log().Debug("gannet: handshake refused", "reason", r.Reason, "status", r.Status, "remote", c.peer.addrPort())
+	c.mu.Lock()
+	o := c.outLocked()
+	b := l.engine.pool.Get(1024)
+	b.B = r.Append(b.B)
+	o.push(b, 0)
+	o.placed += uint64(len(b.B))
+	c.state.Store(uint32(Closed))
+	c.flushLocked(nil)
+	left := c.out.queued() == 0
+	if left {
+		c.dropLocked()
+	}
+	c.unlock()
+	l.engine.stats.connecting.Add(-1)
+	c.dropOpening()
+	c.flags |= lingering | discarding
+	c.flags &^= pausedByWork
+	c.setDeadline(lingerTime)
+	if left {
+		c.endOutput()
+	} else {
+		c.flags |= writeWanted
+	}
+	c.watch()
+}
+
+// endOutput ends our half of the stream of a lingering connection.
+func (c *Conn) endOutput() {
+	if err := c.loop.sys.CloseWrite(int(c.fd)); err != nil {
+		c.bury(false)
+	}
+}
+
+func refusal(status int, reason, detail string) *handshake.Refusal {
+	return &handshake.Refusal{Status: status, Reason: reason, Detail: detail}
+}
+
+func unavailable(reason, detail string) *handshake.Refusal { return refusal(503, reason, detail) }
+
+var (
+	forbiddenOrigin = refusal(403, "origin", "this origin may not connect here")
+	internalError   = refusal(500, "handler-panic", "the server failed to decide about this request")
+	upgradeRequired = &handshake.Refusal{
+		Status: 426, Reason: "not-an-upgrade", Detail: "this is a WebSocket endpoint: send an upgrade request (RFC 6455 4.1)",
+		Header: []handshake.HeaderField{{Name: "Upgrade", Value: "websocket"}, {Name: "Sec-WebSocket-Version", Value: "13"}},
+	}
+)

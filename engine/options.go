@@ -1,0 +1,244 @@
+package engine
+
+import (
+	"fmt"
+	"log/slog"
+	"net/http"
+	"runtime"
+	"time"
+
+	"github.com/gannet-ws/gannet/engine/internal/handshake"
+)
+
+// MaxMessage is the ceiling of a message's size each way: 2147483647 bytes (2 GiB - 1).
+const MaxMessage = 1<<31 - 1
+
+// Overflow says what happens to a message that would pass MaxBufferedAmount.
+type Overflow uint8
+
+const (
+	// CloseSlow closes the connection (1013): the peer does not read what it asked for.
+	CloseSlow Overflow = iota
+	// DropMessage drops this message: Send answers ErrBufferFull.
+	DropMessage
+)
+
+// Limits protect an engine from one connection. Zero means the default; they may be
+// changed for one connection with Upgrade.SetLimits or Conn.SetLimits.
+// For durations a negative value means: off.
+type Limits struct {
+	// MaxMessageSize is the longest message accepted, in bytes, after inflation.
+	// Default and ceiling: MaxMessage. A frame header that would pass it is answered
+	// with 1009 before anything is allocated. Lower it to what your messages need:
+	// it bounds what one connection may make you hold.
+	MaxMessageSize int64
+	// MaxFragments is the most frames one message may have. Default 1,048,576; over it: 1008.
+	// It stops floods of empty fragments, which MaxMessageSize does not count.
+	MaxFragments int
+	// MaxControlRate is the most pings, pongs and their like accepted per second. Default 10,000; over it: 1008.
+	MaxControlRate int
+
+	// HighWater is how many bytes may be queued for the peer before OnHighWater is
+	// called and reading from it pauses (who does not read answers is not read).
+	// Default 1 MiB.
+	HighWater int64
+	// LowWater is where OnDrain is called and reading goes on. Default HighWater / 4.
+	LowWater int64
+	// MaxBufferedAmount is the most that may be queued, in bytes. Default 64 MiB; -1: no limit.
+	// A message into an empty queue always passes.
+	MaxBufferedAmount int64
+	// Overflow is what happens past MaxBufferedAmount. Default CloseSlow.
+	Overflow Overflow
+
+	// IdleTimeout closes (1001) a connection from which nothing was received for so long, pongs included. Default 2 min.
+	IdleTimeout time.Duration
+	// PingInterval pings a peer from which nothing was received for so long. Default 50 s.
+	PingInterval time.Duration
+	// PongTimeout ends a connection (1006) whose ping was not answered, by anything, for so long. Default 30 s.
+	PongTimeout time.Duration
+	// CloseTimeout ends the closing handshake. Default 10 s.
+	CloseTimeout time.Duration
+	// WriteStallTimeout ends a connection (1013) with bytes queued of which none left for so long. Default 30 s.
+	WriteStallTimeout time.Duration
+	// MaxLifetime closes (1001) a connection that was open for so long. Default off.
+	MaxLifetime time.Duration
+}
+
+// Options configure an engine. The zero value is a safe server.
+type Options struct {
+	// Loops is the number of event loops. Default: GOMAXPROCS.
+	Loops int
+	// Limits are what each connection starts with.
+	Limits Limits
+
+	// MaxConns is the most connections at a time; one more is answered 503 and closed. 0: no limit but the system's.
+	MaxConns int
+	// MaxConnsPerAddress is the same for one remote IP address (a /64 for IPv6). 0: no limit.
+	MaxConnsPerAddress int
+	// InboundBudget is how many bytes the engine holds of unfinished, paused and waiting
+	// messages of all connections, beyond 64 KiB each. Default: a quarter of the memory
+	// of the machine or its cgroup. Past it the connection that holds most is closed (1013).
+	InboundBudget int64
+
+	// HandshakeTimeout bounds the opening handshake, a decision by Upgrade.Later included. Default 10 s.
+	HandshakeTimeout time.Duration
+	// MaxHandshakeBytes bounds a request's head. Default 16 KiB, at least 512; over it: 431.
+	MaxHandshakeBytes int
+
+	// Origins are the origins that browsers may connect from, besides the server's own:
+	// "https://example.com", "https://*.example.com", "https://example.com:*", "null", or "*" for any.
+	// Requests without an Origin header (which are not a browser's) always pass.
+	Origins []string
+	// CheckOrigin, if set, decides instead of Origins.
+	CheckOrigin func(u *Upgrade) bool
+	// Fallback serves requests that do not ask for a WebSocket. nil answers 426.
+	// A connection that it takes leaves the loops and is served by net/http.
+	Fallback http.Handler
+	// ProxyProtocol demands a PROXY protocol header (version 1 or 2) in front of each
+	// connection and takes the peer's address from it. Only behind a proxy that sends one.
+	ProxyProtocol bool
+
+	// Workers moves the callbacks (all but OnUpgrade) to so many goroutines, in order per connection.
+	// 0: they run on the loops. Each message then is copied out of the loop's slab.
+	Workers int
+	// InboxBytes is how many bytes may wait for the workers per connection before its reading pauses. Default 1 MiB.
+	InboxBytes int64
+
+	// Logger receives what the engine has to say. Default: slog.Default().
+	Logger *slog.Logger
+}
+
+func orDefault[T int | int64 | time.Duration](v *T, d T) {
+	if *v == 0 {
+		*v = d
+	}
+}
+
+// withDefaults returns l with its zeros filled from d.
+func (l Limits) withDefaults(d Limits) Limits {
+	orDefault(&l.MaxMessageSize, d.MaxMessageSize)
+	orDefault(&l.MaxFragments, d.MaxFragments)
+	orDefault(&l.MaxControlRate, d.MaxControlRate)
+	if l.HighWater == 0 {
+		l.HighWater = d.HighWater
+		orDefault(&l.LowWater, min(d.LowWater, l.HighWater))
+	}
+	orDefault(&l.LowWater, l.HighWater/4)
+	orDefault(&l.MaxBufferedAmount, max(d.MaxBufferedAmount, -1))
+	orDefault(&l.IdleTimeout, d.IdleTimeout)
+	orDefault(&l.PingInterval, d.PingInterval)
+	orDefault(&l.PongTimeout, d.PongTimeout)
+	orDefault(&l.CloseTimeout, d.CloseTimeout)
+	orDefault(&l.WriteStallTimeout, d.WriteStallTimeout)
+	orDefault(&l.MaxLifetime, d.MaxLifetime)
+	return l
+}
+
+// defaultLimits: each number with its reason stands at the field's comment.
+var defaultLimits = Limits{
+	MaxMessageSize:    MaxMessage,
+	MaxFragments:      1 << 20,
+	MaxControlRate:    10_000,
+	HighWater:         1 << 20,
+	LowWater:          256 << 10,
+	MaxBufferedAmount: 64 << 20,
+	IdleTimeout:       2 * time.Minute,
+	PingInterval:      50 * time.Second,
+	PongTimeout:       30 * time.Second,
+	CloseTimeout:      10 * time.Second,
+	WriteStallTimeout: 30 * time.Second,
+	MaxLifetime:       -1,
+}
+
+// maxTimeout is the longest duration that the 32-bit tick arithmetic of timers.go tells from its negative.
+const maxTimeout = 200 * 24 * time.Hour
+
+func (l *Limits) check() error {
+	switch {
+	case l.MaxMessageSize < 0 || l.MaxMessageSize > MaxMessage:
+		return optionError("MaxMessageSize", l.MaxMessageSize, "1 to 2147483647 bytes")
+	case l.MaxFragments < 0:
+		return optionError("MaxFragments", l.MaxFragments, "at least 1")
+	case l.MaxControlRate < 0:
+		return optionError("MaxControlRate", l.MaxControlRate, "at least 1 a second")
+	case l.HighWater < 0:
+		return optionError("HighWater", l.HighWater, "at least 1 byte")
+	case l.LowWater < 0 || l.LowWater > l.HighWater:
+		return optionError("LowWater", l.LowWater, fmt.Sprintf("1 byte to HighWater (%d)", l.HighWater))
+	case l.MaxBufferedAmount < -1:
+		return optionError("MaxBufferedAmount", l.MaxBufferedAmount, "at least 1 byte, or -1 for no limit")
+	case l.Overflow > DropMessage:
+		return optionError("Overflow", int(l.Overflow), "CloseSlow or DropMessage")
+	}
+	for name, d := range map[string]time.Duration{
+		"IdleTimeout": l.IdleTimeout, "PingInterval": l.PingInterval, "PongTimeout": l.PongTimeout,
+		"CloseTimeout": l.CloseTimeout, "WriteStallTimeout": l.WriteStallTimeout, "MaxLifetime": l.MaxLifetime,
+	} {
+		if d > maxTimeout {
+			return optionError(name, d, "at most 200 days, or negative for off")
+		}
+	}
+	if l.CloseTimeout < 0 {
+		return optionError("CloseTimeout", l.CloseTimeout, "above 0: a peer that never closes would be kept for ever")
+	}
+	return nil
+}
+
+// config is what Options become.
+type config struct {
+	Options
+	limits  Limits
+	origins handshake.Patterns
+}
+
+func (o Options) config() (*config, error) {
+	k := &config{Options: o, limits: o.Limits.withDefaults(defaultLimits)}
+	if err := k.limits.check(); err != nil {
+		return nil, err
+	}
+	orDefault(&k.Loops, runtime.GOMAXPROCS(0))
+	orDefault(&k.InboundBudget, defaultInboundBudget())
+	orDefault(&k.HandshakeTimeout, 10*time.Second)
+	orDefault(&k.MaxHandshakeBytes, 16<<10)
+	orDefault(&k.InboxBytes, 1<<20)
+	if k.Logger == nil {
+		k.Logger = slog.Default()
+	}
+	if err := k.checkRanges(); err != nil {
+		return nil, err
+	}
+	for _, s := range o.Origins {
+		p, err := handshake.ParsePattern(s)
+		if err != nil {
+			return nil, fmt.Errorf("gannet: Options.Origins: %q: %w", s, err)
+		}
+		k.origins = append(k.origins, p)
+	}
+	return k, nil
+}
+
+func (k *config) checkRanges() error {
+	switch {
+	case k.Loops < 1 || k.Loops > 1024:
+		return optionError("Loops", k.Loops, "1 to 1024")
+	case k.MaxConns < 0:
+		return optionError("MaxConns", k.MaxConns, "0 (no limit) or more")
+	case k.MaxConnsPerAddress < 0:
+		return optionError("MaxConnsPerAddress", k.MaxConnsPerAddress, "0 (no limit) or more")
+	case k.InboundBudget < 1<<20:
+		return optionError("InboundBudget", k.InboundBudget, "at least 1 MiB")
+	case k.HandshakeTimeout < 0 || k.HandshakeTimeout > maxTimeout:
+		return optionError("HandshakeTimeout", k.HandshakeTimeout, "above 0, at most 200 days")
+	case k.MaxHandshakeBytes < 512 || k.MaxHandshakeBytes > slabBytes/2:
+		return optionError("MaxHandshakeBytes", k.MaxHandshakeBytes, fmt.Sprintf("512 to %d", slabBytes/2))
+	case k.Workers < 0 || k.Workers > 1<<20:
+		return optionError("Workers", k.Workers, "0 (callbacks run on the loops) to 1048576")
+	case k.InboxBytes < 1:
+		return optionError("InboxBytes", k.InboxBytes, "at least 1")
+	}
+	return nil
+}
+
+func optionError(name string, got any, want string) error {
+	return fmt.Errorf("gannet: Options: %s is %v, must be %s: %w", name, got, want, ErrSyntax)
+}

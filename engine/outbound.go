@@ -1,0 +1,307 @@
+package engine
+
+import (
+	"sync"
+
+	"github.com/gannet-ws/gannet/engine/internal/netio"
+	"github.com/gannet-ws/gannet/pool"
+)
+
+const (
+	// corkBytes is how much one callback may send before it is written: a read of
+	// small messages is answered by one write.
+	corkBytes = 32 << 10
+	// directBytes is the payload length from which a copy costs more than a second iovec.
+	directBytes = 4 << 10
+	// tailBytes is the size of the buffers that small messages share in the queue.
+	tailBytes = 16 << 10
+	// maxVectors is how many slices one writev takes.
+	maxVectors = 16
+)
+
+// outbound is what waits to leave on one connection: the queue, then the cork. It is
+// attached while there is something, and everything in it is under Conn.mu.
+type outbound struct {
+	queue []segment // queue[head:], oldest first: what the socket had no room for
+	head  int
+	cork  []byte // frames that wait for the end of a callback; empty while the queue is not
+
+	marks   []mark // marks[mhead:]: the ends of messages that have not wholly left
+	mhead   int
+	placed  uint64 // stream offset of the last byte placed
+	left    uint64 // stream offset of the last byte handed to the network
+	payload uint64 // sum of the marks' payloads
+
+	blocked bool        // the socket was full: the loop watches for room
+	failed  bool        // the socket refused a write: nothing more leaves
+	failure *CloseError // why the sender closed the connection
+
+	pongEnd  uint64          // where the last pong ends: one that has not left is enough
+	writer   *messageWriter  // the open NewWriter
+	deferred []deferredFrame // data messages behind the open writer
+	waiters  []chan struct{} // Drain
+}
+
+// segment is one run of bytes in the queue. With end < 0 it is still appended to, and
+// ends where its buffer does.
+type segment struct {
+	buf      *pool.Buffer
+	raw      []byte // a prepared frame, the garbage collector's, when buf is nil
+	off, end int
+}
+
+func (s *segment) release() {
+	if s.buf != nil {
+		s.buf.Release()
+	}
+	*s = segment{}
+}
+
+func (s *segment) bytes() []byte {
+	if s.buf == nil {
+		return s.raw[s.off:]
+	}
+	if s.end < 0 {
+		return s.buf.B[s.off:]
+	}
+	return s.buf.B[s.off:s.end]
+}
+
+// mark is the end of a message in the stream, and what it adds to bufferedAmount.
+type mark struct {
+	end     uint64
+	payload uint64
+}
+
+var outboundPool = sync.Pool{New: func() any { return &outbound{cork: make([]byte, 0, corkBytes)} }}
+
+// outLocked is the connection's outbound, attached if need be.
+func (c *Conn) outLocked() *outbound {
+	if c.out == nil {
+		c.out = outboundPool.Get().(*outbound)
+	}
+	return c.out
+}
+
+// detachLocked gives an outbound back that has nothing left to do.
+func (c *Conn) detachLocked() {
+	o := c.out
+	if o.placed != o.left || o.writer != nil || len(o.waiters) != 0 || o.failed || o.failure != nil {
+		return
+	}
+	c.out = nil
+	*o = outbound{queue: o.queue[:0], cork: o.cork[:0], marks: o.marks[:0], deferred: o.deferred[:0], waiters: o.waiters[:0]}
+	outboundPool.Put(o)
+}
+
+// queued is the number of bytes that wait, framing and control frames included.
+func (o *outbound) queued() uint64 { return o.placed - o.left }
+
+// room returns the slice that the next small frame of n bytes is appended to; the
+// caller stores the longer one with placedIn.
+func (c *Conn) room(o *outbound, n int) *[]byte {
+	if o.head == len(o.queue) {
+		if len(o.cork)+n > cap(o.cork) && len(o.cork) > 0 {
+			c.flushLocked(nil)
+		}
+		if o.head == len(o.queue) && n <= cap(o.cork) {
+			return &o.cork
+		}
+	}
+	if last := len(o.queue) - 1; last >= o.head {
+		if s := &o.queue[last]; s.end < 0 {
+			if len(s.buf.B)+n <= cap(s.buf.B) {
+				return &s.buf.B
+			}
+			s.end = len(s.buf.B)
+		}
+	}
+	b := c.loop.engine.pool.Get(max(n, tailBytes))
+	o.queue = append(o.queue, segment{buf: b, end: -1})
+	return &b.B
+}
+
+// push queues a buffer's bytes from off on, taking over one reference.
+func (o *outbound) push(b *pool.Buffer, off int) {
+	o.sealTail()
+	o.queue = append(o.queue, segment{buf: b, off: off, end: len(b.B)})
+}
+
+// sealTail ends the shared buffer at the queue's end: what follows is not in it.
+func (o *outbound) sealTail() {
+	if last := len(o.queue) - 1; last >= o.head && o.queue[last].end < 0 {
+		o.queue[last].end = len(o.queue[last].buf.B)
+	}
+}
+
+// flushLocked writes what is queued, then what is corked, then direct, which is lent
+// (a payload or a prepared frame whose bytes are counted in placed already). What the socket
+// has no room for is queued, and the loop told to wait for room.
+func (c *Conn) flushLocked(direct []byte) {
+	o := c.out
+	if o == nil {
+		return
+	}
+	if c.stages != nil && c.stages.seal != nil {
+		c.placeDirect(o, direct)
+		c.flushSealed(o)
+		c.settleLocked(o)
+		return
+	}
+	for !o.blocked && !o.failed && o.left != o.placed {
+		n, err := c.writeOnce(o, direct)
+		direct = o.advance(n, direct)
+		if err == nil {
+			continue
+		}
+		if err == netio.ErrAgain {
+			o.blocked = true
+			c.notify(todoWatch)
+		} else {
+			o.failed = true
+			c.notify(todoFail)
+		}
+	}
+	c.placeDirect(o, direct)
+	c.settleLocked(o)
+}
+
+// writeOnce is one system call.
+func (c *Conn) writeOnce(o *outbound, direct []byte) (int, error) {
+	sys, fd := c.loop.sys, int(c.fd)
+	if o.head == len(o.queue) {
+		switch {
+		case len(direct) == 0:
+			return sys.Write(fd, o.cork)
+		case len(o.cork) == 0:
+			return sys.Write(fd, direct)
+		}
+	}
+	var v [maxVectors + 2][]byte
+	k := 0
+	for i := o.head; i < len(o.queue) && k < maxVectors; i++ {
+		v[k] = o.queue[i].bytes()
+		k++
+	}
+	if k == len(o.queue)-o.head {
+		v[k], v[k+1] = o.cork, direct
+		k += 2
+	}
+	return sys.Writev(fd, v[:k])
+}
+
+// advance takes n bytes, which have left, off the queue, the cork and direct.
+func (o *outbound) advance(n int, direct []byte) []byte {
+	o.left += uint64(n)
+	for n > 0 && o.head < len(o.queue) {
+		s := &o.queue[o.head]
+		k := len(s.bytes())
+		if n < k {
+			s.off += n
+			return direct
+		}
+		n -= k
+		s.release()
+		o.head++
+	}
+	if o.head == len(o.queue) {
+		o.queue, o.head = o.queue[:0], 0
+	}
+	if n < len(o.cork) {
+		o.cork = o.cork[:copy(o.cork, o.cork[n:])]
+		return direct
+	}
+	n -= len(o.cork)
+	o.cork = o.cork[:0]
+	return direct[n:]
+}
+
+// placeDirect copies what is left of the cork and of a lent payload into the queue.
+func (c *Conn) placeDirect(o *outbound, direct []byte) {
+	if len(direct) == 0 && (len(o.cork) == 0 || !o.blocked) {
+		return
+	}
+	if o.failed {
+		return
+	}
+	b := c.loop.engine.pool.Get(max(len(o.cork)+len(direct), tailBytes))
+	b.B = append(append(b.B, o.cork...), direct...)
+	o.cork = o.cork[:0]
+	o.sealTail()
+	o.queue = append(o.queue, segment{buf: b, end: -1})
+}
+
+// settleLocked accounts for what has left: bufferedAmount, drain and high water.
+func (c *Conn) settleLocked(o *outbound) {
+	if o.left == o.placed {
+		c.buffered -= o.payload
+		c.loop.stats.sent(len(o.marks)-o.mhead, o.payload)
+		o.payload, o.marks, o.mhead = 0, o.marks[:0], 0
+	} else {
+		c.popMarks(o)
+	}
+	if c.buffered == 0 && len(o.waiters) != 0 && o.left == o.placed {
+		o.wakeWaiters()
+	}
+	if o.left == o.placed && c.ReadyState() != Open {
+		c.notify(todoClose)
+	}
+	q := int64(o.queued())
+	if c.high.Load() {
+		if q <= c.limits.Load().LowWater {
+			c.high.Store(false)
+			if !plantedBug(bugLostDrain) {
+				c.notify(todoDrain)
+			}
+		}
+	} else if q > corkBytes && q > c.limits.Load().HighWater {
+		c.high.Store(true)
+		c.notify(todoHigh)
+	}
+}
+
+// popMarks takes the messages that have wholly left off bufferedAmount.
+func (c *Conn) popMarks(o *outbound) {
+	from, payload := o.mhead, uint64(0)
+	for o.mhead < len(o.marks) && o.marks[o.mhead].end <= o.left {
+		payload += o.marks[o.mhead].payload
+		o.mhead++
+	}
+	if o.mhead == from {
+		return
+	}
+	c.buffered -= payload
+	o.payload -= payload
+	c.loop.stats.sent(o.mhead-from, payload)
+	if o.mhead > 1024 && o.mhead > len(o.marks)/2 {
+		o.marks = o.marks[:copy(o.marks, o.marks[o.mhead:])]
+		o.mhead = 0
+	}
+}
+
+func (o *outbound) wakeWaiters() {
+	for _, w := range o.waiters {
+		close(w)
+	}
+	o.waiters = o.waiters[:0]
+}
+
+// dropLocked gives up what has not left: the connection is CLOSED. What was not
+// delivered stays in bufferedAmount.
+func (c *Conn) dropLocked() {
+	o := c.out
+	if o == nil {
+		return
+	}
+	for i := o.head; i < len(o.queue); i++ {
+		o.queue[i].release()
+	}
+	for i := range o.deferred {
+		o.deferred[i].buf.Release()
+		o.deferred[i] = deferredFrame{}
+	}
+	o.wakeWaiters()
+	c.out = nil
+	*o = outbound{queue: o.queue[:0], cork: o.cork[:0], marks: o.marks[:0], deferred: o.deferred[:0], waiters: o.waiters[:0]}
+	outboundPool.Put(o)
+}

@@ -1,0 +1,299 @@
+package engine
+
+import (
+	"context"
+	"unsafe"
+
+	"github.com/gannet-ws/gannet/codec"
+	"github.com/gannet-ws/gannet/pool"
+)
+
+// SendOption changes how one message is sent.
+type SendOption uint8
+
+// NoCompress sends this message as it is, whatever was agreed.
+const NoCompress SendOption = 1
+
+// SendText sends a text message. It never blocks and copies s before it returns.
+//
+// Errors, of this and every other Send: ErrInvalidState while CONNECTING; ErrClosed in
+// CLOSING and CLOSED (the bytes are added to BufferedAmount all the same); *UTF8Error;
+// ErrMessageTooBig; ErrBufferFull, or ErrSlowConsumer when this message closed the connection.
+func (c *Conn) SendText(s string) error {
+	return c.Send(OpText, unsafe.Slice(unsafe.StringData(s), len(s)))
+}
+
+// SendBinary sends a binary message. It never blocks and copies p before it returns.
+func (c *Conn) SendBinary(p []byte) error { return c.Send(OpBinary, p) }
+
+// Send sends one message, OpText or OpBinary (anything else is ErrSyntax). It never
+// blocks, and never keeps or changes p. Errors: see SendText.
+func (c *Conn) Send(op Opcode, p []byte, opts ...SendOption) error {
+	if err := checkMessage(op, p); err != nil {
+		return err
+	}
+	c.mu.Lock()
+	err := c.sendLocked(outgoing{op: op, p: p, plain: len(opts) != 0})
+	c.unlock()
+	return err
+}
+
+// SendOwned sends b.B and takes over one reference to b, whatever it answers: b.B must
+// not be changed any more. Nothing is copied: the bytes leave from b.
+func (c *Conn) SendOwned(op Opcode, b *pool.Buffer) error {
+	if err := checkMessage(op, b.B); err != nil {
+		b.Release()
+		return err
+	}
+	c.mu.Lock()
+	err := c.sendLocked(outgoing{op: op, p: b.B, owned: b})
+	c.unlock()
+	b.Release()
+	return err
+}
+
+// SendPrepared sends a prepared message.
+func (c *Conn) SendPrepared(p *Prepared) error {
+	c.mu.Lock()
+	err := c.sendLocked(outgoing{op: p.op, p: p.payload(), prepared: p})
+	c.unlock()
+	return err
+}
+
+func checkMessage(op Opcode, p []byte) error {
+	if len(p) > MaxMessage {
+		return ErrMessageTooBig
+	}
+	if op == OpBinary {
+		return nil
+	}
+	if op != OpText {
+		return ErrSyntax
+	}
+	return checkText(p)
+}
+
+func checkText(p []byte) error {
+	if codec.ValidUTF8(p) {
+		return nil
+	}
+	var v codec.UTF8
+	at, ok := v.Write(p)
+	if ok {
+		at = len(p) // it stops inside a code point
+	}
+	return &UTF8Error{Offset: at}
+}
+
+// outgoing is a message on its way through the stages.
+type outgoing struct {
+	op       Opcode
+	p        []byte
+	owned    *pool.Buffer // p's buffer, if the queue may keep it
+	prepared *Prepared    // p's frame, if it is made already
+	plain    bool         // not to be compressed
+	counted  uint64       // payload of the message's earlier fragments
+}
+
+// sendLocked is the way out, stage by stage.
+func (c *Conn) sendLocked(m outgoing) error {
+	if s := c.ReadyState(); s != Open { // state
+		if s == Connecting {
+			return ErrInvalidState
+		}
+		c.buffered += uint64(len(m.p))
+		return ErrClosed
+	}
+	o := c.outLocked()
+	if o.placed != o.left || len(o.deferred) != 0 { // limits
+		if err := c.admitLocked(o, len(m.p)); err != nil {
+			return err
+		}
+	}
+	c.buffered += uint64(len(m.p))
+	if o.writer != nil {
+		o.deferMessage(c, m)
+		return nil
+	}
+	c.frameLocked(o, m, true, true)
+	return nil
+}
+
+// admitLocked applies MaxBufferedAmount. A message into an empty queue always passes.
+func (c *Conn) admitLocked(o *outbound, n int) error {
+	l := c.limits.Load()
+	q := o.queued() + o.deferredBytes()
+	if l.MaxBufferedAmount < 0 || q == 0 || q+uint64(n) <= uint64(l.MaxBufferedAmount) {
+		return nil
+	}
+	if l.Overflow == DropMessage {
+		c.loop.stats.dropped.Add(1)
+		return ErrBufferFull
+	}
+	c.failLocked(&CloseError{codeTryAgainLater, ErrSlowConsumer})
+	return ErrSlowConsumer
+}
+
+// frameLocked compresses, frames, masks and places one frame of a message.
+func (c *Conn) frameLocked(o *outbound, m outgoing, first, fin bool) {
+	payload, p, rsv1 := m.counted+uint64(len(m.p)), m.p, false
+	op := m.op
+	if !first {
+		op = codec.OpContinuation
+	}
+	if s := c.stages; s != nil {
+		if s.compress != nil && !m.plain && first && fin {
+			p, rsv1 = s.compress.Compress(op, p)
+			if rsv1 {
+				m.owned, m.prepared = nil, nil
+			}
+		}
+		if s.mask != nil {
+			c.placeMasked(o, op, fin, rsv1, p, s.mask())
+			c.placedLocked(o, payload, fin, nil)
+			return
+		}
+	}
+	c.placedLocked(o, payload, fin, c.placeFrame(o, op, fin, rsv1, p, m))
+}
+
+// placeFrame places an unmasked frame, and returns what of it is lent to be written at once.
+func (c *Conn) placeFrame(o *outbound, op Opcode, fin, rsv1 bool, p []byte, m outgoing) (direct []byte) {
+	if len(p) < directBytes {
+		dst := c.room(o, len(p)+codec.MaxHeaderSize)
+		n := len(*dst)
+		*dst = append(codec.AppendHeader(*dst, op, fin, rsv1, uint64(len(p))), p...)
+		o.placed += uint64(len(*dst) - n)
+		return nil
+	}
+	if m.prepared != nil {
+		return c.placePrepared(o, m.prepared)
+	}
+	dst := c.room(o, codec.MaxHeaderSize)
+	n := len(*dst)
+	*dst = codec.AppendHeader(*dst, op, fin, rsv1, uint64(len(p)))
+	o.placed += uint64(len(*dst)-n) + uint64(len(p))
+	if m.owned != nil {
+		c.corkToQueue(o)
+		m.owned.Retain()
+		o.push(m.owned, 0)
+		return nil
+	}
+	return p
+}
+
+func (c *Conn) placePrepared(o *outbound, p *Prepared) (direct []byte) {
+	o.placed += uint64(len(p.frame))
+	if o.blocked {
+		o.sealTail()
+		o.queue = append(o.queue, segment{raw: p.frame})
+		return nil
+	}
+	return p.frame
+}
+
+// placeMasked places a client's frame: payload and key are mixed while copying, so the caller's slice is never masked.
+func (c *Conn) placeMasked(o *outbound, op Opcode, fin, rsv1 bool, p []byte, key [4]byte) {
+	dst := c.room(o, len(p)+codec.MaxHeaderSize)
+	n := len(*dst)
+	*dst = codec.AppendMaskedFrame(*dst, op, fin, rsv1, key, p)
+	o.placed += uint64(len(*dst) - n)
+}
+
+// placedLocked notes a message's end and writes unless a callback's end will. A
+// payload that is lent leaves now, behind what is corked.
+func (c *Conn) placedLocked(o *outbound, payload uint64, fin bool, direct []byte) {
+	if fin {
+		o.marks = append(o.marks, mark{o.placed, payload})
+		o.payload += payload
+	}
+	if o.blocked && direct == nil {
+		c.settleLocked(o)
+		return
+	}
+	if direct == nil && c.corked.Load() && o.queued() < corkBytes {
+		return
+	}
+	c.flushLocked(direct)
+	if c.out != nil && !c.corked.Load() {
+		c.detachLocked()
+	}
+}
+
+// Ping sends a ping with up to 125 bytes of payload (more is ErrSyntax). Pings are
+// answered by the peer's engine, which OnPong hears of.
+func (c *Conn) Ping(p []byte) error {
+	if len(p) > codec.MaxControlPayload {
+		return ErrSyntax
+	}
+	c.mu.Lock()
+	defer c.unlock()
+	switch c.ReadyState() {
+	case Open:
+		c.controlLocked(OpPing, p)
+		return nil
+	case Connecting:
+		return ErrInvalidState
+	}
+	return ErrClosed
+}
+
+// controlLocked places a control frame, which passes an open writer but not the queue.
+func (c *Conn) controlLocked(op Opcode, p []byte) {
+	o := c.outLocked()
+	if s := c.stages; s != nil && s.mask != nil {
+		c.placeMasked(o, op, true, false, p, s.mask())
+	} else {
+		c.placeFrame(o, op, true, false, p, outgoing{})
+	}
+	if o.blocked {
+		c.settleLocked(o)
+	} else if !c.corked.Load() {
+		c.flushLocked(nil)
+		c.detachLocked()
+	}
+}
+
+// Drain waits until BufferedAmount is 0. It answers ErrClosed when the connection
+// closes first, the context's error, or ErrOnLoop when it was called on a loop.
+func (c *Conn) Drain(ctx context.Context) error {
+	if c.loop.engine.onLoop() {
+		return ErrOnLoop
+	}
+	c.mu.Lock()
+	if c.out == nil || (c.buffered == 0 && c.out.queued() == 0) {
+		left := c.buffered
+		c.unlock()
+		if left != 0 {
+			return ErrClosed
+		}
+		return nil
+	}
+	done := make(chan struct{})
+	c.out.waiters = append(c.out.waiters, done)
+	c.unlock()
+	select {
+	case <-done:
+	case <-ctx.Done():
+		c.forgetWaiter(done)
+		return ctx.Err()
+	}
+	if c.BufferedAmount() != 0 {
+		return ErrClosed
+	}
+	return nil
+}
+
+func (c *Conn) forgetWaiter(done chan struct{}) {
+	c.mu.Lock()
+	defer c.unlock()
+	if c.out == nil {
+		return
+	}
+	for i, w := range c.out.waiters {
+		if w == done {
+			c.out.waiters = append(c.out.waiters[:i], c.out.waiters[i+1:]...)
+			return
+		}
+	}
+}

@@ -1,0 +1,322 @@
+package engine
+
+import (
+	"fmt"
+	"runtime/debug"
+
+	"github.com/gannet-ws/gannet/engine/internal/netio"
+)
+
+// The sequence: a connection's callbacks, one at a time. On the loop they are plain
+// calls; with Options.Workers they wait in the connection's inbox (workers.go).
+
+// enter corks the connection at hand: what its callbacks send is one write, at their end.
+func (c *Conn) enter() {
+	if l := c.loop; !l.entered {
+		l.entered = true
+		c.corked.Store(true)
+	}
+}
+
+// settleTurn ends what enter began, and does what the callbacks left to do.
+func (c *Conn) settleTurn() {
+	if l := c.loop; l.entered {
+		l.entered = false
+		c.uncork()
+	}
+	if c.todo.Load() != 0 {
+		c.serve()
+	}
+}
+
+// uncork writes what the callbacks sent.
+func (c *Conn) uncork() {
+	if c.mu.TryLock() {
+		// Cleared last and under the lock: work noted meanwhile needs no wake, the
+		// turn's end does it, and whoever takes the lock next writes for itself.
+		c.flushCork()
+		if !plantedBug(bugCorkLeak) {
+			c.corked.Store(false)
+		}
+		c.unlock()
+		return
+	}
+	c.corked.Store(false)
+	if c.tryLockOr(todoFlush) {
+		c.flushCork()
+		c.unlock()
+	}
+}
+
+func (c *Conn) flushCork() {
+	if c.out != nil {
+		c.flushLocked(nil)
+		c.detachLocked()
+	}
+}
+
+// recoverCallback, deferred, turns a handler's panic into the end of its connection.
+// A panic of the engine's own is not the handler's, and goes on.
+func (l *loop) recoverCallback(c *Conn) {
+	if !l.inCallback {
+		return
+	}
+	l.inCallback = false
+	if r := recover(); r != nil {
+		l.engine.panicked(c, r)
+		c.fail(&CloseError{codeInternalError, ErrHandlerPanic})
+	}
+}
+
+// panicked logs and counts a handler's panic.
+func (e *engine) panicked(c *Conn, r any) {
+	e.stats.panics.Add(1)
+	e.log().Error("gannet: a handler panicked; its connection is closed (1011)",
+		"panic", fmt.Sprint(r), "remote", c.RemoteAddr(), "stack", string(debug.Stack()))
+}
+
+// deliver hands a message to the handler.
+func (l *loop) deliver(c *Conn, m Message) {
+	if c.closesNow() {
+		return
+	}
+	l.stats.received(len(m.Data))
+	if l.engine.workers != nil {
+		c.toInbox(letter{kind: letterMessage, op: m.Op, buf: m.Retain()})
+		return
+	}
+	c.enter()
+	l.inCallback = true
+	l.engine.hooks.OnMessage(c, m)
+	l.inCallback = false
+}
+
+// closesNow tells whether the state left OPEN: then nothing more is delivered.
+func (c *Conn) closesNow() bool {
+	if c.ReadyState() == Open {
+		return false
+	}
+	c.flags |= discarding
+	return true
+}
+
+func (l *loop) deliverChunk(c *Conn, k Chunk) {
+	if c.closesNow() {
+		return
+	}
+	if k.Last {
+		l.stats.messagesIn.Add(1)
+	}
+	l.stats.bytesIn.Add(uint64(len(k.Data)))
+	if l.engine.workers != nil {
+		b := l.engine.pool.Get(len(k.Data))
+		b.B = append(b.B, k.Data...)
+		c.toInbox(letter{kind: letterChunk, op: k.Op, buf: b, first: k.First, last: k.Last})
+		return
+	}
+	c.enter()
+	l.inCallback = true
+	l.engine.hooks.chunk(c, k)
+	l.inCallback = false
+}
+
+// callLent calls OnPing or OnPong.
+func (l *loop) callLent(c *Conn, f func(*Conn, []byte), payload []byte) {
+	if f == nil || c.flags&discarding != 0 {
+		return
+	}
+	if l.engine.workers != nil {
+		b := l.engine.pool.Get(len(payload))
+		b.B = append(b.B, payload...)
+		c.toInbox(letter{kind: letterLent, buf: b, lent: f})
+		return
+	}
+	c.enter()
+	l.inCallback = true
+	f(c, payload)
+	l.inCallback = false
+}
+
+// call runs one of the rarer callbacks in the sequence.
+func (c *Conn) call(f func(*Conn)) {
+	if f == nil {
+		return
+	}
+	if c.loop.engine.workers != nil {
+		c.toInbox(letter{kind: letterCall, call: f})
+		return
+	}
+	c.callNow(f)
+}
+
+func (c *Conn) callNow(f func(*Conn)) {
+	l := c.loop
+	defer l.recoverCallback(c)
+	c.enter()
+	l.inCallback = true
+	f(c)
+	l.inCallback = false
+}
+
+// callPosted runs what Post was given, unless the connection closed meanwhile.
+func (c *Conn) callPosted(f func(*Conn)) {
+	if c.ReadyState() == Closed {
+		return
+	}
+	c.call(f)
+	c.settleTurn()
+}
+
+// callClose calls OnError, if there was one, and OnClose: the last callbacks.
+func (c *Conn) callClose(e CloseEvent, failed bool) {
+	h := &c.loop.engine.hooks
+	if failed && h.err != nil {
+		c.call(func(c *Conn) { h.err(c, e.Err) })
+	}
+	c.call(func(c *Conn) { h.OnClose(c, e) })
+}
+
+// serve does what others left to the loop.
+func (c *Conn) serve() {
+	for bits := c.todo.Swap(0); bits != 0; bits = c.todo.Swap(0) {
+		if c.flags&buried == 0 {
+			c.serveBits(bits)
+		}
+		if c.loop.entered {
+			c.loop.entered = false
+			c.uncork()
+		}
+	}
+}
+
+func (c *Conn) serveBits(bits uint32) {
+	l := c.loop
+	if bits&todoAbort != 0 {
+		c.finish(closing{code: codeAbnormal, err: ErrTerminated, abort: true, local: true})
+		return
+	}
+	if bits&todoDecide != 0 {
+		c.decideLate()
+	}
+	if bits&todoFail != 0 {
+		c.abandon(&CloseError{codeAbnormal, ErrAbnormal})
+		return
+	}
+	if bits&todoShed != 0 {
+		c.fail(&CloseError{codeTryAgainLater, ErrInboundBudget})
+	}
+	if bits&todoPong != 0 && c.in != nil {
+		c.answerPing(c.in)
+		l.keep(c, c.in)
+	}
+	if bits&todoWatch != 0 {
+		c.awaitRoom()
+	}
+	if bits&(todoHigh|todoDrain) != 0 {
+		c.settleHigh(bits)
+	}
+	if bits&todoInbox != 0 {
+		c.inboxEased()
+	}
+	if bits&todoPause != 0 {
+		c.settlePause()
+	}
+	if bits&todoTimers != 0 {
+		c.onTimer()
+	}
+	if bits&todoClose != 0 || c.ReadyState() == Closing {
+		c.advanceClosing()
+	}
+	c.watch()
+}
+
+// settleHigh tells of the high-water mark, in the order it was passed.
+func (c *Conn) settleHigh(bits uint32) {
+	h := &c.loop.engine.hooks
+	if bits&todoDrain != 0 && c.flags&pausedByHigh != 0 {
+		c.lowAgain()
+	}
+	if bits&todoHigh != 0 && c.flags&pausedByHigh == 0 {
+		c.flags |= pausedByHigh
+		c.loop.stats.pauses.Add(1)
+		c.call(h.highWater)
+	}
+	if c.flags&pausedByHigh != 0 && !c.high.Load() {
+		c.lowAgain()
+	}
+}
+
+func (c *Conn) lowAgain() {
+	c.flags &^= pausedByHigh
+	c.times.read = tickOf(c.loop.now)
+	c.call(c.loop.engine.hooks.drain)
+}
+
+func (c *Conn) settlePause() {
+	if c.paused.Load() {
+		c.flags |= pausedByUser
+	} else if c.flags&pausedByUser != 0 {
+		c.flags &^= pausedByUser
+		c.times.read = tickOf(c.loop.now)
+	}
+}
+
+// onWritable writes on, now that the socket has room.
+func (c *Conn) onWritable() {
+	if !c.tryLockOr(todoFlush) {
+		return // whoever holds the lock writes
+	}
+	if o := c.out; o != nil {
+		left := o.left
+		o.blocked = false
+		c.flushLocked(nil)
+		if o.left != left {
+			c.times.progress = tickOf(c.loop.now)
+		}
+		if !o.blocked {
+			c.flags &^= writeWanted
+			c.detachLocked()
+		}
+	}
+	c.unlock()
+	c.watch()
+	c.settleTurn()
+}
+
+// awaitRoom has the poller tell when the socket has room, and starts the stall clock.
+func (c *Conn) awaitRoom() {
+	if c.flags&writeWanted == 0 {
+		c.flags |= writeWanted
+		c.times.progress = tickOf(c.loop.now)
+		c.reschedule()
+	}
+	c.watch()
+}
+
+// watch asks the poller for what the connection waits for now.
+func (c *Conn) watch() {
+	if c.flags&buried != 0 {
+		return
+	}
+	want := c.wanted()
+	if want == c.watched {
+		return
+	}
+	if err := c.loop.sys.Interest(int(c.fd), c.watched, want); err != nil {
+		c.loop.engine.log().Error("gannet: poller refused a change of interest", "err", err)
+		c.abandon(&CloseError{codeAbnormal, &lostError{err}})
+		return
+	}
+	c.watched = want
+}
+
+// wanted is what the connection waits for now.
+func (c *Conn) wanted() (want netio.Interest) {
+	if c.flags&(pausedByUser|pausedByHigh|pausedByInbox|pausedByWork|sawEnd) == 0 {
+		want |= netio.Readable
+	}
+	if c.flags&writeWanted != 0 {
+		want |= netio.Writable
+	}
+	return want
+}

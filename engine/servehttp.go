@@ -1,0 +1,103 @@
+package engine
+
+import (
+	"crypto/tls"
+	"net"
+	"net/http"
+
+	"github.com/gannet-ws/gannet/engine/internal/handshake"
+	"github.com/gannet-ws/gannet/engine/internal/netio"
+)
+
+// tlsConn is what is served as wss:.
+type tlsConn interface{ ConnectionState() tls.ConnectionState }
+
+// httpArrival is a request that a net/http server has parsed already.
+type httpArrival struct{ req *handshake.Request }
+
+// ServeHTTP adopts a connection from a net/http server: the request is checked as any
+// other, and the bytes that net/http had read ahead are kept. A plain TCP or unix
+// connection moves to a loop; any other kind (TLS) is carried by goroutines. Whatever
+// net/http had set on the connection (deadlines) is undone.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.serveHTTP(w, r) }
+
+func (e *engine) serveHTTP(w http.ResponseWriter, r *http.Request) {
+	req, err := handshake.FromHTTP(r)
+	if err == nil && !req.Upgrade {
+		err = upgradeRequired
+	}
+	if err == nil {
+		err = handshake.CheckUpgrade(req)
+	}
+	if err == nil {
+		err = e.start()
+	}
+	if err != nil {
+		e.refuseHTTP(w, err)
+		return
+	}
+	nc, buffered, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		e.log().Error("gannet: ServeHTTP needs a connection that can be hijacked (HTTP/1.1)", "err", err)
+		e.refuseHTTP(w, internalError)
+		return
+	}
+	early := make([]byte, buffered.Reader.Buffered())
+	_, _ = buffered.Reader.Read(early)
+	e.adoptConn(nc, early, &httpArrival{req})
+}
+
+func (e *engine) refuseHTTP(w http.ResponseWriter, err error) {
+	f, ok := err.(*handshake.Refusal)
+	if !ok {
+		f = unavailable("shutting-down", "the server is shutting down")
+	}
+	e.stats.refusals.add(f.Reason)
+	for _, h := range f.Header {
+		w.Header().Set(h.Name, h.Value)
+	}
+	http.Error(w, f.Detail+".", f.Status)
+}
+
+// adoptConn moves a net.Conn to a native loop if that can be, else to a bridge.
+func (e *engine) adoptConn(nc net.Conn, early []byte, h *httpArrival) {
+	_ = nc.SetDeadline(noDeadline)
+	if len(e.native) == 0 {
+		e.adoptBridged(nc, early, h)
+		return
+	}
+	fd, ok, err := netio.DupConn(nc)
+	if err != nil || !ok {
+		e.adoptBridged(nc, early, h)
+		return
+	}
+	peer := addrPortOf(nc.RemoteAddr())
+	_ = nc.Close() // the duplicate lives on
+	l := leastLoaded(e.native)
+	reason, admitted := e.admitConn(peer)
+	if !l.post(task{call: func() {
+		if !admitted {
+			e.turnAway(l, fd, reason)
+			return
+		}
+		l.adopt(arrival{fd: fd, peer: peer, early: early, http: h})
+	}}) && admitted {
+		e.uncount(peer)
+	}
+}
+
+func isUpgrade(r *http.Request) bool {
+	req, err := handshake.FromHTTP(r)
+	return err == nil && req.Upgrade
+}
+
+// onHTTP takes over from net/http: the request is parsed, and its WebSocket bytes may be read.
+func (c *Conn) onHTTP(a arrival) {
+	// net/http's bytes are the request's own memory: behind its head come the first frames.
+	if rest := c.onRequest(a.http.req, a.early, 0, nil); len(rest) > 0 {
+		c.loop.feed(c, rest)
+		return
+	}
+	c.settleTurn()
+	c.watch()
+}

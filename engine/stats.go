@@ -1,0 +1,112 @@
+package engine
+
+import (
+	"maps"
+	"sync"
+	"sync/atomic"
+
+	"github.com/gannet-ws/gannet/pool"
+)
+
+// Stats is what an engine has done and holds. Counters count from its start.
+type Stats struct {
+	Connecting int64  `json:"connecting"` // opening handshakes under way
+	Open       int64  `json:"open"`       // OPEN and CLOSING
+	Bridged    int64  `json:"bridged"`    // of all, those carried by goroutines
+	Accepted   uint64 `json:"accepted"`
+	Opened     uint64 `json:"opened"`
+
+	MessagesIn  uint64 `json:"messagesIn"`
+	BytesIn     uint64 `json:"bytesIn"` // payload of messages
+	MessagesOut uint64 `json:"messagesOut"`
+	BytesOut    uint64 `json:"bytesOut"` // payload that has left
+	PingsIn     uint64 `json:"pingsIn"`
+	PongsIn     uint64 `json:"pongsIn"`
+
+	Closes   map[int]uint64    `json:"closes"`   // by the code that OnClose reported
+	Failures map[int]uint64    `json:"failures"` // connections that we failed, by the code we sent
+	Causes   map[string]uint64 `json:"causes"`   // closes of our own: idle, lifetime, pong-timeout, write-stall, inbound-budget
+	Refusals map[string]uint64 `json:"refusals"` // handshakes refused, by reason
+
+	Pauses  uint64 `json:"pauses"`  // readings paused because HighWater was passed
+	Dropped uint64 `json:"dropped"` // messages dropped at MaxBufferedAmount
+	Panics  uint64 `json:"panics"`  // of handlers
+
+	AcceptErrors  uint64     `json:"acceptErrors"`
+	InboundBytes  int64      `json:"inboundBytes"`  // charged to InboundBudget
+	InboundBudget int64      `json:"inboundBudget"` // its limit
+	Buffers       pool.Stats `json:"buffers"`
+}
+
+// loopStats are counted by one loop, and by those who send on its connections.
+type loopStats struct {
+	messagesIn, bytesIn, messagesOut, bytesOut atomic.Uint64
+	pingsIn, pongsIn, pauses, dropped          atomic.Uint64
+}
+
+func (s *loopStats) received(n int) {
+	s.messagesIn.Add(1)
+	s.bytesIn.Add(uint64(n))
+}
+
+func (s *loopStats) sent(messages int, payload uint64) {
+	if messages != 0 {
+		s.messagesOut.Add(uint64(messages))
+		s.bytesOut.Add(payload)
+	}
+}
+
+// engineStats are the rarer counters.
+type engineStats struct {
+	connecting, open, bridged              atomic.Int64
+	accepted, opened, panics, acceptErrors atomic.Uint64
+	closes, failures                       tally[int]
+	causes, refusals                       tally[string]
+}
+
+// tally counts by key.
+type tally[K comparable] struct {
+	mu sync.Mutex
+	n  map[K]uint64
+}
+
+func (t *tally[K]) add(k K) {
+	t.mu.Lock()
+	if t.n == nil {
+		t.n = make(map[K]uint64)
+	}
+	t.n[k]++
+	t.mu.Unlock()
+}
+
+func (t *tally[K]) copy() map[K]uint64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.n == nil {
+		return map[K]uint64{}
+	}
+	return maps.Clone(t.n)
+}
+
+func (e *engine) snapshot() Stats {
+	k := &e.stats
+	s := Stats{
+		Connecting: k.connecting.Load(), Open: k.open.Load(), Bridged: k.bridged.Load(),
+		Accepted: k.accepted.Load(), Opened: k.opened.Load(), Panics: k.panics.Load(),
+		AcceptErrors: k.acceptErrors.Load(),
+		Closes:       k.closes.copy(), Failures: k.failures.copy(), Causes: k.causes.copy(), Refusals: k.refusals.copy(),
+		InboundBytes: e.budget.used.Load(), InboundBudget: e.budget.limit, Buffers: e.pool.Stats(),
+	}
+	for _, l := range e.allLoops() {
+		t := &l.stats
+		s.MessagesIn += t.messagesIn.Load()
+		s.BytesIn += t.bytesIn.Load()
+		s.MessagesOut += t.messagesOut.Load()
+		s.BytesOut += t.bytesOut.Load()
+		s.PingsIn += t.pingsIn.Load()
+		s.PongsIn += t.pongsIn.Load()
+		s.Pauses += t.pauses.Load()
+		s.Dropped += t.dropped.Load()
+	}
+	return s
+}

@@ -1,0 +1,236 @@
+package engine
+
+import (
+	"sync"
+
+	"github.com/gannet-ws/gannet/pool"
+)
+
+// inbox holds a connection's callbacks until a worker runs them, in order.
+type inbox struct {
+	mu      sync.Mutex
+	letters []letter
+	bytes   int64
+	queued  bool // in the workers' queue, or with one of them
+	full    bool // reading is paused until it is half empty
+}
+
+type letterKind uint8
+
+const (
+	letterMessage letterKind = iota
+	letterChunk
+	letterLent // OnPing, OnPong
+	letterCall
+)
+
+// letter is one callback to be.
+type letter struct {
+	kind        letterKind
+	op          Opcode
+	first, last bool
+	buf         *pool.Buffer
+	lent        func(*Conn, []byte)
+	call        func(*Conn)
+}
+
+func (t *letter) size() int64 {
+	if t.buf == nil {
+		return 0
+	}
+	return int64(len(t.buf.B)) + letterOverhead
+}
+
+// letterOverhead makes a flood of empty messages count.
+const letterOverhead = 64
+
+// batch is how many callbacks of one connection a worker runs before the others' turn.
+const batch = 64
+
+// workers is the bounded pool that runs callbacks, and its queue of connections.
+type workers struct {
+	mu    sync.Mutex
+	ready sync.Cond
+	queue []*Conn
+	head  int
+	end   bool
+	alive sync.WaitGroup
+}
+
+func startWorkers(n int) *workers {
+	w := &workers{}
+	w.ready.L = &w.mu
+	w.alive.Add(n)
+	for range n {
+		go w.run()
+	}
+	return w
+}
+
+func (w *workers) put(c *Conn) {
+	w.mu.Lock()
+	w.queue = append(w.queue, c)
+	w.mu.Unlock()
+	w.ready.Signal()
+}
+
+func (w *workers) take() *Conn {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for w.head == len(w.queue) {
+		if w.end {
+			return nil
+		}
+		w.ready.Wait()
+	}
+	c := w.queue[w.head]
+	w.queue[w.head] = nil
+	if w.head++; w.head == len(w.queue) {
+		w.queue, w.head = w.queue[:0], 0
+	} else if w.head > 1024 && w.head > len(w.queue)/2 {
+		n := copy(w.queue, w.queue[w.head:])
+		clear(w.queue[n:])
+		w.queue, w.head = w.queue[:n], 0
+	}
+	return c
+}
+
+// stop ends the workers once what is queued has run.
+func (w *workers) stop() {
+	w.mu.Lock()
+	w.end = true
+	w.mu.Unlock()
+	w.ready.Broadcast()
+	w.alive.Wait()
+}
+
+func (w *workers) run() {
+	defer w.alive.Done()
+	var letters []letter
+	for c := w.take(); c != nil; c = w.take() {
+		letters = c.inbox.take(letters[:0])
+		c.runLetters(letters)
+		if c.inboxDone(letters) {
+			w.put(c)
+		}
+		clear(letters)
+	}
+}
+
+// toInbox leaves a callback to the workers. On the loop.
+func (c *Conn) toInbox(t letter) {
+	if c.inbox == nil {
+		c.inbox = new(inbox)
+	}
+	b := c.inbox
+	b.mu.Lock()
+	b.letters = append(b.letters, t)
+	b.bytes += t.size()
+	full := b.bytes > c.loop.engine.conf.InboxBytes
+	b.full = b.full || full
+	first := !b.queued
+	b.queued = true
+	b.mu.Unlock()
+	if full {
+		c.flags |= pausedByInbox
+	}
+	if first {
+		c.loop.engine.workers.put(c)
+	}
+}
+
+func (b *inbox) take(dst []letter) []letter {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	n := min(len(b.letters), batch)
+	dst = append(dst, b.letters[:n]...)
+	rest := copy(b.letters, b.letters[n:])
+	clear(b.letters[rest:])
+	b.letters = b.letters[:rest]
+	return dst
+}
+
+// inboxDone settles the account of what was run, and tells whether there is more.
+func (c *Conn) inboxDone(ran []letter) (more bool) {
+	b := c.inbox
+	b.mu.Lock()
+	for i := range ran {
+		b.bytes -= ran[i].size()
+	}
+	eased := b.full && b.bytes <= c.loop.engine.conf.InboxBytes/2
+	if eased {
+		b.full = false
+	}
+	b.queued = len(b.letters) > 0
+	more = b.queued
+	b.mu.Unlock()
+	for i := range ran {
+		if ran[i].buf != nil {
+			ran[i].buf.Release()
+		}
+	}
+	if eased {
+		c.notify(todoInbox)
+	}
+	return more
+}
+
+// inboxEased goes on with what waited for the workers. On the loop.
+func (c *Conn) inboxEased() {
+	if c.flags&pausedByInbox == 0 {
+		return
+	}
+	c.inbox.mu.Lock()
+	full := c.inbox.full
+	c.inbox.mu.Unlock()
+	if full {
+		return
+	}
+	c.flags &^= pausedByInbox
+	c.times.read = tickOf(c.loop.now)
+	if c.flags&pausedByWork != 0 && c.in != nil && c.in.rest != nil {
+		c.holdTurn()
+	}
+}
+
+// runLetters runs callbacks, corked, on a worker.
+func (c *Conn) runLetters(letters []letter) {
+	c.corked.Store(true)
+	for i := range letters {
+		c.runLetter(&letters[i])
+	}
+	c.mu.Lock()
+	c.flushCork()
+	c.corked.Store(false)
+	c.unlock()
+	if c.todo.Load() != 0 {
+		c.loop.post(task{conn: c})
+	}
+}
+
+func (c *Conn) runLetter(t *letter) {
+	h := &c.loop.engine.hooks
+	defer c.recoverLetter()
+	if t.kind != letterCall && c.ReadyState() != Open {
+		return
+	}
+	switch t.kind {
+	case letterMessage:
+		h.OnMessage(c, Message{Op: t.op, Data: t.buf.B, pool: c.loop.engine.pool, held: t.buf})
+	case letterChunk:
+		h.chunk(c, Chunk{Op: t.op, Data: t.buf.B, First: t.first, Last: t.last})
+	case letterLent:
+		t.lent(c, t.buf.B)
+	case letterCall:
+		t.call(c)
+	}
+}
+
+func (c *Conn) recoverLetter() {
+	if r := recover(); r != nil {
+		c.loop.engine.panicked(c, r)
+		c.mu.Lock()
+		c.failLocked(&CloseError{codeInternalError, ErrHandlerPanic})
+		c.unlock()
+	}
+}
