@@ -39,7 +39,7 @@ type Buffer struct {
 // hold one. Any goroutine; a call after the last Release panics.
 func (b *Buffer) Retain() {
 	if atomic.AddInt32(&b.refs, 1) <= 1 {
-		b.misused(msgRetain)
+		b.record.misused(msgRetain)
 	}
 	if watching {
 		b.watchRetained()
@@ -57,7 +57,7 @@ func (b *Buffer) Release() {
 		return
 	}
 	if refs < 0 {
-		b.misused(msgTwice)
+		b.record.misused(msgTwice)
 	}
 	b.free()
 }
@@ -110,7 +110,7 @@ func (b *Buffer) mustBeExclusive() {
 	case refs > 1:
 		panic(msgShared)
 	case refs < 1:
-		b.misused(msgReleased)
+		b.record.misused(msgReleased)
 	}
 }
 

@@ -44,9 +44,16 @@ func classSize(class uint8) int { return 1 << (minClassBits + class) }
 // memory of each class in memories, and allocates nothing.
 var (
 	ready    [classCount + 1]sync.Pool
-	memories [classCount]bytebufferpool.Pool
+	memories [classCount]memoryPool
 	nextMade atomic.Uint32
 )
+
+// memoryPool aligns a bytebufferpool to 8 bytes, which its 64-bit counters need
+// and do not ask for: where a word has 4, the second of an array would panic.
+type memoryPool struct {
+	_ [0]atomic.Uint64
+	bytebufferpool.Pool
+}
 
 // takeReady returns a buffer whose home is class, with or without memory.
 func takeReady(class uint8) *Buffer {

@@ -14,10 +14,10 @@ const (
 	mallocOps = 500_000
 	mallocMax = mallocOps / 1000 // 0.001 each, the whole process and its collections counted
 
-	// opsPerGC has the garbage collector run ten times a second at a million
-	// buffers a second. After each run sync.Pool makes its
-	// lists anew: 2 to 15 objects for a class, by how many buffers rest in it.
-	opsPerGC = 100_000
+	// opsPerGC has the garbage collector run four times a second at a million
+	// buffers a second. Each run costs what sync.Pool then makes anew, and what a
+	// goroutine that changed CPUs left behind: up to 10 objects for each class in use.
+	opsPerGC = 250_000
 )
 
 // mallocsOf runs f mallocOps times with a collection every opsPerGC, and returns

@@ -1,7 +1,8 @@
-//go:build linux && !gannetdebug && (amd64 || arm64)
+//go:build linux && !gannetdebug && !race && (amd64 || arm64)
 
 // Where int has 32 bits the heap's reserve is too small for this, and the tag
-// gannetdebug, which moves a mapping whenever it grows, needs space for both.
+// gannetdebug, which moves a mapping whenever it grows, needs space for both; the
+// race detector cannot live under such a limit.
 
 package pool
 

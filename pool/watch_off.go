@@ -13,11 +13,8 @@ type (
 	bufferRecord struct{}
 )
 
-// Leaks lists the buffers taken from p that are still out, with the stack that
-// took each. Only a build with the tag gannetdebug knows them; this one has nil.
-func (p *Pool) Leaks() []Leak { return nil }
-
-func (b *Buffer) misused(message string) { panic(message) }
+func (*poolWatch) leaks() []Leak             { return nil }
+func (*bufferRecord) misused(message string) { panic(message) }
 
 func (b *Buffer) watchTaken()         {}
 func (b *Buffer) watchGrown()         {}

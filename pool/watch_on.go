@@ -92,25 +92,22 @@ func (b *Buffer) watchReleased(p *Pool) {
 	b.record.dropped.record()
 }
 
-// misused panics with the message, then this stack and those of b's record.
-func (b *Buffer) misused(message string) {
+// misused panics with the message, then this stack and those of the record.
+func (r *bufferRecord) misused(message string) {
 	watchLock.Lock()
 	defer watchLock.Unlock()
 	var here stack
 	here.record()
-	panic(message + "\n\nthis call:\n" + here.String() + b.record.String())
+	panic(message + "\n\nthis call:\n" + here.String() + r.String())
 }
 
-// Leaks lists the buffers taken from p that are still out, in the order they
-// were taken, with the stack that took each. It also looks through released
-// memory that has not been handed out again, that of all Pools, and panics if
-// somebody wrote to it. Without the tag gannetdebug it returns nil.
-func (p *Pool) Leaks() []Leak {
+// leaks lists what is out and inspects the graves, as Leaks says.
+func (w *poolWatch) leaks() []Leak {
 	watchLock.Lock()
 	defer watchLock.Unlock()
 	inspectGravesLocked()
 	var out []*Buffer
-	for b := range p.watch.out {
+	for b := range w.out {
 		out = append(out, b)
 	}
 	slices.SortFunc(out, func(a, b *Buffer) int { return cmp.Compare(a.record.number, b.record.number) })
