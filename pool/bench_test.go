@@ -110,6 +110,27 @@ func BenchmarkWorstGrow(b *testing.B) {
 	})
 }
 
+// The worst Release of a large buffer that was written whole.
+func BenchmarkWorstRelease(b *testing.B) {
+	p := New()
+	for _, n := range []int{8 << 20, 64 << 20, 512 << 20} {
+		b.Run(sizeName(n), func(b *testing.B) {
+			var worst time.Duration
+			for b.Loop() {
+				m := p.Get(n)
+				for i := 0; i < n; i += 4096 {
+					m.B[:n][i] = 1
+				}
+				start := time.Now()
+				m.Release()
+				worst = max(worst, time.Since(start))
+				Trim()
+			}
+			b.ReportMetric(float64(worst.Microseconds()), "worst-µs")
+		})
+	}
+}
+
 func timeGrow(m *Buffer, n int) time.Duration {
 	start := time.Now()
 	m.Grow(n)

@@ -58,6 +58,10 @@ func Get(n int) *Buffer { return Default.Get(n) }
 // the next multiple of 2 MiB (at most MaxSize), of which only what is written
 // takes memory on Linux; a recycled mapping may be larger still, up to 8 MiB.
 // It does not allocate when a buffer of the class has come back before.
+//
+// When the system has no memory or address space left, the program ends, as for
+// any Go allocation. Where addresses have 32 bits that happens far below MaxSize
+// once a few large buffers are out: bound the message size there.
 func (p *Pool) Get(n int) *Buffer {
 	if uint(n) > MaxSize {
 		panic(msgSize)
