@@ -79,21 +79,20 @@ func (d *Decoder) Idle() bool { return d.remaining == 0 && d.state&StateInMessag
 //
 // Bytes already returned must not be presented again, since unmasking twice masks.
 func (d *Decoder) Next(b []byte, p *Piece) (int, error) {
-	n, err := d.NextMasked(b, p)
-	if n != 0 && p.Key != 0 {
-		mask.XOR(p.Payload, p.Key)
-		p.Key = 0
-	}
-	return n, err
+	return d.next(b, p, true)
 }
 
 // NextMasked is [Decoder.Next] without the unmasking: p.Payload is as it arrived and p.Key unmasks it, for callers that
 // move the payload anyway and unmask on the way with mask.Copy.
 func (d *Decoder) NextMasked(b []byte, p *Piece) (int, error) {
-	// The fast path: a whole frame with a length of at most 16 bits is in b. Eight bytes hold all of such a header, so
-	// one load fetches it. Nothing is refused here: what does not fit goes to the slow path, which finds out why.
+	return d.next(b, p, false)
+}
+
+// next is the fast path: a whole frame with a length of at most 16 bits is in b. Eight bytes hold all of such a header,
+// so one load fetches it. Nothing is refused here: what does not fit goes to the slow path, which finds out why.
+func (d *Decoder) next(b []byte, p *Piece, unmask bool) (int, error) {
 	if d.remaining != 0 {
-		return d.nextSlow(b, p)
+		return d.nextSlow(b, p, unmask)
 	}
 	var head uint64
 	if len(b) >= 8 {
@@ -104,13 +103,13 @@ func (d *Decoder) NextMasked(b []byte, p *Piece) (int, error) {
 	b0, b1 := byte(head), byte(head>>8)
 	field := b1 &^ maskBit
 	if field >= legalLengths[legalIndex(b0, b1, d.state)&legalIndexMask] {
-		return d.nextSlow(b, p)
+		return d.nextSlow(b, p, unmask)
 	}
 	at, n, key := 2, int(field), uint32(head>>16)
 	if field == length16 {
 		at, n, key = 4, int(head>>8&0xff00|head>>24&0xff), uint32(head>>32)
 		if n <= maxLength7 {
-			return d.nextSlow(b, p)
+			return d.nextSlow(b, p, unmask)
 		}
 	}
 	if b1&maskBit == 0 {
@@ -120,14 +119,19 @@ func (d *Decoder) NextMasked(b []byte, p *Piece) (int, error) {
 	}
 	end := at + n
 	if end > len(b) {
-		return d.nextSlow(b, p)
+		return d.nextSlow(b, p, unmask)
 	}
 	d.state = d.state.after(Opcode(b0&0x0f), b0&finBit != 0)
-	p.Payload = b[at:end:end]
+	payload := b[at:end:end]
+	p.Payload = payload
 	p.Length = uint64(n)
-	p.Key = key
 	p.setLead(b0)
 	p.First, p.Last = true, true
+	if unmask && key != 0 {
+		mask.XOR(payload, key)
+		key = 0
+	}
+	p.Key = key
 	return end, nil
 }
 
@@ -140,14 +144,14 @@ func shortHead(b []byte) (head uint64) {
 	return head
 }
 
-// nextSlow is NextMasked for every case: inside a frame, failed, a header that is long, illegal or unfinished, a payload
-// that is not all there.
-func (d *Decoder) nextSlow(b []byte, p *Piece) (int, error) {
+// nextSlow is next for every case: inside a frame, failed, a header that is long, illegal or unfinished, a payload that
+// is not all there.
+func (d *Decoder) nextSlow(b []byte, p *Piece, unmask bool) (int, error) {
 	switch {
 	case d.failure != 0:
 		return 0, d.failure
 	case d.remaining != 0 && len(b) != 0:
-		return d.take(b, p), nil
+		return d.take(b, p, unmask), nil
 	case len(b) < 2:
 		return 0, nil
 	}
@@ -168,14 +172,14 @@ func (d *Decoder) nextSlow(b []byte, p *Piece) (int, error) {
 	d.remaining = d.length
 	d.key = mask.Key(h.Mask)
 	d.state = d.state.after(h.OpCode, h.Fin)
-	n := d.take(b[size:], p)
+	n := d.take(b[size:], p, unmask)
 	p.First = true
 	return size + n, nil
 }
 
 // take makes a Piece of as much of the current frame's payload as b holds. All but the first Piece of a frame are made
 // here alone; a frame without payload gets its only one.
-func (d *Decoder) take(b []byte, p *Piece) int {
+func (d *Decoder) take(b []byte, p *Piece, unmask bool) int {
 	n := len(b)
 	if uint64(n) > d.remaining {
 		n = int(d.remaining)
@@ -184,9 +188,13 @@ func (d *Decoder) take(b []byte, p *Piece) int {
 	p.Length = d.length
 	p.Key = d.key
 	p.setLead(d.lead)
+	p.First, p.Last = false, uint64(n) == d.remaining
 	d.remaining -= uint64(n)
 	d.key = mask.Rotate(d.key, n)
-	p.First, p.Last = false, d.remaining == 0
+	if unmask && p.Key != 0 {
+		mask.XOR(p.Payload, p.Key)
+		p.Key = 0
+	}
 	return n
 }
 

@@ -415,15 +415,19 @@ func TestDecoderDoesNotAllocate(t *testing.T) {
 		var d Decoder
 		d.Reset(RoleServer, true)
 		var p Piece
-		for _, size := range []int{len(stream), 11} {
-			for from, b := 0, stream; len(b) > 0; from += size {
-				n, err := d.NextMasked(b[:min(size, len(b))], &p)
-				if err != nil {
-					t.Fatal(err)
-				}
-				b = b[n:]
-				frames++
+		for b := stream; len(b) > 0; frames++ { // whole frames, masked again by every second round
+			n, err := d.Next(b, &p)
+			if n == 0 || err != nil {
+				t.Fatal(n, err)
 			}
+			b = b[n:]
+		}
+		for b := stream; len(b) > 0; frames++ { // reads of at most 11 bytes
+			n, err := d.NextMasked(b[:min(11, len(b))], &p)
+			if n == 0 || err != nil {
+				t.Fatal(n, err)
+			}
+			b = b[n:]
 		}
 		if _, err := d.Next(illegal, &p); err == nil {
 			t.Fatal("a reserved opcode went through")
@@ -466,11 +470,31 @@ func BenchmarkDecode(b *testing.B) {
 			b.SetBytes(int64(len(slab)))
 		}
 		b.Run(c.name+"/next", func(b *testing.B) {
-			benchmarkDecode(b, slab, (*Decoder).Next)
+			var d Decoder
+			var p Piece
+			for b.Loop() {
+				for rest := slab; len(rest) > 0; {
+					n, err := d.Next(rest, &p)
+					if n == 0 || err != nil {
+						b.Fatal(n, err)
+					}
+					rest = rest[n:]
+				}
+			}
 			perFrame(b)
 		})
 		b.Run(c.name+"/masked", func(b *testing.B) {
-			benchmarkDecode(b, slab, (*Decoder).NextMasked)
+			var d Decoder
+			var p Piece
+			for b.Loop() {
+				for rest := slab; len(rest) > 0; {
+					n, err := d.NextMasked(rest, &p)
+					if n == 0 || err != nil {
+						b.Fatal(n, err)
+					}
+					rest = rest[n:]
+				}
+			}
 			perFrame(b)
 		})
 		b.Run(c.name+"/xor", func(b *testing.B) {
@@ -482,19 +506,5 @@ func BenchmarkDecode(b *testing.B) {
 			}
 			perFrame(b)
 		})
-	}
-}
-
-func benchmarkDecode(b *testing.B, slab []byte, next func(*Decoder, []byte, *Piece) (int, error)) {
-	var d Decoder
-	var p Piece
-	for b.Loop() {
-		for rest := slab; len(rest) > 0; {
-			n, err := next(&d, rest, &p)
-			if n == 0 || err != nil {
-				b.Fatal(n, err)
-			}
-			rest = rest[n:]
-		}
 	}
 }
