@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"testing"
@@ -44,10 +45,23 @@ func (c gobwasConn) send(t *testing.T, f ws.Frame) {
 	}
 }
 
+// frame reads one frame; none that these tests cause is longer than a mebibyte.
+func (c gobwasConn) frame() (f ws.Frame, err error) {
+	if f.Header, err = ws.ReadHeader(c.r); err != nil {
+		return f, err
+	}
+	if f.Header.Length > 1<<20 {
+		return f, fmt.Errorf("a frame of %d bytes", f.Header.Length)
+	}
+	f.Payload = make([]byte, f.Header.Length)
+	_, err = io.ReadFull(c.r, f.Payload)
+	return f, err
+}
+
 // want reads one frame, which must be whole, unmasked and exactly this.
 func (c gobwasConn) want(t *testing.T, op ws.OpCode, payload []byte) {
 	t.Helper()
-	f, err := ws.ReadFrame(c.r)
+	f, err := c.frame()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,7 +74,7 @@ func (c gobwasConn) want(t *testing.T, op ws.OpCode, payload []byte) {
 // server is the one to close the TCP connection (RFC 6455 7.1.1).
 func (c gobwasConn) wantClose(t *testing.T, code ws.StatusCode) {
 	t.Helper()
-	f, err := ws.ReadFrame(c.r)
+	f, err := c.frame()
 	if err != nil {
 		t.Fatalf("instead of a Close with %d: %v", code, err)
 	}
