@@ -8,6 +8,7 @@
 //   - decoder.go: [Decoder.Next], bytes to pieces of frames.
 //   - encoder.go: headers and frames to bytes.
 //   - close.go: the body of a Close frame, and who may send which code.
+//   - utf8.go: text checked as it arrives, refused at the first byte that cannot be right.
 //   - errors.go: every error, its close code and the rule it stands for.
 //
 // Nothing here is safe for concurrent use of one value, and nothing here needs more than that: a connection's bytes
