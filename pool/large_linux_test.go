@@ -29,7 +29,7 @@ func residentBytes(t *testing.T) int64 {
 // wantResident fails unless about want bytes more are resident than before.
 func wantResident(t *testing.T, step string, before, want int64) {
 	t.Helper()
-	const tolerance = 6 << 20 // the runtime's own comings and goings, and one huge page
+	const tolerance = 6 << 20 // the runtime's own comings and goings
 	if grown := residentBytes(t) - before; grown < want-tolerance || grown > want+tolerance {
 		t.Errorf("%s: %d KiB more resident, want about %d", step, grown>>10, want>>10)
 	}

@@ -53,7 +53,7 @@ func nextReturning(bytes uintptr) (region, bool) {
 	return returning.regions[0], true
 }
 
-// unmapInSteps unmaps from the end. A step never begins inside a huge page.
+// unmapInSteps unmaps from the end, so that what is left is still r.
 func (r region) unmapInSteps() {
 	for r.mapped > returnStep {
 		r.mapped -= returnStep
