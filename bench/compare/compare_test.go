@@ -93,7 +93,7 @@ func scripted(rounds, retries int, cost map[string]float64, floor func(sample in
 		sample: func(_ context.Context, _ echoCell, s server) (sample, error) {
 			if s.Role == roleFloor {
 				taken++
-				return sample{CPUMicros: floor(taken)}, nil
+				return sample{CPUMicros: floor(taken), ServerCPU: 70, LoadCPU: 60}, nil
 			}
 			return sample{CPUMicros: cost[s.Name]}, nil
 		},
@@ -275,6 +275,7 @@ func TestReportTables(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, line := range []string{
+		"**Neither core was busy with this (70 % at most)",
 		"| gannet | 4.10 [4.10-4.10] | 1.02 [1.02-1.02] |  |",
 		"| gws | 6.00 [6.00-6.00] | 1.50 [1.50-1.50] | 0.68 [0.68-0.68] |",
 		"| gannet | 260 [250-270] |",

@@ -79,6 +79,9 @@ func (r echoResult) markdown(w io.Writer) {
 	if r.Void {
 		fmt.Fprintf(w, "**Void: more than %.0f %%; quote nothing from this table.**\n", 100*maxFloorMove)
 	}
+	if b := r.busiest(); b < disturbedBelow {
+		fmt.Fprintf(w, "**Neither core was busy with this (%.0f %% at most): other processes were using them.**\n", b)
+	}
 	fmt.Fprint(w, "\n| server | CPU, us | / rawecho | Gannet / it | messages/s | p50, us | p99, us | p99.9, us | server busy | load busy |\n"+
 		"|---|---|---|---|---|---|---|---|---|---|\n")
 	floor, subject := r.find(roleFloor), r.find(roleSubject)
@@ -97,6 +100,15 @@ func (r echoResult) markdown(w io.Writer) {
 			s.median(func(s sample) float64 { return s.ServerCPU }),
 			s.median(func(s sample) float64 { return s.LoadCPU }))
 	}
+}
+
+// disturbedBelow is a percentage: in a closed loop either the server or the load is always running, so when neither
+// comes near its whole core, something else had it.
+const disturbedBelow = 80
+
+// busiest is how busy the busier of server and load was with the floor, in percent of a core.
+func (r echoResult) busiest() float64 {
+	return r.Servers[0].median(func(s sample) float64 { return max(s.ServerCPU, s.LoadCPU) })
 }
 
 func (s serverResult) spread(field func(sample) float64) spread {
