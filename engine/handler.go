@@ -108,7 +108,9 @@ func (f Funcs) OnClose(c *Conn, e CloseEvent) {
 
 // hooks are a handler's methods, found once.
 type hooks struct {
-	Handler
+	open      func(c *Conn)
+	message   func(c *Conn, m Message)
+	close     func(c *Conn, e CloseEvent)
 	upgrade   func(u *Upgrade)
 	err       func(c *Conn, err error)
 	highWater func(c *Conn)
@@ -119,7 +121,7 @@ type hooks struct {
 }
 
 func findHooks(h Handler) hooks {
-	k := hooks{Handler: h}
+	k := hooks{open: h.OnOpen, message: h.OnMessage, close: h.OnClose}
 	switch f := h.(type) {
 	case Funcs:
 		k.fromFuncs(&f)
@@ -153,6 +155,9 @@ func findHooks(h Handler) hooks {
 }
 
 func (k *hooks) fromFuncs(f *Funcs) {
+	if f.Message != nil {
+		k.message = f.Message // spares the hot path a detour
+	}
 	k.upgrade, k.err, k.highWater, k.drain = f.Upgrade, f.Error, f.HighWater, f.Drain
 	k.ping, k.pong, k.chunk = f.Ping, f.Pong, f.Chunk
 }

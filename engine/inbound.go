@@ -212,6 +212,7 @@ func (c *Conn) deaf() bool { return c.flags&(sawClose|lingering|buried) != 0 }
 // endTurn settles what a turn left: corked frames, the budget, interest.
 func (l *loop) endTurn(c *Conn, in *inbound) {
 	l.turning = nil
+	l.countTurn()
 	if c.deaf() {
 		l.discard(c, in)
 	} else {
@@ -259,7 +260,7 @@ func (l *loop) turn(c *Conn, in *inbound, b []byte) (rest []byte) {
 		if c.deaf() {
 			return nil
 		}
-		if c.flags&pausedByInbox != 0 || k&7 == 0 && l.sys.Now()-l.now > turnBudget {
+		if c.flags&pausedByInbox != 0 || k&15 == 0 && l.sys.Now()-l.now > turnBudget {
 			return b
 		}
 	}

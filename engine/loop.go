@@ -37,10 +37,12 @@ type loop struct {
 	inCallback bool          // a handler's code is running: a panic is its own
 	entered    bool          // the connection at hand is corked
 	turning    *Conn         // whose bytes are being decoded
-	ready      []*Conn       // with an unfinished turn
-	serving    []*Conn       // ready's twin: what the running wake serves
-	dying      []grave       // left the poller in this turn
-	dead       []grave       // left it in an earlier one: their descriptors may be reused
+	messages   uint64        // received in this turn
+	bytes      uint64
+	ready      []*Conn // with an unfinished turn
+	serving    []*Conn // ready's twin: what the running wake serves
+	dying      []grave // left the poller in this turn
+	dead       []grave // left it in an earlier one: their descriptors may be reused
 	listeners  []*listener
 	armed      time.Duration
 

@@ -40,6 +40,8 @@ type outbound struct {
 	writer   *messageWriter  // the open NewWriter
 	deferred []deferredFrame // data messages behind the open writer
 	waiters  []chan struct{} // Drain
+
+	vectors [maxVectors + 2][]byte // for writeOnce: on the stack it would escape
 }
 
 // segment is one run of bytes in the queue. With end < 0 it is still appended to, and
@@ -177,7 +179,7 @@ func (c *Conn) writeOnce(o *outbound, direct []byte) (int, error) {
 			return sys.Write(fd, direct)
 		}
 	}
-	var v [maxVectors + 2][]byte
+	v := &o.vectors
 	k := 0
 	for i := o.head; i < len(o.queue) && k < maxVectors; i++ {
 		v[k] = o.queue[i].bytes()
@@ -187,7 +189,9 @@ func (c *Conn) writeOnce(o *outbound, direct []byte) (int, error) {
 		v[k], v[k+1] = o.cork, direct
 		k += 2
 	}
-	return sys.Writev(fd, v[:k])
+	n, err := sys.Writev(fd, v[:k])
+	clear(v[:k])
+	return n, err
 }
 
 // advance takes n bytes, which have left, off the queue, the cork and direct.

@@ -33,7 +33,7 @@ func (c *Conn) Send(op Opcode, p []byte, opts ...SendOption) error {
 		return err
 	}
 	c.mu.Lock()
-	err := c.sendLocked(outgoing{op: op, p: p, plain: len(opts) != 0})
+	err := c.sendLocked(&outgoing{op: op, p: p, plain: len(opts) != 0})
 	c.unlock()
 	return err
 }
@@ -46,7 +46,7 @@ func (c *Conn) SendOwned(op Opcode, b *pool.Buffer) error {
 		return err
 	}
 	c.mu.Lock()
-	err := c.sendLocked(outgoing{op: op, p: b.B, owned: b})
+	err := c.sendLocked(&outgoing{op: op, p: b.B, owned: b})
 	c.unlock()
 	b.Release()
 	return err
@@ -55,7 +55,7 @@ func (c *Conn) SendOwned(op Opcode, b *pool.Buffer) error {
 // SendPrepared sends a prepared message.
 func (c *Conn) SendPrepared(p *Prepared) error {
 	c.mu.Lock()
-	err := c.sendLocked(outgoing{op: p.op, p: p.payload(), prepared: p})
+	err := c.sendLocked(&outgoing{op: p.op, p: p.payload(), prepared: p})
 	c.unlock()
 	return err
 }
@@ -96,7 +96,7 @@ type outgoing struct {
 }
 
 // sendLocked is the way out, stage by stage.
-func (c *Conn) sendLocked(m outgoing) error {
+func (c *Conn) sendLocked(m *outgoing) error {
 	if s := c.ReadyState(); s != Open { // state
 		if s == Connecting {
 			return ErrInvalidState
@@ -135,7 +135,7 @@ func (c *Conn) admitLocked(o *outbound, n int) error {
 }
 
 // frameLocked compresses, frames, masks and places one frame of a message.
-func (c *Conn) frameLocked(o *outbound, m outgoing, first, fin bool) {
+func (c *Conn) frameLocked(o *outbound, m *outgoing, first, fin bool) {
 	payload, p, rsv1 := m.counted+uint64(len(m.p)), m.p, false
 	op := m.op
 	if !first {
@@ -158,7 +158,7 @@ func (c *Conn) frameLocked(o *outbound, m outgoing, first, fin bool) {
 }
 
 // placeFrame places an unmasked frame, and returns what of it is lent to be written at once.
-func (c *Conn) placeFrame(o *outbound, op Opcode, fin, rsv1 bool, p []byte, m outgoing) (direct []byte) {
+func (c *Conn) placeFrame(o *outbound, op Opcode, fin, rsv1 bool, p []byte, m *outgoing) (direct []byte) {
 	if len(p) < directBytes {
 		dst := c.room(o, len(p)+codec.MaxHeaderSize)
 		n := len(*dst)
@@ -244,7 +244,7 @@ func (c *Conn) controlLocked(op Opcode, p []byte) {
 	if s := c.stages; s != nil && s.mask != nil {
 		c.placeMasked(o, op, true, false, p, s.mask())
 	} else {
-		c.placeFrame(o, op, true, false, p, outgoing{})
+		c.placeFrame(o, op, true, false, p, &outgoing{})
 	}
 	if o.blocked {
 		c.settleLocked(o)

@@ -80,14 +80,15 @@ func (l *loop) deliver(c *Conn, m Message) {
 	if c.closesNow() {
 		return
 	}
-	l.stats.received(len(m.Data))
+	l.messages++
+	l.bytes += uint64(len(m.Data))
 	if l.engine.workers != nil {
 		c.toInbox(letter{kind: letterMessage, op: m.Op, buf: m.Retain()})
 		return
 	}
 	c.enter()
 	l.inCallback = true
-	l.engine.hooks.OnMessage(c, m)
+	l.engine.hooks.message(c, m)
 	l.inCallback = false
 }
 
@@ -105,9 +106,9 @@ func (l *loop) deliverChunk(c *Conn, k Chunk) {
 		return
 	}
 	if k.Last {
-		l.stats.messagesIn.Add(1)
+		l.messages++
 	}
-	l.stats.bytesIn.Add(uint64(len(k.Data)))
+	l.bytes += uint64(len(k.Data))
 	if l.engine.workers != nil {
 		b := l.engine.pool.Get(len(k.Data))
 		b.B = append(b.B, k.Data...)
@@ -173,7 +174,7 @@ func (c *Conn) callClose(e CloseEvent, failed bool) {
 	if failed && h.err != nil {
 		c.call(func(c *Conn) { h.err(c, e.Err) })
 	}
-	c.call(func(c *Conn) { h.OnClose(c, e) })
+	c.call(func(c *Conn) { h.close(c, e) })
 }
 
 // serve does what others left to the loop.

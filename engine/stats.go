@@ -44,9 +44,13 @@ type loopStats struct {
 	pingsIn, pongsIn, pauses, dropped          atomic.Uint64
 }
 
-func (s *loopStats) received(n int) {
-	s.messagesIn.Add(1)
-	s.bytesIn.Add(uint64(n))
+// countTurn publishes what a turn has received: one atomic addition, not one a message.
+func (l *loop) countTurn() {
+	if l.messages+l.bytes != 0 {
+		l.stats.messagesIn.Add(l.messages)
+		l.stats.bytesIn.Add(l.bytes)
+		l.messages, l.bytes = 0, 0
+	}
 }
 
 func (s *loopStats) sent(messages int, payload uint64) {

@@ -216,7 +216,7 @@ func (c *Conn) runLetter(t *letter) {
 	}
 	switch t.kind {
 	case letterMessage:
-		h.OnMessage(c, Message{Op: t.op, Data: t.buf.B, pool: c.loop.engine.pool, held: t.buf})
+		h.message(c, Message{Op: t.op, Data: t.buf.B, pool: c.loop.engine.pool, held: t.buf})
 	case letterChunk:
 		h.chunk(c, Chunk{Op: t.op, Data: t.buf.B, First: t.first, Last: t.last})
 	case letterLent:

@@ -88,7 +88,7 @@ func (w *messageWriter) Write(p []byte) (int, error) {
 	}
 	w.payload += uint64(len(p))
 	c.buffered += uint64(len(p))
-	c.frameLocked(o, outgoing{op: w.op, p: p}, !w.begun, false)
+	c.frameLocked(o, &outgoing{op: w.op, p: p}, !w.begun, false)
 	w.begun = true
 	return len(p), nil
 }
@@ -107,7 +107,7 @@ func (w *messageWriter) Close() error {
 	o := c.outLocked()
 	o.writer = nil
 	w.closed = true
-	c.frameLocked(o, outgoing{op: w.op, counted: w.payload}, !w.begun, true)
+	c.frameLocked(o, &outgoing{op: w.op, counted: w.payload}, !w.begun, true)
 	c.releaseDeferredLocked()
 	return nil
 }
@@ -137,7 +137,7 @@ func (c *Conn) abortWriterLocked(o *outbound) {
 }
 
 // deferMessage keeps a message until the open writer is closed.
-func (o *outbound) deferMessage(c *Conn, m outgoing) {
+func (o *outbound) deferMessage(c *Conn, m *outgoing) {
 	b := m.owned
 	if b != nil {
 		b.Retain()
@@ -161,7 +161,7 @@ func (c *Conn) releaseDeferredLocked() {
 		waited := c.out.deferred
 		c.out.deferred = nil
 		for _, d := range waited {
-			c.frameLocked(c.outLocked(), outgoing{op: d.op, p: d.buf.B, owned: d.buf, plain: d.plain}, true, true)
+			c.frameLocked(c.outLocked(), &outgoing{op: d.op, p: d.buf.B, owned: d.buf, plain: d.plain}, true, true)
 			d.buf.Release()
 		}
 	}

@@ -1,0 +1,95 @@
+package engine
+
+import (
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/gannet-ws/gannet/codec"
+	"github.com/gannet-ws/gannet/engine/internal/netio"
+)
+
+// nullSystem reads the same bytes for ever and takes whatever is written: what is left
+// is the engine's own time.
+type nullSystem struct {
+	input   []byte
+	written int
+	start   time.Time
+}
+
+func (n *nullSystem) Run(netio.Handler) error           { return nil }
+func (n *nullSystem) Wake()                             {}
+func (n *nullSystem) SetTimer(time.Duration)            {}
+func (n *nullSystem) Now() time.Duration                { return time.Since(n.start) }
+func (n *nullSystem) Add(int) error                     { return nil }
+func (n *nullSystem) Remove(int)                        {}
+func (n *nullSystem) CloseWrite(int) error              { return nil }
+func (n *nullSystem) Probe(int) error                   { return nil }
+func (n *nullSystem) Close(int) error                   { return nil }
+func (n *nullSystem) Abort(int) error                   { return nil }
+func (n *nullSystem) Release() error                    { return nil }
+func (n *nullSystem) Read(_ int, p []byte) (int, error) { return copy(p, n.input), nil }
+func (n *nullSystem) Write(_ int, p []byte) (int, error) {
+	n.written += len(p)
+	return len(p), nil
+}
+func (n *nullSystem) Writev(fd int, v [][]byte) (total int, err error) {
+	for _, p := range v {
+		k, _ := n.Write(fd, p)
+		total += k
+	}
+	return total, nil
+}
+func (n *nullSystem) Interest(int, netio.Interest, netio.Interest) error { return nil }
+func (n *nullSystem) Accept(int) (int, netip.AddrPort, error) {
+	return 0, netip.AddrPort{}, netio.ErrAgain
+}
+
+// nullConn is an open connection on a loop that nobody runs.
+func nullConn(b *testing.B, h Handler, input []byte) (*loop, *Conn) {
+	b.Helper()
+	s, err := NewServer(h, Options{Loops: 1})
+	if err != nil {
+		b.Fatal(err)
+	}
+	sys := &nullSystem{start: time.Now()}
+	l := s.newLoop(sys, nil, nil)
+	s.loops.Store(&[]*loop{l})
+	l.adopt(arrival{fd: 5})
+	sys.input = []byte("GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
+		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n")
+	l.OnEvent(5, netio.Readable)
+	c := l.table.get(5)
+	if c.ReadyState() != Open {
+		b.Fatal("not open")
+	}
+	sys.input, sys.written = input, 0
+	return l, c
+}
+
+// BenchmarkTurn is the engine's own time per turn and message, without the kernel's.
+func BenchmarkTurn(b *testing.B) {
+	for _, k := range []struct {
+		name        string
+		size, depth int
+	}{{"128B", 128, 1}, {"128Bx16", 128, 16}, {"128Bx256", 128, 256}, {"16KiB", 16 << 10, 1}} {
+		b.Run(k.name, func(b *testing.B) {
+			var input []byte
+			for range k.depth {
+				input = codec.AppendMaskedFrame(input, OpBinary, true, false, [4]byte{1, 2, 3, 4}, make([]byte, k.size))
+			}
+			l, _ := nullConn(b, echoHandler, input)
+			b.ReportAllocs()
+			for b.Loop() {
+				l.OnEvent(5, netio.Readable)
+				if len(l.ready) > 0 { // the machine took longer than a turn
+					l.OnWake()
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*k.depth), "ns/msg")
+			if got := l.sys.(*nullSystem).written; got < b.N*k.depth*k.size {
+				b.Fatal("only", got, "bytes came back")
+			}
+		})
+	}
+}
