@@ -4,45 +4,12 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io"
-	"net"
-	"net/http"
 	"os"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
 )
-
-// serverPort in the environment turns the test binary into a server under test: it answers the handshake with 101
-// and gives the requests that follow back as frames of 128 zero bytes, which is what echoOnce asks for.
-const serverPort = "GANNET_COMPARE_TEST_SERVER"
-
-func TestMain(m *testing.M) {
-	if port := os.Getenv(serverPort); port != "" {
-		fmt.Fprintln(os.Stderr, http.ListenAndServe("127.0.0.1:"+port, http.HandlerFunc(answerEchoes)))
-		os.Exit(1)
-	}
-	os.Exit(m.Run())
-}
-
-func answerEchoes(w http.ResponseWriter, r *http.Request) {
-	conn, rw, err := http.NewResponseController(w).Hijack()
-	if err != nil {
-		return
-	}
-	defer conn.Close()
-	io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\n\r\n")
-	for request := make([]byte, len(echoRequest)); ; {
-		if _, err := io.ReadFull(rw, request); err != nil {
-			return
-		}
-		if _, err := conn.Write(echoAnswer); err != nil {
-			return
-		}
-	}
-}
 
 const wsblastLine = "msgs/s 215802 MB/s 27.6 srv_cpu_us/msg 4.325 srv_cpu 93% cli_cpu 95% p50_us 425.0 p99_us 983.0 p999_us 1703.9 rss_idle_kb 2044 rss_kb 2048"
 
@@ -291,82 +258,5 @@ func TestReportTables(t *testing.T) {
 		if info, err := os.Stat(r.dir + "/" + name); err != nil || info.Size() == 0 {
 			t.Errorf("%s: %v", name, err)
 		}
-	}
-}
-
-// startSelf starts the test binary as a server.
-func startSelf(t *testing.T) (*process, int) {
-	t.Helper()
-	port, err := newPorts().take()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Setenv(serverPort, strconv.Itoa(port))
-	p, err := startServer(t.Context(), []string{os.Args[0]}, port)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return p, port
-}
-
-func TestServerIsStopped(t *testing.T) {
-	p, port := startSelf(t)
-	p.stop()
-	if conn, err := net.Dial("tcp", localAddr(port)); err == nil {
-		conn.Close()
-		t.Fatal("it still listens")
-	}
-	if err := p.whyEnded(io.EOF); !errors.Is(err, io.EOF) || !strings.Contains(err.Error(), "the server ended") {
-		t.Errorf("got %v", err)
-	}
-}
-
-func TestServerThatDoesNotStart(t *testing.T) {
-	port, err := newPorts().take()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Setenv(serverPort, "not a port")
-	if _, err := startServer(t.Context(), []string{os.Args[0]}, port); err == nil || !strings.Contains(err.Error(), "ended before it listened") {
-		t.Fatalf("got %v", err)
-	}
-}
-
-func TestHolder(t *testing.T) {
-	p, port := startSelf(t)
-	defer p.stop()
-	var h holder
-	defer h.close()
-	if err := h.grow(t.Context(), 20, port, 2); err != nil {
-		t.Fatal(err)
-	}
-	if len(h.conns) != 20 {
-		t.Fatalf("holds %d connections", len(h.conns))
-	}
-}
-
-func TestHolderRefusesOtherAnswers(t *testing.T) {
-	for _, answer := range []string{"HTTP/1.1 426 Upgrade Required\r\n\r\n", "HTTP/1.1 101 ", strings.Repeat("a", 5000)} {
-		client, server := net.Pipe()
-		go func() {
-			server.Read(make([]byte, 4096))
-			io.WriteString(server, answer)
-			server.Close()
-		}()
-		client.SetDeadline(time.Now().Add(5 * time.Second))
-		if err := upgrade(client, 1); err == nil {
-			t.Errorf("%.20q was accepted", answer)
-		}
-		client.Close()
-	}
-}
-
-func TestParseResident(t *testing.T) {
-	got, err := parseResident([]byte("5600-7fff ---p 00:00 0 [rollup]\nRss:                2216 kB\nPss:                 700 kB\n"))
-	if got != 2216 || err != nil {
-		t.Errorf("got %d, %v", got, err)
-	}
-	if _, err := parseResident([]byte("Pss: 700 kB\n")); err == nil {
-		t.Error("a rollup without Rss was accepted")
 	}
 }
