@@ -71,9 +71,16 @@ func (c *Conn) beginClose(body []byte) {
 	c.unlock()
 }
 
-// beginCloseLocked is the one place where OPEN ends. The Close frame goes behind what is queued.
-func (c *Conn) beginCloseLocked(body []byte) {
+// leaveOpenLocked is the one place where OPEN becomes CLOSING.
+func (c *Conn) leaveOpenLocked() {
 	c.state.Store(uint32(Closing))
+	c.loop.engine.stats.open.Add(-1)
+	c.loop.engine.stats.closing.Add(1)
+}
+
+// beginCloseLocked begins the closing handshake. The Close frame goes behind what is queued.
+func (c *Conn) beginCloseLocked(body []byte) {
+	c.leaveOpenLocked()
 	if o := c.out; o != nil {
 		c.abortWriterLocked(o)
 	}
@@ -96,7 +103,7 @@ func (c *Conn) failLocked(err *CloseError) {
 func (c *Conn) Terminate() {
 	c.mu.Lock()
 	if c.ReadyState() == Open {
-		c.state.Store(uint32(Closing))
+		c.leaveOpenLocked()
 	}
 	c.unlock()
 	c.notify(todoAbort)
@@ -235,7 +242,7 @@ func (c *Conn) finish(k closing) {
 		c.bury(k.abort)
 		return
 	}
-	l.engine.closed(c, k)
+	l.engine.closed(c, was, k)
 	c.callClose(CloseEvent{Code: k.code, Reason: k.reason, WasClean: k.clean, Err: k.err}, k.err != nil && !k.local)
 	if plantedBug(bugDoubleClose) {
 		c.callClose(CloseEvent{Code: k.code}, false)

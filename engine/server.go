@@ -247,8 +247,12 @@ func (e *engine) connGone(c *Conn) {
 }
 
 // closed notes the end of a connection that was open.
-func (e *engine) closed(c *Conn, k closing) {
-	e.stats.open.Add(-1)
+func (e *engine) closed(c *Conn, was ReadyState, k closing) {
+	if was == Open {
+		e.stats.open.Add(-1)
+	} else {
+		e.stats.closing.Add(-1)
+	}
 	e.stats.closes.add(k.code)
 	e.log().Debug("gannet: closed", "code", k.code, "reason", k.reason, "clean", k.clean, "err", k.err, "remote", c.peer.addrPort())
 }

@@ -11,7 +11,8 @@ import (
 // Stats is what an engine has done and holds. Counters count from its start.
 type Stats struct {
 	Connecting int64  `json:"connecting"` // opening handshakes under way
-	Open       int64  `json:"open"`       // OPEN and CLOSING
+	Open       int64  `json:"open"`       // OPEN
+	Closing    int64  `json:"closing"`    // CLOSING
 	Bridged    int64  `json:"bridged"`    // of all, those carried by goroutines
 	Accepted   uint64 `json:"accepted"`
 	Opened     uint64 `json:"opened"`
@@ -62,7 +63,7 @@ func (s *loopStats) sent(messages int, payload uint64) {
 
 // engineStats are the rarer counters.
 type engineStats struct {
-	connecting, open, bridged              atomic.Int64
+	connecting, open, closing, bridged              atomic.Int64
 	accepted, opened, panics, acceptErrors atomic.Uint64
 	closes, failures                       tally[int]
 	causes, refusals                       tally[string]
@@ -95,7 +96,7 @@ func (t *tally[K]) copy() map[K]uint64 {
 func (e *engine) snapshot() Stats {
 	k := &e.stats
 	s := Stats{
-		Connecting: k.connecting.Load(), Open: k.open.Load(), Bridged: k.bridged.Load(),
+		Connecting: k.connecting.Load(), Open: k.open.Load(), Closing: k.closing.Load(), Bridged: k.bridged.Load(),
 		Accepted: k.accepted.Load(), Opened: k.opened.Load(), Panics: k.panics.Load(),
 		AcceptErrors: k.acceptErrors.Load(),
 		Closes:       k.closes.copy(), Failures: k.failures.copy(), Causes: k.causes.copy(), Refusals: k.refusals.copy(),

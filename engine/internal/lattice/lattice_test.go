@@ -1,0 +1,88 @@
+// Package lattice holds the test that keeps the direction of imports: down only.
+package lattice
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/gannet-ws/gannet/"
+
+// allowed lists, for each package of the module, the packages of the module it may
+// import, and the modules from outside. A package that is not here fails the test, so
+// that whoever adds one says where in the house it stands.
+var allowed = map[string]struct{ house, outside string }{
+	"mask":                      {"", "golang.org/x/sys"},
+	"pool":                      {"", "github.com/valyala/bytebufferpool golang.org/x/sys"},
+	"codec":                     {"mask", "github.com/gobwas/ws golang.org/x/sys"},
+	"engine/internal/lattice":   {"", ""},
+	"engine/internal/handshake": {"", ""},
+	"engine/internal/wheel":     {"", ""},
+	"engine/internal/netio":     {"", "github.com/panjf2000/gnet/v2 golang.org/x/sys"},
+	"engine/internal/sim":       {"engine/internal/netio", ""},
+	"engine": {"mask pool codec engine/internal/handshake engine/internal/netio engine/internal/wheel",
+		"github.com/pires/go-proxyproto"},
+	"bench":           {"mask pool codec engine", ""},
+	"bench/compare":   {"", ""},
+	"cmd/gannet":      {"engine cmd/gannet/page", "github.com/urfave/cli/v3"},
+	"cmd/gannet/page": {"", ""},
+}
+
+type listed struct {
+	ImportPath string
+	Imports    []string
+}
+
+func TestImportsPointDown(t *testing.T) {
+	cmd := exec.Command("go", "list", "-json=ImportPath,Imports", module+"...")
+	out, err := cmd.Output()
+	if err != nil {
+		var failed *exec.ExitError
+		if errors.As(err, &failed) {
+			t.Fatalf("go list: %v: %s", err, failed.Stderr)
+		}
+		t.Fatal(err)
+	}
+	seen := 0
+	for d := json.NewDecoder(strings.NewReader(string(out))); ; seen++ {
+		var p listed
+		if err := d.Decode(&p); err == io.EOF {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		check(t, p)
+	}
+	if seen < 8 {
+		t.Fatalf("go list named %d packages only", seen)
+	}
+}
+
+func check(t *testing.T, p listed) {
+	name := strings.TrimPrefix(p.ImportPath, module)
+	rule, ok := allowed[name]
+	if !ok {
+		t.Errorf("%s is not in the lattice: say what it may import", name)
+		return
+	}
+	house, outside := strings.Fields(rule.house), strings.Fields(rule.outside)
+	for _, i := range p.Imports {
+		inside, ours := strings.CutPrefix(i, module)
+		switch {
+		case ours && !slices.Contains(house, inside):
+			t.Errorf("%s imports %s, which does not lie below it", name, inside)
+		case !ours && strings.Contains(strings.SplitN(i, "/", 2)[0], ".") && !within(i, outside):
+			t.Errorf("%s imports %s, a module it has no business with", name, i)
+		}
+	}
+}
+
+// within tells whether an import path lies in one of the modules.
+func within(path string, modules []string) bool {
+	return slices.ContainsFunc(modules, func(m string) bool { return path == m || strings.HasPrefix(path, m+"/") })
+}
