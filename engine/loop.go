@@ -32,6 +32,7 @@ type loop struct {
 	slab   []byte
 	spare  *inbound          // for the connection at hand, when it has none
 	req    handshake.Request // for the handshake at hand
+	plain  Upgrade           // for a handshake that nobody is asked about
 
 	now        time.Duration // when this event began
 	inCallback bool          // a handler's code is running: a panic is its own

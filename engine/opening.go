@@ -3,6 +3,7 @@ package engine
 import (
 	"sync"
 	"unique"
+	"unsafe"
 
 	"github.com/gannet-ws/gannet/engine/internal/handshake"
 	"github.com/gannet-ws/gannet/pool"
@@ -94,16 +95,25 @@ func (c *Conn) onRequest(req *handshake.Request, b []byte, n int, err error) []b
 		c.refuse(err.(*handshake.Refusal))
 		return nil
 	}
-	u := &Upgrade{conn: c, req: req}
 	if e.hooks.upgrade == nil && e.conf.CheckOrigin == nil {
-		if !u.originAllowed() {
+		if !c.originListed(req) {
 			c.refuse(forbiddenOrigin)
 			return nil
 		}
-		c.open(u)
+		c.loop.plain = Upgrade{conn: c, req: req} // nobody sees it: it need not be new
+		c.open(&c.loop.plain)
 		return b[n:]
 	}
-	return c.ask(u, b, n)
+	return c.ask(&Upgrade{conn: c, req: req}, b, n)
+}
+
+// originListed applies Options.Origins and the same-origin rule. A request without
+// Origin is not a browser's, which is what the rule protects (RFC 6455 10.2).
+func (c *Conn) originListed(req *handshake.Request) bool {
+	if req.Origin == nil {
+		return true
+	}
+	return handshake.SameOrigin(req.Origin, req.Host, c.flags&overTLS != 0) || c.loop.engine.conf.origins.Match(req.Origin)
 }
 
 // ask lets the user decide about a handshake.
@@ -189,7 +199,9 @@ func (c *Conn) decideLate() {
 // open answers 101 and calls OnOpen.
 func (c *Conn) open(u *Upgrade) {
 	l := c.loop
-	a := agreement{host: string(u.req.Host), target: string(u.req.Target), protocol: u.protocol, tls: c.flags&overTLS != 0}
+	// Host and target are views: unique.Make copies what it keeps, so that a million
+	// connections to one URL share one copy and their handshakes leave no garbage.
+	a := agreement{host: view(u.req.Host), target: view(u.req.Target), protocol: u.protocol, tls: c.flags&overTLS != 0}
 	c.agreed = unique.Make(a)
 	c.enter()
 	c.mu.Lock()
@@ -218,6 +230,9 @@ func (c *Conn) open(u *Upgrade) {
 	}
 	c.reschedule()
 }
+
+// view is b as a string that must not outlive b.
+func view(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
 
 // refuse answers a request with an HTTP status and ends the connection.
 func (c *Conn) refuse(r *handshake.Refusal) {

@@ -63,7 +63,7 @@ func (s *loopStats) sent(messages int, payload uint64) {
 
 // engineStats are the rarer counters.
 type engineStats struct {
-	connecting, open, closing, bridged              atomic.Int64
+	connecting, open, closing, bridged     atomic.Int64
 	accepted, opened, panics, acceptErrors atomic.Uint64
 	closes, failures                       tally[int]
 	causes, refusals                       tally[string]

@@ -45,6 +45,9 @@ func (n *nullSystem) Accept(int) (int, netip.AddrPort, error) {
 	return 0, netip.AddrPort{}, netio.ErrAgain
 }
 
+var nullRequest = []byte("GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
+	"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n")
+
 // nullConn is an open connection on a loop that nobody runs.
 func nullConn(b *testing.B, h Handler, input []byte) (*loop, *Conn) {
 	b.Helper()
@@ -56,8 +59,7 @@ func nullConn(b *testing.B, h Handler, input []byte) (*loop, *Conn) {
 	l := s.newLoop(sys, nil, nil)
 	s.loops.Store(&[]*loop{l})
 	l.adopt(arrival{fd: 5})
-	sys.input = []byte("GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
-		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n")
+	sys.input = nullRequest
 	l.OnEvent(5, netio.Readable)
 	c := l.table.get(5)
 	if c.ReadyState() != Open {
@@ -91,5 +93,21 @@ func BenchmarkTurn(b *testing.B) {
 				b.Fatal("only", got, "bytes came back")
 			}
 		})
+	}
+}
+
+// BenchmarkOpen is a connection's opening handshake and its end, without the kernel.
+func BenchmarkOpen(b *testing.B) {
+	l, c := nullConn(b, Funcs{}, nil)
+	sys := l.sys.(*nullSystem)
+	b.ReportAllocs()
+	for b.Loop() {
+		c.Terminate()
+		l.OnWake()
+		l.OnWake()
+		sys.input = nullRequest
+		l.adopt(arrival{fd: 5})
+		l.OnEvent(5, netio.Readable)
+		c = l.table.get(5)
 	}
 }

@@ -197,15 +197,11 @@ func (u *Upgrade) decide(r *handshake.Refusal) error {
 	return nil
 }
 
-// originAllowed applies Options.CheckOrigin, or Origins and the same-origin rule.
-// A request without Origin is not a browser's, which is what the rule protects (RFC 6455 10.2).
+// originAllowed asks Options.CheckOrigin, if there is one.
 func (u *Upgrade) originAllowed() bool {
 	k := u.conn.loop.engine.conf
 	if k.CheckOrigin != nil {
 		return k.CheckOrigin(u)
 	}
-	if u.req.Origin == nil {
-		return true
-	}
-	return handshake.SameOrigin(u.req.Origin, u.req.Host, u.conn.flags&overTLS != 0) || k.origins.Match(u.req.Origin)
+	return u.conn.originListed(u.req)
 }
