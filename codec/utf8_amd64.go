@@ -4,17 +4,20 @@
 
 package codec
 
-// utf8PrefixSSE41 is utf8Prefix for the n bytes at p. n must be at least 19.
+// utf8PrefixSSE41 says how many of the n bytes at p need no second look.
+// n is at least 16, and neither 17 nor 18.
 //
 //go:noescape
 func utf8PrefixSSE41(p *byte, n int) int
 
-// utf8PrefixAVX2 is utf8Prefix for the n bytes at p. n must be at least 35.
+// utf8PrefixAVX2 says how many of the n bytes at p need no second look.
+// n is at least 1, and neither 33 nor 34.
 //
 //go:noescape
 func utf8PrefixAVX2(p *byte, n int) int
 
-// utf8PrefixAVX512 is utf8Prefix for the n bytes at p. n must be at least 1.
+// utf8PrefixAVX512 says how many of the n bytes at p need no second look.
+// n is at least 1, and neither 65 nor 66.
 //
 //go:noescape
 func utf8PrefixAVX512(p *byte, n int) int

@@ -4,7 +4,7 @@ package codec
 
 import "golang.org/x/sys/cpu"
 
-// utf8Kernel is a way to do utf8Prefix.
+// utf8Kernel is a way to do utf8Quick.
 type utf8Kernel uint8
 
 const (
@@ -13,9 +13,6 @@ const (
 	utf8AVX2
 	utf8AVX512
 )
-
-// utf8KernelMin is the length from which a kernel pays for its call.
-const utf8KernelMin = 16
 
 // utf8Chosen is the best kernel of this machine. Only tests change it.
 var utf8Chosen = utf8Best()
@@ -34,30 +31,41 @@ func utf8Best() utf8Kernel {
 	return utf8Plain
 }
 
-// utf8ByKernel returns the length of a front of p, at least utf8KernelMin bytes,
-// that is valid and ends where a code point ends: all of p if all of p is, else
-// up to a few bytes before the block in which something is wrong.
+// utf8Quick returns the length of a front of p that is valid and ends where a
+// code point ends: all of p if all of p is, else less than a kernel's block, or
+// two, short of the longest. p is more than 16 bytes.
 //
 // The kernels look at each byte together with the three before it. That proves
 // all of what they accept but for the last code point, which can be cut short or
-// be an impossible lead byte, and there only the next byte would tell.
-func utf8ByKernel(p []byte) int {
+// be an impossible lead byte, as only the next byte would tell. What they refuse
+// is a whole block, and where in it is for the caller to find.
+func utf8Quick(p []byte) int {
 	n := len(p)
+	if n <= utf8ShortMax && utf8ShortASCII(p) {
+		return n
+	}
 	fine := 0
-	switch {
-	case utf8Chosen == utf8AVX512:
-		fine = utf8PrefixAVX512(&p[0], n)
-	case utf8Chosen == utf8AVX2 && n >= 35:
-		fine = utf8PrefixAVX2(&p[0], n)
-	case utf8Chosen == utf8SSE41 && n >= 19:
-		fine = utf8PrefixSSE41(&p[0], n)
-	default:
-		return 0
+	switch utf8Chosen {
+	case utf8AVX512:
+		fine = utf8PrefixAVX512(&p[0], utf8KernelLen(n, 64))
+	case utf8AVX2:
+		fine = utf8PrefixAVX2(&p[0], utf8KernelLen(n, 32))
+	case utf8SSE41:
+		fine = utf8PrefixSSE41(&p[0], utf8KernelLen(n, 16))
 	}
 	if fine == n && p[n-1] < 0xC0 && p[n-2] < 0xE0 && p[n-3] < 0xF0 {
 		return n
 	}
 	return utf8LastLead(p, fine)
+}
+
+// utf8KernelLen is n, but for the two lengths that a kernel cannot take: it ends
+// with a block that overlaps the one before, and looks three bytes behind it.
+func utf8KernelLen(n, width int) int {
+	if n == width+1 || n == width+2 {
+		return width
+	}
+	return n
 }
 
 // utf8LastLead returns the index of the lead byte among the three bytes before

@@ -2,12 +2,12 @@
 
 package codec
 
-import "math"
-
-const (
-	utf8Plain     = iota
-	utf8Chosen    = utf8Plain
-	utf8KernelMin = math.MaxInt
-)
-
-func utf8ByKernel([]byte) int { return 0 }
+// utf8Quick returns the length of a front of p that is valid and ends where a
+// code point ends: all of p if it is short and ASCII, else none. p is more than
+// 16 bytes.
+func utf8Quick(p []byte) int {
+	if n := len(p); n <= utf8ShortMax && utf8ShortASCII(p) {
+		return n
+	}
+	return 0
+}

@@ -5,22 +5,58 @@ import (
 	"math/bits"
 )
 
-const utf8HighBits = 0x8080808080808080
+const (
+	utf8HighBits = 0x8080808080808080 // of the eight bytes in a word
+	utf8ShortMax = 128                // up to which utf8ShortASCII is worth its while
+)
 
 // utf8Prefix returns the length of the longest front of p that is valid and ends
 // where a code point ends. p begins where one begins.
 //
-// The last bytes of p are taken here, up to eight in one register with zeros
-// above them, which are ASCII and continue nothing.
+// It is one long function because a call costs as much as a short text. What is
+// not settled at once goes by the code point: as one little-endian word while
+// more than eight bytes are left (> and not >=, as a slice that is never empty
+// needs no check when it shrinks), then the rest in one register, with zeros
+// above it, which are ASCII and continue nothing.
 func utf8Prefix(p []byte) int {
 	var w uint64
 	n, i := len(p), 0
 	switch {
 	case n > 8:
-		if i = utf8PrefixWords(p); n-i >= 8 {
-			return i
+		if n > 16 {
+			i = utf8Quick(p)
+		} else if (binary.LittleEndian.Uint64(p)|binary.LittleEndian.Uint64(p[n-8:]))&utf8HighBits == 0 {
+			i = n
 		}
-		w = binary.LittleEndian.Uint64(p[n-8:]) >> (64 - (n-i)*8)
+		if i == n {
+			return n
+		}
+		q := p[i:n:n]
+		for len(q) > 8 {
+			w = binary.LittleEndian.Uint64(q)
+			c := uint32(w)
+			switch {
+			case c&0x80 == 0:
+				if high := w & utf8HighBits; high != 0 {
+					q = q[bits.TrailingZeros64(high)/8:]
+					continue
+				}
+				q = q[8:]
+				for len(q) > 32 && utf8ASCII32(q) {
+					q = q[32:]
+				}
+			case c&0xC0E0 == 0x80C0 && c&0x1E != 0: // 110xxxxx 10xxxxxx, not overlong
+				q = q[2:]
+			case c&0xC0C0F0 == 0x8080E0 && utf8Three(c):
+				q = q[3:]
+			case c&0xC0C0C0F8 == 0x808080F0 && utf8Four(c):
+				q = q[4:]
+			default:
+				return n - len(q)
+			}
+		}
+		i = n - len(q)
+		w = binary.LittleEndian.Uint64(p[n-8:]) >> ((64 - len(q)*8) & 63)
 	case n >= 4: // two words that may overlap; where they do, they agree
 		w = uint64(binary.LittleEndian.Uint32(p)) | uint64(binary.LittleEndian.Uint32(p[n-4:]))<<((n*8-32)&63)
 	case n == 3:
@@ -49,61 +85,26 @@ func utf8Prefix(p []byte) int {
 	return n
 }
 
-// utf8PrefixWords is utf8Prefix for more than eight bytes, but may stop at a
-// code point within the last seven.
-//
-// A kernel, where there is one, takes all but short texts and leaves the block
-// that it stumbled on. The rest is done in plain Go, ASCII by the word and any
-// other code point as one little-endian word.
-func utf8PrefixWords(p []byte) int {
+// utf8ShortASCII reports whether p, 16 to utf8ShortMax bytes, is ASCII. Its loads
+// overlap at the end of p. So far a kernel does not pay for its call.
+func utf8ShortASCII(p []byte) bool {
 	n := len(p)
-	q := p[:n:n]
-	switch {
-	case n <= 16:
-		if (binary.LittleEndian.Uint64(q)|binary.LittleEndian.Uint64(q[n-8:]))&utf8HighBits == 0 {
-			return n
-		}
-	case n <= 32:
-		if (binary.LittleEndian.Uint64(q)|binary.LittleEndian.Uint64(q[8:])|
-			binary.LittleEndian.Uint64(q[n-16:])|binary.LittleEndian.Uint64(q[n-8:]))&utf8HighBits == 0 {
-			return n
-		}
-	case n <= 64:
-		if utf8ASCII32(q) && utf8ASCII32(q[n-32:]) {
-			return n
-		}
+	if n > 32 {
+		return utf8ASCII32(p) && utf8ASCII32s(p[32:]) && utf8ASCII32(p[n-32:])
 	}
-	if n >= utf8KernelMin && utf8Chosen != utf8Plain {
-		i := utf8ByKernel(p)
-		if i == n {
-			return n
+	return (binary.LittleEndian.Uint64(p)|binary.LittleEndian.Uint64(p[8:])|
+		binary.LittleEndian.Uint64(p[n-16:])|binary.LittleEndian.Uint64(p[n-8:]))&utf8HighBits == 0
+}
+
+// utf8ASCII32s reports whether p is ASCII, but for its last 32 bytes at most.
+func utf8ASCII32s(p []byte) bool {
+	for len(p) > 32 {
+		if !utf8ASCII32(p) {
+			return false
 		}
-		q = q[i:]
+		p = p[32:]
 	}
-	for len(q) >= 8 {
-		w := binary.LittleEndian.Uint64(q)
-		c := uint32(w)
-		switch {
-		case c&0x80 == 0:
-			if high := w & utf8HighBits; high != 0 {
-				q = q[bits.TrailingZeros64(high)/8:]
-				continue
-			}
-			q = q[8:]
-			for len(q) > 32 && utf8ASCII32(q) {
-				q = q[32:]
-			}
-		case c&0xC0E0 == 0x80C0 && c&0x1E != 0: // 110xxxxx 10xxxxxx, not overlong
-			q = q[2:]
-		case c&0xC0C0F0 == 0x8080E0 && utf8Three(c):
-			q = q[3:]
-		case c&0xC0C0C0F8 == 0x808080F0 && utf8Four(c):
-			q = q[4:]
-		default:
-			return n - len(q)
-		}
-	}
-	return n - len(q)
+	return true
 }
 
 // utf8ASCII32 reports whether 32 bytes are ASCII.

@@ -9,7 +9,21 @@ import (
 // avx2 is the kernel for AVX2: blocks of 32 bytes.
 type avx2 struct {
 	tables
-	c constants
+	window Mem // 32 bytes of 00, of FF, of 00
+	c      constants
+	valid  reg.VecVirtual // FF at the bytes that loadShort was asked for
+}
+
+func newAVX2(t tables) *avx2 {
+	window := GLOBL("utf8Window", RODATA|NOPTR)
+	for i := 0; i < 96; i += 8 {
+		var w uint64
+		if i/32 == 1 {
+			w = 1<<64 - 1
+		}
+		DATA(i, U64(w))
+	}
+	return &avx2{tables: t, window: window}
 }
 
 func (k *avx2) loadConstants() {
@@ -19,7 +33,7 @@ func (k *avx2) loadConstants() {
 func (k *avx2) finish() { VZEROUPPER() }
 
 func (k *avx2) jumpBeyondASCII(m Mem, n int, label LabelRef) {
-	any := avx2Load(m)
+	any := k.load(m)
 	for i := 1; i < n; i++ {
 		VPOR(m.Offset(32*i), any, any)
 	}
@@ -44,8 +58,7 @@ func (k *avx2) jumpIfBroken(label LabelRef, errors ...reg.VecVirtual) {
 	JNZ(label)
 }
 
-func (k *avx2) checkFirst(m Mem) (errors reg.VecVirtual) {
-	block := avx2Load(m)
+func (k *avx2) checkAlone(block reg.VecVirtual) (errors reg.VecVirtual) {
 	below := YMM() // zero, and the block's lower half: 16 bytes before the block
 	VPERM2I128(U8(0x08), block, block, below)
 	var before [4]reg.VecVirtual
@@ -57,8 +70,37 @@ func (k *avx2) checkFirst(m Mem) (errors reg.VecVirtual) {
 }
 
 func (k *avx2) check(m Mem) (block, errors reg.VecVirtual) {
-	block = avx2Load(m)
-	return block, k.errors(block, avx2Load(m.Offset(-1)), m.Offset(-2), m.Offset(-3))
+	block = k.load(m)
+	return block, k.errors(block, k.load(m.Offset(-1)), m.Offset(-2), m.Offset(-3))
+}
+
+// loadShort loads 32 bytes, of which p may own only some: those that begin at p,
+// or, where those would run into another page, those that end where the text
+// ends. Either way every byte shares a page of 4 KiB, the smallest there is, with
+// a byte of the text, so the load cannot fault.
+func (k *avx2) loadShort(p, n reg.GPVirtual) (block reg.VecVirtual) {
+	block, k.valid = YMM(), YMM()
+	window, from := GP64(), GP64()
+	LEAQ(k.window, window)
+	MOVQ(p, from)
+	ANDL(U32(4095), from.As32())
+	CMPL(from.As32(), U32(4096-32))
+	JA(LabelRef("shortAtPageEnd"))
+	VMOVDQU(Mem{Base: p}, block)
+	SUBQ(n, window)
+	VMOVDQU(Mem{Base: window, Disp: 64}, k.valid)
+	JMP(LabelRef("shortLoaded"))
+	Label("shortAtPageEnd")
+	VMOVDQU(Mem{Base: p, Index: n, Scale: 1, Disp: -32}, block)
+	VMOVDQU(Mem{Base: window, Index: n, Scale: 1}, k.valid)
+	Label("shortLoaded")
+	VPAND(k.valid, block, block)
+	return block
+}
+
+func (k *avx2) within(errors reg.VecVirtual) reg.VecVirtual {
+	VPAND(k.valid, errors, errors)
+	return errors
 }
 
 // errors takes the block, and the same as 1, 2, 3 bytes before.
@@ -87,7 +129,7 @@ func (k *avx2) highNibbles(x reg.VecVirtual) reg.VecVirtual {
 	return r
 }
 
-func avx2Load(m Mem) reg.VecVirtual {
+func (k *avx2) load(m Mem) reg.VecVirtual {
 	r := YMM()
 	VMOVDQU(m, r)
 	return r

@@ -13,7 +13,7 @@ type avx512 struct {
 	tables
 	shifts [4]Mem // shifts[i]: indices that move a block up by i bytes
 	c      constants
-	valid  reg.OpmaskVirtual // the bytes that mask was asked for
+	valid  reg.OpmaskVirtual // the bytes that loadShort was asked for
 }
 
 // Truth tables for VPTERNLOGD's operands a (the destination), b, c.
@@ -46,7 +46,7 @@ func (k *avx512) loadConstants() {
 func (k *avx512) finish() { VZEROUPPER() }
 
 func (k *avx512) jumpBeyondASCII(m Mem, n int, label LabelRef) {
-	any := avx512Load(m)
+	any := k.load(m)
 	for i := 1; i < n; i++ {
 		VPORQ(m.Offset(64*i), any, any)
 	}
@@ -73,24 +73,22 @@ func (k *avx512) jumpIfBroken(label LabelRef, errors ...reg.VecVirtual) {
 	JNZ(label)
 }
 
-func (k *avx512) checkFirst(m Mem) (errors reg.VecVirtual) { return k.withNothingBefore(avx512Load(m)) }
-
-func (k *avx512) withNothingBefore(block reg.VecVirtual) (errors reg.VecVirtual) {
+func (k *avx512) checkAlone(block reg.VecVirtual) (errors reg.VecVirtual) {
 	var before [4]reg.VecVirtual
 	above, mask := K(), GP64()
 	MOVQ(I32(-1), mask)
 	for i := 1; i <= 3; i++ {
 		ADDQ(mask, mask)
 		KMOVQ(mask, above)
-		before[i] = avx512Load(k.shifts[i])
+		before[i] = k.load(k.shifts[i])
 		VPERMB_Z(block, before[i], above, before[i])
 	}
 	return k.errors(block, before[1], before[2], before[3])
 }
 
 func (k *avx512) check(m Mem) (block, errors reg.VecVirtual) {
-	block = avx512Load(m)
-	return block, k.errors(block, avx512Load(m.Offset(-1)), m.Offset(-2), m.Offset(-3))
+	block = k.load(m)
+	return block, k.errors(block, k.load(m.Offset(-1)), m.Offset(-2), m.Offset(-3))
 }
 
 // errors takes the block, and the same as 1, 2, 3 bytes before.
@@ -111,36 +109,23 @@ func (k *avx512) errors(block, one reg.VecVirtual, two, three Op) reg.VecVirtual
 	return broken
 }
 
-func (k *avx512) mask(n reg.GPVirtual) {
-	k.valid = K()
+// loadShort masks the load: what is masked out is not touched.
+func (k *avx512) loadShort(p, n reg.GPVirtual) (block reg.VecVirtual) {
+	block, k.valid = ZMM(), K()
 	ones := GP64()
 	MOVQ(I32(-1), ones)
 	BZHIQ(n, ones, ones)
 	KMOVQ(ones, k.valid)
+	VMOVDQU8_Z(Mem{Base: p}, k.valid, block)
+	return block
 }
 
-func (k *avx512) checkMaskedFirst(m Mem) (errors reg.VecVirtual) {
-	return k.onlyValid(k.withNothingBefore(k.maskedLoad(m)))
-}
-
-func (k *avx512) checkMasked(m Mem) (errors reg.VecVirtual) {
-	return k.onlyValid(k.errors(k.maskedLoad(m), k.maskedLoad(m.Offset(-1)), k.maskedLoad(m.Offset(-2)), k.maskedLoad(m.Offset(-3))))
-}
-
-// onlyValid drops the errors behind the text's end, where zeros follow what may
-// be a lead byte.
-func (k *avx512) onlyValid(errors reg.VecVirtual) reg.VecVirtual {
+func (k *avx512) within(errors reg.VecVirtual) reg.VecVirtual {
 	VMOVDQU8_Z(errors, k.valid, errors)
 	return errors
 }
 
-func (k *avx512) maskedLoad(m Mem) reg.VecVirtual {
-	r := ZMM()
-	VMOVDQU8_Z(m, k.valid, r)
-	return r
-}
-
-func avx512Load(m Mem) reg.VecVirtual {
+func (k *avx512) load(m Mem) reg.VecVirtual {
 	r := ZMM()
 	VMOVDQU64(m, r)
 	return r

@@ -11,7 +11,7 @@ func main() {
 	ConstraintExpr("!purego")
 	t := makeTables()
 	prefix("SSE41", 16, &sse{tables: t})
-	prefix("AVX2", 32, &avx2{tables: t})
+	prefix("AVX2", 32, newAVX2(t))
 	prefix("AVX512", 64, newAVX512(t))
 	Generate()
 }

@@ -14,12 +14,13 @@ import (
 type kernel interface {
 	// jumpBeyondASCII jumps to label if one of n blocks at m is not ASCII.
 	jumpBeyondASCII(m Mem, n int, label LabelRef)
-	// loadConstants fills the registers that check needs.
+	// loadConstants fills the registers that the checks need.
 	loadConstants()
-	// checkFirst checks the block at m with nothing before it, check one with
-	// at least three bytes before it.
-	checkFirst(m Mem) (errors reg.VecVirtual)
+	// check checks the block at m, which has at least three bytes before it,
+	// checkAlone a block with nothing before it.
 	check(m Mem) (block, errors reg.VecVirtual)
+	checkAlone(block reg.VecVirtual) (errors reg.VecVirtual)
+	load(m Mem) (block reg.VecVirtual)
 	// jumpIfBroken jumps to label if there is an error, jumpIfASCII if all
 	// blocks are ASCII.
 	jumpIfBroken(label LabelRef, errors ...reg.VecVirtual)
@@ -28,15 +29,13 @@ type kernel interface {
 	finish()
 }
 
-// shortKernel is a kernel that can load less than a block without touching what
-// lies beyond: it needs no text of a minimal length.
+// shortKernel is a kernel that can take a text of less than a block.
 type shortKernel interface {
 	kernel
-	// mask prepares checkMasked for n bytes, 0 < n <= width.
-	mask(n reg.GPVirtual)
-	// checkMaskedFirst and checkMasked are checkFirst and check of those bytes.
-	checkMaskedFirst(m Mem) (errors reg.VecVirtual)
-	checkMasked(m Mem) (errors reg.VecVirtual)
+	// loadShort loads n bytes at p, 0 < n < width, with zeros around them.
+	loadShort(p, n reg.GPVirtual) (block reg.VecVirtual)
+	// within drops the errors in the zeros, which may follow a lead byte.
+	within(errors reg.VecVirtual) reg.VecVirtual
 }
 
 // prefix writes the function that skips the valid front of a text. ASCII is
@@ -68,11 +67,12 @@ type function struct {
 }
 
 func (f *function) doc() {
-	least := fmt.Sprintf("n must be at least %d.", f.width+3)
+	least := f.width
 	if _, ok := f.k.(shortKernel); ok {
-		least = "n must be at least 1."
+		least = 1
 	}
-	Doc("utf8Prefix" + f.name + " is utf8Prefix for the n bytes at p. " + least)
+	Doc(fmt.Sprintf("utf8Prefix%s says how many of the n bytes at p need no second look.", f.name),
+		fmt.Sprintf("n is at least %d, and neither %d nor %d.", least, f.width+1, f.width+2))
 }
 
 func (f *function) load() {
@@ -93,35 +93,33 @@ func (f *function) last(blocks int) reg.GPVirtual {
 	return r
 }
 
-// short is the whole function for a text of less than a block: no loop, no
-// branch on what it holds.
+// short is the whole function for a text of less than a block.
 func (f *function) short(k shortKernel) {
 	n := f.end
 	CMPQ(n, I32(f.width))
 	JAE(LabelRef("first"))
-	k.loadConstants()
-	k.mask(n)
-	errors := k.checkMaskedFirst(Mem{Base: f.at})
+	block := k.loadShort(f.at, n)
 	ADDQ(n, f.at)
-	k.jumpIfBroken(LabelRef("shortBroken"), errors)
-	f.ret()
-	Label("shortBroken")
-	MOVQ(f.start, f.at)
-	f.ret()
+	k.jumpIfASCII(LabelRef("done"), block)
+	k.loadConstants()
+	errors := k.within(k.checkAlone(block))
+	SUBQ(n, f.at)
+	k.jumpIfBroken(LabelRef("done"), errors)
+	ADDQ(n, f.at)
+	JMP(LabelRef("done"))
 	Label("first")
 }
 
 // first checks the only block that has no bytes before it.
 func (f *function) first() {
-	f.k.jumpBeyondASCII(Mem{Base: f.at}, 1, LabelRef("firstMixed"))
-	ADDQ(I32(f.width), f.at)
-	JMP(LabelRef("ascii4"))
-
-	Label("firstMixed")
+	block := f.k.load(Mem{Base: f.at})
+	f.k.jumpIfASCII(LabelRef("firstASCII"), block)
 	f.k.loadConstants()
-	f.k.jumpIfBroken(LabelRef("done"), f.k.checkFirst(Mem{Base: f.at}))
+	f.k.jumpIfBroken(LabelRef("done"), f.k.checkAlone(block))
 	ADDQ(I32(f.width), f.at)
 	JMP(LabelRef("mixed2"))
+	Label("firstASCII")
+	ADDQ(I32(f.width), f.at)
 }
 
 // ascii skips blocks of plain ASCII, and the rest of the text if that is ASCII
@@ -170,22 +168,13 @@ func (f *function) mixed() {
 	ADDQ(I32(f.width), f.at)
 }
 
-// tail checks what is left, less than a block: as the end of a whole block that
-// begins in what is already checked, or masked.
+// tail checks what is left, less than a block, as the end of a whole block which
+// begins in what is already checked, three bytes or more into the text.
 func (f *function) tail() {
 	Label("tail")
 	CMPQ(f.at, f.end)
 	JE(LabelRef("done"))
-	var errors reg.VecVirtual
-	if k, ok := f.k.(shortKernel); ok {
-		n := GP64()
-		MOVQ(f.end, n)
-		SUBQ(f.at, n)
-		k.mask(n)
-		errors = k.checkMasked(Mem{Base: f.at})
-	} else {
-		_, errors = f.k.check(Mem{Base: f.last1})
-	}
+	_, errors := f.k.check(Mem{Base: f.last1})
 	f.k.jumpIfBroken(LabelRef("done"), errors)
 	MOVQ(f.end, f.at)
 	Label("done")

@@ -19,9 +19,9 @@ func (k *sse) loadConstants() {
 func (k *sse) finish() {}
 
 func (k *sse) jumpBeyondASCII(m Mem, n int, label LabelRef) {
-	any := sseLoad(m)
+	any := k.load(m)
 	for i := 1; i < n; i++ {
-		POR(sseLoad(m.Offset(16*i)), any)
+		POR(k.load(m.Offset(16*i)), any)
 	}
 	k.highBits(any)
 	JNZ(label)
@@ -44,8 +44,7 @@ func (k *sse) jumpIfBroken(label LabelRef, errors ...reg.VecVirtual) {
 	JNZ(label)
 }
 
-func (k *sse) checkFirst(m Mem) (errors reg.VecVirtual) {
-	block := sseLoad(m)
+func (k *sse) checkAlone(block reg.VecVirtual) (errors reg.VecVirtual) {
 	var before [4]reg.VecVirtual
 	for i := 1; i <= 3; i++ {
 		before[i] = sseCopy(block)
@@ -55,8 +54,8 @@ func (k *sse) checkFirst(m Mem) (errors reg.VecVirtual) {
 }
 
 func (k *sse) check(m Mem) (block, errors reg.VecVirtual) {
-	block = sseLoad(m)
-	errors = k.errors(sseCopy(block), sseLoad(m.Offset(-1)), sseLoad(m.Offset(-2)), sseLoad(m.Offset(-3)))
+	block = k.load(m)
+	errors = k.errors(sseCopy(block), k.load(m.Offset(-1)), k.load(m.Offset(-2)), k.load(m.Offset(-3)))
 	return block, errors
 }
 
@@ -88,7 +87,7 @@ func (k *sse) lookUp(table, nibbles reg.VecVirtual) reg.VecVirtual {
 	return r
 }
 
-func sseLoad(m Mem) reg.VecVirtual {
+func (k *sse) load(m Mem) reg.VecVirtual {
 	r := XMM()
 	MOVOU(m, r)
 	return r

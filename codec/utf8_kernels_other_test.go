@@ -1,0 +1,14 @@
+//go:build !amd64 || purego
+
+package codec
+
+import "testing"
+
+// utf8EachKernel runs f with every implementation there is: plain Go.
+func utf8EachKernel(t *testing.T, f func(t *testing.T)) { t.Run("Go", f) }
+
+func utf8AllKernels() int { return 1 }
+
+func utf8WithKernel(_ int, f func()) { f() }
+
+func utf8HasKernel() bool { return false }
