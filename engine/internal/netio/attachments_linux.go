@@ -17,4 +17,10 @@ func (a *attachments) of(fd int, _ netpoll.PollEventHandler) *netpoll.PollAttach
 func (a *attachments) drop(int) (wake bool) { return false }
 func (a *attachments) retire() (wake bool)  { return false }
 
-func polling(n *Native) error { return n.poller.Polling(n.onEvent) }
+// polling is the poller's Polling, by ourselves if we can.
+func polling(n *Native) error {
+	if fd := epollOf(n.poller, n.wakeFD); fd >= 0 && !n.plain {
+		return new(waiter).wait(fd, n.onEvent)
+	}
+	return n.poller.Polling(n.onEvent)
+}

@@ -49,4 +49,6 @@ func (a *attachments) retire() (wake bool) {
 	return len(a.gone) != 0
 }
 
+// polling leaves the turns to gnet, whose event list here holds those pointers; it
+// allocates when it changes its size.
 func polling(n *Native) error { return n.poller.Polling() }

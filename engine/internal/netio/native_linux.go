@@ -33,6 +33,7 @@ type Native struct {
 	start   time.Time
 	armed   time.Duration // when the timer is due; 0: disarmed
 	scratch scratch
+	plain   bool // tests: leave the turns to gnet's Polling
 
 	_       [64]byte      // Wake's callers write below, the loop reads above at each event
 	woken   atomic.Uint32 // 1: a wake is on its way, or Release began
@@ -81,11 +82,10 @@ func (n *Native) open() (err error) {
 	return n.poller.AddRead(n.attach.of(n.timerFD, n.onEvent), true)
 }
 
-// Run implements System. gnet's Polling looks once more without waiting after each
-// turn with events, and only then sleeps.
+// Run implements System.
 func (n *Native) Run(h Handler) error {
 	n.handler = h
-	err := polling(n)
+	err := polling(n) // in the build's attachments file
 	if errors.Is(err, gneterrors.ErrEngineShutdown) {
 		return nil
 	}
@@ -134,18 +134,19 @@ func (n *Native) settleUrgent(fd int, ev netpoll.IOEvent) bool {
 	return err != nil || ev&^unix.EPOLLPRI != 0
 }
 
-// onSignal serves the two descriptors of ours.
+// onSignal serves the two descriptors of ours. Only the eventfd's event leads to OnWake,
+// and a turn holds one of each at most, so OnWake runs once a turn at most.
 func (n *Native) onSignal(fd int) error {
 	if fd == n.timerFD {
-		if !n.expired() {
-			return nil
-		}
-	} else {
-		// Before OnWake: what is posted from here on writes the eventfd again.
-		n.woken.Store(0)
-		if n.attach.retire() {
+		if n.expired() {
 			n.Wake()
 		}
+		return nil
+	}
+	// Before OnWake: what is posted from here on writes the eventfd again.
+	n.woken.Store(0)
+	if n.attach.retire() {
+		n.Wake()
 	}
 	if !n.handler.OnWake() {
 		return gneterrors.ErrEngineShutdown

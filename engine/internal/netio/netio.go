@@ -44,8 +44,9 @@ type Handler interface {
 	// turn; the handler ignores what it does not know or no longer asks for.
 	OnEvent(fd int, ev Event)
 	// OnWake is called once after one or more calls of Wake and when the timer
-	// is due, between events or after them, never inside OnEvent. It may be called
-	// without either. Run returns when it answers false.
+	// is due, between events or after them, never inside OnEvent, and at most once a
+	// turn: what left the poller before one OnWake cannot be named any more when the
+	// next one begins. It may be called without either. Run returns when it answers false.
 	OnWake() bool
 }
 

@@ -6,6 +6,9 @@ import (
 	"time"
 )
 
+// gnetWaitMallocs: gnet's Polling makes a new event list whenever it changes its size.
+const gnetWaitMallocs = 0.2
+
 func nativeRigs() []rig {
 	open := func(t testing.TB) System {
 		n, err := NewNative()
@@ -14,14 +17,20 @@ func nativeRigs() []rig {
 		}
 		return n
 	}
+	openPlain := func(t testing.TB) System {
+		n := open(t).(*Native)
+		n.plain = true
+		return n
+	}
 	accept := func(network, addr string) func(t testing.TB, l *loop) (int, net.Conn) {
 		return func(t testing.TB, l *loop) (int, net.Conn) { return acceptPair(t, l, network, addr) }
 	}
 	return []rig{
-		{"native/tcp4", open, accept("tcp4", "127.0.0.1:0"), true, true, true},
-		{"native/tcp", open, accept("tcp", ":0"), true, true, true},
-		{"native/unix", open, accept("unix", ""), true, false, true},
-		{"native/adopted", open, adoptPair, true, true, true},
+		{"native/tcp4", open, accept("tcp4", "127.0.0.1:0"), true, true, true, ownWaitMallocs},
+		{"native/tcp", open, accept("tcp", ":0"), true, true, true, ownWaitMallocs},
+		{"native/unix", open, accept("unix", ""), true, false, true, ownWaitMallocs},
+		{"native/adopted", open, adoptPair, true, true, true, ownWaitMallocs},
+		{"native/polling", openPlain, adoptPair, true, true, true, gnetWaitMallocs},
 	}
 }
 

@@ -25,6 +25,7 @@ type rig struct {
 	// halves: the transport can close one direction. resets: it has RST.
 	// kernel: Probe can see behind unread bytes.
 	halves, resets, kernel bool
+	mallocs                float64 // a message at most
 }
 
 // loop runs a System in a goroutine of its own and lets a test act on it.
@@ -171,10 +172,11 @@ func bridgeRigs() []rig {
 		name                   string
 		pair                   func(t testing.TB) (ours, peer net.Conn)
 		halves, resets, kernel bool
+		mallocs                float64
 	}{
-		{"pipe", pipePair, false, false, false},
-		{"tcp", tcpPair, true, true, HasNative},
-		{"tls", tlsPair, true, true, HasNative},
+		{"pipe", pipePair, false, false, false, 0.01},
+		{"tcp", tcpPair, true, true, HasNative, 0.01},
+		{"tls", tlsPair, true, true, HasNative, 2.01}, // one on each side
 	}
 	var rigs []rig
 	for _, k := range kinds {
@@ -185,7 +187,7 @@ func bridgeRigs() []rig {
 				ours, peer := k.pair(t)
 				return l.System.(*Bridge).Attach(ours), peer
 			},
-			halves: k.halves, resets: k.resets, kernel: k.kernel,
+			halves: k.halves, resets: k.resets, kernel: k.kernel, mallocs: k.mallocs,
 		})
 	}
 	return rigs
