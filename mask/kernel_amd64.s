@@ -5,190 +5,212 @@
 #include "textflag.h"
 
 // func xor(p *byte, n int, key uint32, next uint32)
-// Requires: AVX, AVX2, AVX512F, CMOV, SSE2
+// Requires: AVX, AVX2, AVX512BW, AVX512F, CMOV, SSE2
 TEXT ·xor(SB), NOSPLIT, $0-24
-	MOVQ   p+0(FP), AX
-	MOVQ   n+8(FP), CX
-	MOVL   key+16(FP), DX
-	MOVL   next+20(FP), BX
-	CMPQ   CX, $0x04
+	MOVQ   n+8(FP), AX
+	CMPQ   AX, $0x04
 	JB     few
-	CMPQ   CX, $0x10
-	JB     tail
-	MOVD   DX, X0
+	MOVQ   p+0(FP), DX
+	MOVL   key+16(FP), BX
+	MOVL   next+20(FP), SI
+	MOVD   BX, X0
 	PSHUFD $0x00, X0, X0
-	CMPQ   CX, $0x00000080
+	CMPQ   AX, $0x10
+	JB     tail
+	CMPQ   AX, $0x00000080
 	JAE    long
 
 blocks:
-	MOVL  CX, SI
-	ANDL  $0x70, SI
-	CMPL  SI, $0x20
-	JA    above2
-	MOVOU (AX), X1
+	MOVL  AX, CX
+	ANDL  $0x70, CX
+	CMPL  CX, $0x20
+	JA    sse2Above2
+	MOVOU (DX), X1
 	PXOR  X0, X1
-	MOVOU -16(AX)(SI*1), X2
+	MOVOU -16(DX)(CX*1), X2
 	PXOR  X0, X2
-	MOVOU X1, (AX)
-	MOVOU X2, -16(AX)(SI*1)
-	ADDQ  SI, AX
-	JMP   tail
+	MOVOU X1, (DX)
+	MOVOU X2, -16(DX)(CX*1)
+	JMP   sse2Blocks
 
-above2:
-	CMPL  SI, $0x40
-	JA    above4
-	MOVOU (AX), X1
+sse2Above2:
+	CMPL  CX, $0x40
+	JA    sse2Above4
+	MOVOU (DX), X1
 	PXOR  X0, X1
-	MOVOU 16(AX), X2
+	MOVOU 16(DX), X2
 	PXOR  X0, X2
-	MOVOU -32(AX)(SI*1), X3
+	MOVOU -32(DX)(CX*1), X3
 	PXOR  X0, X3
-	MOVOU -16(AX)(SI*1), X4
+	MOVOU -16(DX)(CX*1), X4
 	PXOR  X0, X4
-	MOVOU X1, (AX)
-	MOVOU X2, 16(AX)
-	MOVOU X3, -32(AX)(SI*1)
-	MOVOU X4, -16(AX)(SI*1)
-	ADDQ  SI, AX
-	JMP   tail
+	MOVOU X1, (DX)
+	MOVOU X2, 16(DX)
+	MOVOU X3, -32(DX)(CX*1)
+	MOVOU X4, -16(DX)(CX*1)
+	JMP   sse2Blocks
 
-above4:
-	MOVOU (AX), X1
+sse2Above4:
+	MOVOU (DX), X1
 	PXOR  X0, X1
-	MOVOU 16(AX), X2
+	MOVOU 16(DX), X2
 	PXOR  X0, X2
-	MOVOU 32(AX), X3
+	MOVOU 32(DX), X3
 	PXOR  X0, X3
-	MOVOU 48(AX), X4
+	MOVOU 48(DX), X4
 	PXOR  X0, X4
-	MOVOU -48(AX)(SI*1), X5
+	MOVOU -48(DX)(CX*1), X5
 	PXOR  X0, X5
-	MOVOU -32(AX)(SI*1), X6
+	MOVOU -32(DX)(CX*1), X6
 	PXOR  X0, X6
-	MOVOU -16(AX)(SI*1), X7
+	MOVOU -16(DX)(CX*1), X7
 	PXOR  X0, X7
-	MOVOU X1, (AX)
-	MOVOU X2, 16(AX)
-	MOVOU X3, 32(AX)
-	MOVOU X4, 48(AX)
-	MOVOU X5, -48(AX)(SI*1)
-	MOVOU X6, -32(AX)(SI*1)
-	MOVOU X7, -16(AX)(SI*1)
-	ADDQ  SI, AX
+	MOVOU X1, (DX)
+	MOVOU X2, 16(DX)
+	MOVOU X3, 32(DX)
+	MOVOU X4, 48(DX)
+	MOVOU X5, -48(DX)(CX*1)
+	MOVOU X6, -32(DX)(CX*1)
+	MOVOU X7, -16(DX)(CX*1)
+
+sse2Blocks:
+	ADDQ CX, DX
 
 tail:
-	MOVL    DX, SI
-	SHLQ    $0x20, SI
-	ORQ     DX, SI
-	LEAQ    n+8(FP), DI
-	MOVL    CX, R8
-	ANDL    $0x08, R8
-	CMOVQNE AX, DI
-	ADDQ    R8, AX
-	XORQ    SI, (DI)
-	LEAQ    key+16(FP), SI
-	MOVL    CX, DI
+	LEAQ    n+8(FP), CX
+	MOVL    AX, DI
+	ANDL    $0x08, DI
+	CMOVQNE DX, CX
+	ADDQ    DI, DX
+	MOVQ    (CX), X1
+	PXOR    X0, X1
+	MOVQ    X1, (CX)
+	LEAQ    key+16(FP), CX
+	MOVL    AX, DI
 	ANDL    $0x04, DI
-	CMOVQNE AX, SI
-	ADDQ    DI, AX
-	XORL    DX, (SI)
-	LEAQ    next+20(FP), SI
-	LEAQ    2(SI), DI
-	MOVL    CX, R8
+	CMOVQNE DX, CX
+	ADDQ    DI, DX
+	XORL    BX, (CX)
+	LEAQ    next+20(FP), CX
+	LEAQ    2(CX), DI
+	MOVL    AX, R8
 	ANDL    $0x02, R8
-	CMOVQNE AX, SI
-	ADDQ    R8, AX
-	XORW    DX, (SI)
+	CMOVQNE DX, CX
+	ADDQ    R8, DX
+	XORW    BX, (CX)
 
 	// The last byte of all is the one before next's first.
-	SHRL    $0x18, BX
-	TESTB   $0x01, CL
-	CMOVQNE AX, DI
-	XORB    BL, (DI)
+	SHRL    $0x18, SI
+	TESTB   $0x01, AL
+	CMOVQNE DX, DI
+	XORB    SI, (DI)
 	RET
 
 few:
-	CMPL CX, $0x01
-	JB   none
-	JEQ  one
-	XORW DX, (AX)
-	CMPL CX, $0x02
-	JEQ  none
-	SHRL $0x18, BX
-	XORB BL, 2(AX)
+	TESTL AX, AX
+	JEQ   none
+	MOVQ  p+0(FP), CX
+	MOVL  key+16(FP), DX
+	CMPL  AX, $0x02
+	JB    one
+	XORW  DX, (CX)
+	TESTB $0x01, AL
+	JEQ   none
+	SHRL  $0x10, DX
+	XORB  DL, 2(CX)
 
 none:
 	RET
 
 one:
-	XORB DL, (AX)
+	XORB DL, (CX)
 	RET
 
 long:
-	CMPQ CX, $0x00000200
+	CMPQ AX, $0x00000200
 	JAE  wide
 	CMPB ·active+0(SB), $0x01
 	JB   stepsSSE2
 	JA   stepsAVX2
 
 stepsAVX2:
-	VMOVD        DX, X1
+	VMOVD        BX, X1
 	VPBROADCASTD X1, Y1
-	MOVL         CX, SI
-	SHRL         $0x07, SI
+	MOVL         AX, CX
+	SHRL         $0x07, CX
 
 avx2Step:
-	VPXOR   (AX), Y1, Y2
-	VPXOR   32(AX), Y1, Y3
-	VPXOR   64(AX), Y1, Y4
-	VPXOR   96(AX), Y1, Y5
-	VMOVDQU Y2, (AX)
-	VMOVDQU Y3, 32(AX)
-	VMOVDQU Y4, 64(AX)
-	VMOVDQU Y5, 96(AX)
-	SUBQ    $-128, AX
-	DECL    SI
+	VPXOR   (DX), Y1, Y2
+	VPXOR   32(DX), Y1, Y3
+	VPXOR   64(DX), Y1, Y4
+	VPXOR   96(DX), Y1, Y5
+	VMOVDQU Y2, (DX)
+	VMOVDQU Y3, 32(DX)
+	VMOVDQU Y4, 64(DX)
+	VMOVDQU Y5, 96(DX)
+	SUBQ    $-128, DX
+	DECL    CX
 	JNE     avx2Step
+	ANDL    $0x7f, AX
+	MOVL    AX, CX
+	ANDL    $0x60, CX
+	JEQ     halfBlock
+	MOVL    CX, DI
+	SHRL    $0x01, DI
+	ANDL    $0x20, DI
+	VPXOR   (DX), Y1, Y2
+	VPXOR   (DX)(DI*1), Y1, Y3
+	VPXOR   -32(DX)(CX*1), Y1, Y4
+	VMOVDQU Y2, (DX)
+	VMOVDQU Y3, (DX)(DI*1)
+	VMOVDQU Y4, -32(DX)(CX*1)
+	ADDQ    CX, DX
+
+halfBlock:
+	TESTB   $0x10, AL
+	JEQ     noHalfBlock
+	VPXOR   (DX), X1, X1
+	VMOVDQU X1, (DX)
+	ADDQ    $0x10, DX
+
+noHalfBlock:
 	VZEROUPPER
-	ANDL    $0x7f, CX
-	CMPL    CX, $0x10
-	JAE     blocks
-	JMP     tail
+	JMP tail
 
 stepsSSE2:
-	MOVL CX, SI
-	SHRL $0x07, SI
+	MOVL AX, CX
+	SHRL $0x07, CX
 
 sse2Step:
-	MOVOU (AX), X1
+	MOVOU (DX), X1
 	PXOR  X0, X1
-	MOVOU 16(AX), X2
+	MOVOU 16(DX), X2
 	PXOR  X0, X2
-	MOVOU 32(AX), X3
+	MOVOU 32(DX), X3
 	PXOR  X0, X3
-	MOVOU 48(AX), X4
+	MOVOU 48(DX), X4
 	PXOR  X0, X4
-	MOVOU 64(AX), X5
+	MOVOU 64(DX), X5
 	PXOR  X0, X5
-	MOVOU 80(AX), X6
+	MOVOU 80(DX), X6
 	PXOR  X0, X6
-	MOVOU 96(AX), X7
+	MOVOU 96(DX), X7
 	PXOR  X0, X7
-	MOVOU 112(AX), X8
+	MOVOU 112(DX), X8
 	PXOR  X0, X8
-	MOVOU X1, (AX)
-	MOVOU X2, 16(AX)
-	MOVOU X3, 32(AX)
-	MOVOU X4, 48(AX)
-	MOVOU X5, 64(AX)
-	MOVOU X6, 80(AX)
-	MOVOU X7, 96(AX)
-	MOVOU X8, 112(AX)
-	SUBQ  $-128, AX
-	DECL  SI
+	MOVOU X1, (DX)
+	MOVOU X2, 16(DX)
+	MOVOU X3, 32(DX)
+	MOVOU X4, 48(DX)
+	MOVOU X5, 64(DX)
+	MOVOU X6, 80(DX)
+	MOVOU X7, 96(DX)
+	MOVOU X8, 112(DX)
+	SUBQ  $-128, DX
+	DECL  CX
 	JNE   sse2Step
-	ANDL  $0x7f, CX
-	CMPL  CX, $0x10
+	ANDL  $0x7f, AX
+	CMPL  AX, $0x10
 	JAE   blocks
 	JMP   tail
 
@@ -196,146 +218,197 @@ wide:
 	CMPB         ·active+0(SB), $0x01
 	JB           wideSSE2
 	JA           wideAVX512
-	VMOVD        DX, X5
-	VPBROADCASTD X5, Y5
-	VMOVD        BX, X4
-	VPBROADCASTD X4, Y4
-	VPXOR        (AX), Y5, Y0
-	VPXOR        -128(AX)(CX*1), Y4, Y1
-	VPXOR        -96(AX)(CX*1), Y4, Y2
-	VPXOR        -64(AX)(CX*1), Y4, Y3
-	VPXOR        -32(AX)(CX*1), Y4, Y4
-	LEAQ         -128(AX)(CX*1), SI
+	VMOVD        BX, X0
+	VPBROADCASTD X0, Y0
+	VPXOR        (DX), Y0, Y1
+	LEAQ         -256(DX)(AX*1), R8
 
 	// The first boundary after dst, and the key that belongs there.
-	LEAQ         32(AX), BX
-	ANDQ         $-32, BX
-	MOVQ         BX, CX
-	SUBQ         AX, CX
+	LEAQ         32(DX), DI
+	ANDQ         $-32, DI
+	MOVQ         DI, CX
+	SUBQ         DX, CX
 	SHLL         $0x03, CX
-	RORL         CL, DX
-	VMOVD        DX, X5
-	VPBROADCASTD X5, Y5
-	CMPQ         BX, SI
+	RORL         CL, BX
+	VMOVD        BX, X0
+	VPBROADCASTD X0, Y0
+	VPXOR        (DI), Y0, Y2
+	VMOVDQU      Y1, (DX)
+	VMOVDQU      Y2, (DI)
+	ADDQ         $+32, DI
+	CMPQ         DI, R8
 	JAE          avx2Ends
 
 avx2Loop:
-	VPXOR   (BX), Y5, Y6
-	VPXOR   32(BX), Y5, Y7
-	VPXOR   64(BX), Y5, Y8
-	VPXOR   96(BX), Y5, Y9
-	VMOVDQU Y6, (BX)
-	VMOVDQU Y7, 32(BX)
-	VMOVDQU Y8, 64(BX)
-	VMOVDQU Y9, 96(BX)
-	ADDQ    $+128, BX
-	CMPQ    BX, SI
+	VPXOR   (DI), Y0, Y1
+	VPXOR   32(DI), Y0, Y2
+	VPXOR   64(DI), Y0, Y3
+	VPXOR   96(DI), Y0, Y4
+	VMOVDQU Y1, (DI)
+	VMOVDQU Y2, 32(DI)
+	VMOVDQU Y3, 64(DI)
+	VMOVDQU Y4, 96(DI)
+	ADDQ    $+128, DI
+	CMPQ    DI, R8
 	JB      avx2Loop
 
 avx2Ends:
-	VMOVDQU Y0, (AX)
-	VMOVDQU Y1, (SI)
-	VMOVDQU Y2, 32(SI)
-	VMOVDQU Y3, 64(SI)
-	VMOVDQU Y4, 96(SI)
+	VMOVD        SI, X1
+	VPBROADCASTD X1, Y1
+	VPXOR        -128(DX)(AX*1), Y1, Y2
+	VPXOR        -96(DX)(AX*1), Y1, Y3
+	VPXOR        -64(DX)(AX*1), Y1, Y4
+	VPXOR        -32(DX)(AX*1), Y1, Y1
+	VPXOR        (DI), Y0, Y5
+	VPXOR        32(DI), Y0, Y6
+	VPXOR        64(DI), Y0, Y7
+	VPXOR        96(DI), Y0, Y0
+	VMOVDQU      Y5, (DI)
+	VMOVDQU      Y6, 32(DI)
+	VMOVDQU      Y7, 64(DI)
+	VMOVDQU      Y0, 96(DI)
+	VMOVDQU      Y2, 128(R8)
+	VMOVDQU      Y3, 160(R8)
+	VMOVDQU      Y4, 192(R8)
+	VMOVDQU      Y1, 224(R8)
 	VZEROUPPER
 	RET
 
 wideAVX512:
-	VPBROADCASTD DX, Z5
-	VPBROADCASTD BX, Z4
-	VPXORD       (AX), Z5, Z0
-	VPXORD       -256(AX)(CX*1), Z4, Z1
-	VPXORD       -192(AX)(CX*1), Z4, Z2
-	VPXORD       -128(AX)(CX*1), Z4, Z3
-	VPXORD       -64(AX)(CX*1), Z4, Z4
-	LEAQ         -256(AX)(CX*1), SI
-
-	// The first boundary after dst, and the key that belongs there.
-	LEAQ         64(AX), BX
-	ANDQ         $-64, BX
-	MOVQ         BX, CX
-	SUBQ         AX, CX
+	// The line that dst lies in, and the key as it is at its start.
+	MOVQ         DX, CX
+	MOVQ         DX, SI
+	ANDQ         $-64, SI
+	MOVQ         $-1, DI
+	SHLQ         CL, DI
 	SHLL         $0x03, CX
-	RORL         CL, DX
-	VPBROADCASTD DX, Z5
-	CMPQ         BX, SI
+	ROLL         CL, BX
+	VPBROADCASTD BX, Z0
+	KMOVQ        DI, K1
+	VMOVDQU8.Z   (SI), K1, Z1
+	VPXORD       Z0, Z1, Z1
+	VMOVDQU8     Z1, K1, (SI)
+	ADDQ         $+64, SI
+	LEAQ         (DX)(AX*1), CX
+	MOVQ         CX, AX
+	ANDQ         $-64, AX
+	LEAQ         -512(AX), DX
+	CMPQ         SI, DX
 	JAE          avx512Ends
 
 avx512Loop:
-	VPXORD    (BX), Z5, Z6
-	VPXORD    64(BX), Z5, Z7
-	VPXORD    128(BX), Z5, Z8
-	VPXORD    192(BX), Z5, Z9
-	VMOVDQU64 Z6, (BX)
-	VMOVDQU64 Z7, 64(BX)
-	VMOVDQU64 Z8, 128(BX)
-	VMOVDQU64 Z9, 192(BX)
-	ADDQ      $+256, BX
-	CMPQ      BX, SI
-	JB        avx512Loop
-
-avx512Ends:
-	VMOVDQU64 Z0, (AX)
+	VPXORD    (SI), Z0, Z1
+	VPXORD    64(SI), Z0, Z2
+	VPXORD    128(SI), Z0, Z3
+	VPXORD    192(SI), Z0, Z4
 	VMOVDQU64 Z1, (SI)
 	VMOVDQU64 Z2, 64(SI)
 	VMOVDQU64 Z3, 128(SI)
 	VMOVDQU64 Z4, 192(SI)
+	ADDQ      $+256, SI
+	CMPQ      SI, DX
+	JB        avx512Loop
+
+avx512Ends:
+	// Four to eight lines, some of them perhaps twice.
+	VPXORD     (SI), Z0, Z1
+	VPXORD     64(SI), Z0, Z2
+	VPXORD     128(SI), Z0, Z3
+	VPXORD     192(SI), Z0, Z4
+	VPXORD     -256(AX), Z0, Z5
+	VPXORD     -192(AX), Z0, Z6
+	VPXORD     -128(AX), Z0, Z7
+	VPXORD     -64(AX), Z0, Z8
+	VMOVDQU64  Z1, (SI)
+	VMOVDQU64  Z2, 64(SI)
+	VMOVDQU64  Z3, 128(SI)
+	VMOVDQU64  Z4, 192(SI)
+	VMOVDQU64  Z5, -256(AX)
+	VMOVDQU64  Z6, -192(AX)
+	VMOVDQU64  Z7, -128(AX)
+	VMOVDQU64  Z8, -64(AX)
+	NEGQ       CX
+	ANDL       $0x3f, CX
+	JEQ        linesDone
+	MOVQ       $-1, DX
+	SHRQ       CL, DX
+	KMOVQ      DX, K1
+	VMOVDQU8.Z (AX), K1, Z1
+	VPXORD     Z0, Z1, Z1
+	VMOVDQU8   Z1, K1, (AX)
+
+linesDone:
 	VZEROUPPER
 	RET
 
 wideSSE2:
-	MOVD   DX, X5
-	PSHUFD $0x00, X5, X5
-	MOVD   BX, X6
-	PSHUFD $0x00, X6, X6
-	MOVOU  (AX), X0
-	PXOR   X5, X0
-	MOVOU  -64(AX)(CX*1), X1
-	PXOR   X6, X1
-	MOVOU  -48(AX)(CX*1), X2
-	PXOR   X6, X2
-	MOVOU  -32(AX)(CX*1), X3
-	PXOR   X6, X3
-	MOVOU  -16(AX)(CX*1), X4
-	PXOR   X6, X4
-	LEAQ   -64(AX)(CX*1), SI
+	MOVD   BX, X0
+	PSHUFD $0x00, X0, X0
+	MOVOU  (DX), X1
+	PXOR   X0, X1
+	LEAQ   -128(DX)(AX*1), R8
 
 	// The first boundary after dst, and the key that belongs there.
-	LEAQ   16(AX), BX
-	ANDQ   $-16, BX
-	MOVQ   BX, CX
-	SUBQ   AX, CX
+	LEAQ   16(DX), DI
+	ANDQ   $-16, DI
+	MOVQ   DI, CX
+	SUBQ   DX, CX
 	SHLL   $0x03, CX
-	RORL   CL, DX
-	MOVD   DX, X5
-	PSHUFD $0x00, X5, X5
-	CMPQ   BX, SI
+	RORL   CL, BX
+	MOVD   BX, X0
+	PSHUFD $0x00, X0, X0
+	MOVOU  (DI), X2
+	PXOR   X0, X2
+	MOVOU  X1, (DX)
+	MOVOU  X2, (DI)
+	ADDQ   $+16, DI
+	CMPQ   DI, R8
 	JAE    sse2Ends
 
 sse2Loop:
-	MOVOU (BX), X6
-	PXOR  X5, X6
-	MOVOU 16(BX), X7
-	PXOR  X5, X7
-	MOVOU 32(BX), X8
-	PXOR  X5, X8
-	MOVOU 48(BX), X9
-	PXOR  X5, X9
-	MOVOU X6, (BX)
-	MOVOU X7, 16(BX)
-	MOVOU X8, 32(BX)
-	MOVOU X9, 48(BX)
-	ADDQ  $+64, BX
-	CMPQ  BX, SI
+	MOVOU (DI), X1
+	PXOR  X0, X1
+	MOVOU 16(DI), X2
+	PXOR  X0, X2
+	MOVOU 32(DI), X3
+	PXOR  X0, X3
+	MOVOU 48(DI), X4
+	PXOR  X0, X4
+	MOVOU X1, (DI)
+	MOVOU X2, 16(DI)
+	MOVOU X3, 32(DI)
+	MOVOU X4, 48(DI)
+	ADDQ  $+64, DI
+	CMPQ  DI, R8
 	JB    sse2Loop
 
 sse2Ends:
-	MOVOU X0, (AX)
-	MOVOU X1, (SI)
-	MOVOU X2, 16(SI)
-	MOVOU X3, 32(SI)
-	MOVOU X4, 48(SI)
+	MOVD   SI, X1
+	PSHUFD $0x00, X1, X1
+	MOVOU  -64(DX)(AX*1), X2
+	PXOR   X1, X2
+	MOVOU  -48(DX)(AX*1), X3
+	PXOR   X1, X3
+	MOVOU  -32(DX)(AX*1), X4
+	PXOR   X1, X4
+	MOVOU  -16(DX)(AX*1), X5
+	PXOR   X1, X5
+	MOVOU  (DI), X1
+	PXOR   X0, X1
+	MOVOU  16(DI), X6
+	PXOR   X0, X6
+	MOVOU  32(DI), X7
+	PXOR   X0, X7
+	MOVOU  48(DI), X8
+	PXOR   X0, X8
+	MOVOU  X1, (DI)
+	MOVOU  X6, 16(DI)
+	MOVOU  X7, 32(DI)
+	MOVOU  X8, 48(DI)
+	MOVOU  X2, 64(R8)
+	MOVOU  X3, 80(R8)
+	MOVOU  X4, 96(R8)
+	MOVOU  X5, 112(R8)
 	RET
 
 // func xorCopy(dst *byte, src *byte, n int, key uint32, next uint32)
@@ -343,103 +416,103 @@ sse2Ends:
 TEXT ·xorCopy(SB), NOSPLIT, $0-32
 	MOVQ   dst+0(FP), AX
 	MOVQ   src+8(FP), DX
-	MOVQ   n+16(FP), CX
-	MOVL   key+24(FP), BX
-	MOVL   next+28(FP), SI
-	CMPQ   CX, $0x10
+	MOVQ   n+16(FP), BX
+	MOVL   key+24(FP), SI
+	MOVL   next+28(FP), DI
+	CMPQ   BX, $0x10
 	JB     below16
-	CMPQ   CX, $0x00000080
+	CMPQ   BX, $0x00000080
 	JA     long
-	MOVD   BX, X0
+	MOVD   SI, X0
 	PSHUFD $0x00, X0, X0
-	MOVD   SI, X1
+	MOVD   DI, X1
 	PSHUFD $0x00, X1, X1
-	CMPQ   CX, $0x20
+	CMPQ   BX, $0x20
 	JA     above32
 	MOVOU  (DX), X2
 	PXOR   X0, X2
-	MOVOU  -16(DX)(CX*1), X0
+	MOVOU  -16(DX)(BX*1), X0
 	PXOR   X1, X0
 	MOVOU  X2, (AX)
-	MOVOU  X0, -16(AX)(CX*1)
+	MOVOU  X0, -16(AX)(BX*1)
 	RET
 
 above32:
-	CMPQ  CX, $0x40
+	CMPQ  BX, $0x40
 	JA    above64
 	MOVOU (DX), X2
 	PXOR  X0, X2
-	MOVOU -16(DX)(CX*1), X4
+	MOVOU -16(DX)(BX*1), X4
 	PXOR  X1, X4
 	MOVOU 16(DX), X3
 	PXOR  X0, X3
-	MOVOU -32(DX)(CX*1), X0
+	MOVOU -32(DX)(BX*1), X0
 	PXOR  X1, X0
 	MOVOU X2, (AX)
-	MOVOU X4, -16(AX)(CX*1)
+	MOVOU X4, -16(AX)(BX*1)
 	MOVOU X3, 16(AX)
-	MOVOU X0, -32(AX)(CX*1)
+	MOVOU X0, -32(AX)(BX*1)
 	RET
 
 above64:
 	MOVOU (DX), X2
 	PXOR  X0, X2
-	MOVOU -16(DX)(CX*1), X6
+	MOVOU -16(DX)(BX*1), X6
 	PXOR  X1, X6
 	MOVOU 16(DX), X3
 	PXOR  X0, X3
-	MOVOU -32(DX)(CX*1), X7
+	MOVOU -32(DX)(BX*1), X7
 	PXOR  X1, X7
 	MOVOU 32(DX), X4
 	PXOR  X0, X4
-	MOVOU -48(DX)(CX*1), X8
+	MOVOU -48(DX)(BX*1), X8
 	PXOR  X1, X8
 	MOVOU 48(DX), X5
 	PXOR  X0, X5
-	MOVOU -64(DX)(CX*1), X0
+	MOVOU -64(DX)(BX*1), X0
 	PXOR  X1, X0
 	MOVOU X2, (AX)
-	MOVOU X6, -16(AX)(CX*1)
+	MOVOU X6, -16(AX)(BX*1)
 	MOVOU X3, 16(AX)
-	MOVOU X7, -32(AX)(CX*1)
+	MOVOU X7, -32(AX)(BX*1)
 	MOVOU X4, 32(AX)
-	MOVOU X8, -48(AX)(CX*1)
+	MOVOU X8, -48(AX)(BX*1)
 	MOVOU X5, 48(AX)
-	MOVOU X0, -64(AX)(CX*1)
+	MOVOU X0, -64(AX)(BX*1)
 	RET
 
 below16:
-	CMPQ CX, $0x08
+	CMPQ BX, $0x08
 	JB   below8
-	MOVL BX, DI
-	SHLQ $0x20, DI
-	ORQ  BX, DI
-	MOVL SI, BX
-	SHLQ $0x20, BX
-	ORQ  SI, BX
-	XORQ (DX), DI
-	XORQ -8(DX)(CX*1), BX
-	MOVQ DI, (AX)
-	MOVQ BX, -8(AX)(CX*1)
+	MOVL SI, CX
+	SHLQ $0x20, CX
+	ORQ  SI, CX
+	MOVL DI, SI
+	SHLQ $0x20, SI
+	ORQ  DI, SI
+	XORQ (DX), CX
+	XORQ -8(DX)(BX*1), SI
+	MOVQ CX, (AX)
+	MOVQ SI, -8(AX)(BX*1)
 	RET
 
 below8:
-	CMPQ CX, $0x04
+	CMPQ BX, $0x04
 	JB   below4
-	XORL (DX), BX
-	XORL -4(DX)(CX*1), SI
-	MOVL BX, (AX)
-	MOVL SI, -4(AX)(CX*1)
+	XORL (DX), SI
+	XORL -4(DX)(BX*1), DI
+	MOVL SI, (AX)
+	MOVL DI, -4(AX)(BX*1)
 	RET
 
 below4:
-	CMPQ    CX, $0x02
+	CMPQ    BX, $0x02
 	JA      three
 	JEQ     two
-	TESTQ   CX, CX
+	TESTQ   BX, BX
 	JEQ     none
 	MOVBLZX (DX), CX
-	XORL    BX, CX
+	XORL    SI, CX
 	MOVB    CL, (AX)
 
 none:
@@ -447,13 +520,13 @@ none:
 
 three:
 	MOVBLZX 2(DX), CX
-	SHRL    $0x18, SI
-	XORL    SI, CX
+	SHRL    $0x18, DI
+	XORL    DI, CX
 	MOVB    CL, 2(AX)
 
 two:
 	MOVWLZX (DX), CX
-	XORL    BX, CX
+	XORL    SI, CX
 	MOVW    CX, (AX)
 	RET
 
@@ -463,152 +536,219 @@ long:
 	JA   longAVX512
 
 longAVX2:
-	VMOVD        BX, X5
-	VPBROADCASTD X5, Y5
-	VMOVD        SI, X4
-	VPBROADCASTD X4, Y4
-	VPXOR        (DX), Y5, Y0
-	VPXOR        -128(DX)(CX*1), Y4, Y1
-	VPXOR        -96(DX)(CX*1), Y4, Y2
-	VPXOR        -64(DX)(CX*1), Y4, Y3
-	VPXOR        -32(DX)(CX*1), Y4, Y4
-	LEAQ         -128(AX)(CX*1), DI
+	CMPQ         BX, $0x00000100
+	JA           wideAVX2
+	VMOVD        SI, X0
+	VPBROADCASTD X0, Y0
+	VMOVD        DI, X1
+	VPBROADCASTD X1, Y1
+	VPXOR        (DX), Y0, Y2
+	VPXOR        -32(DX)(BX*1), Y1, Y5
+	VPXOR        32(DX), Y0, Y3
+	VPXOR        -64(DX)(BX*1), Y1, Y6
+	VPXOR        64(DX), Y0, Y4
+	VPXOR        -96(DX)(BX*1), Y1, Y7
+	VPXOR        96(DX), Y0, Y0
+	VPXOR        -128(DX)(BX*1), Y1, Y1
+	VMOVDQU      Y2, (AX)
+	VMOVDQU      Y5, -32(AX)(BX*1)
+	VMOVDQU      Y3, 32(AX)
+	VMOVDQU      Y6, -64(AX)(BX*1)
+	VMOVDQU      Y4, 64(AX)
+	VMOVDQU      Y7, -96(AX)(BX*1)
+	VMOVDQU      Y0, 96(AX)
+	VMOVDQU      Y1, -128(AX)(BX*1)
+	VZEROUPPER
+	RET
+
+wideAVX2:
+	VMOVD        SI, X0
+	VPBROADCASTD X0, Y0
+	VPXOR        (DX), Y0, Y1
+	LEAQ         -256(AX)(BX*1), R10
 
 	// The first boundary after dst, and the key that belongs there.
-	LEAQ         32(AX), SI
-	ANDQ         $-32, SI
-	MOVQ         SI, CX
+	LEAQ         32(AX), R8
+	ANDQ         $-32, R8
+	MOVQ         R8, CX
 	SUBQ         AX, CX
-	LEAQ         (DX)(CX*1), DX
+	LEAQ         (DX)(CX*1), R9
 	SHLL         $0x03, CX
-	RORL         CL, BX
-	VMOVD        BX, X5
-	VPBROADCASTD X5, Y5
-	CMPQ         SI, DI
+	RORL         CL, SI
+	VMOVD        SI, X0
+	VPBROADCASTD X0, Y0
+	VPXOR        (R9), Y0, Y2
+	VMOVDQU      Y1, (AX)
+	VMOVDQU      Y2, (R8)
+	ADDQ         $+32, R8
+	ADDQ         $+32, R9
+	CMPQ         R8, R10
 	JAE          avx2Ends
 
 avx2Loop:
-	VPXOR   (DX), Y5, Y6
-	VPXOR   32(DX), Y5, Y7
-	VPXOR   64(DX), Y5, Y8
-	VPXOR   96(DX), Y5, Y9
-	VMOVDQU Y6, (SI)
-	VMOVDQU Y7, 32(SI)
-	VMOVDQU Y8, 64(SI)
-	VMOVDQU Y9, 96(SI)
-	ADDQ    $+128, SI
-	ADDQ    $+128, DX
-	CMPQ    SI, DI
+	VPXOR   (R9), Y0, Y1
+	VPXOR   32(R9), Y0, Y2
+	VPXOR   64(R9), Y0, Y3
+	VPXOR   96(R9), Y0, Y4
+	VMOVDQU Y1, (R8)
+	VMOVDQU Y2, 32(R8)
+	VMOVDQU Y3, 64(R8)
+	VMOVDQU Y4, 96(R8)
+	ADDQ    $+128, R8
+	ADDQ    $+128, R9
+	CMPQ    R8, R10
 	JB      avx2Loop
 
 avx2Ends:
-	VMOVDQU Y0, (AX)
-	VMOVDQU Y1, (DI)
-	VMOVDQU Y2, 32(DI)
-	VMOVDQU Y3, 64(DI)
-	VMOVDQU Y4, 96(DI)
+	VMOVD        DI, X1
+	VPBROADCASTD X1, Y1
+	VPXOR        -128(DX)(BX*1), Y1, Y2
+	VPXOR        -96(DX)(BX*1), Y1, Y3
+	VPXOR        -64(DX)(BX*1), Y1, Y4
+	VPXOR        -32(DX)(BX*1), Y1, Y1
+	VPXOR        (R9), Y0, Y5
+	VPXOR        32(R9), Y0, Y6
+	VPXOR        64(R9), Y0, Y7
+	VPXOR        96(R9), Y0, Y0
+	VMOVDQU      Y5, (R8)
+	VMOVDQU      Y6, 32(R8)
+	VMOVDQU      Y7, 64(R8)
+	VMOVDQU      Y0, 96(R8)
+	VMOVDQU      Y2, 128(R10)
+	VMOVDQU      Y3, 160(R10)
+	VMOVDQU      Y4, 192(R10)
+	VMOVDQU      Y1, 224(R10)
 	VZEROUPPER
 	RET
 
 longAVX512:
-	CMPQ         CX, $0x00000200
+	CMPQ         BX, $0x00000200
 	JB           longAVX2
-	VPBROADCASTD BX, Z5
-	VPBROADCASTD SI, Z4
-	VPXORD       (DX), Z5, Z0
-	VPXORD       -256(DX)(CX*1), Z4, Z1
-	VPXORD       -192(DX)(CX*1), Z4, Z2
-	VPXORD       -128(DX)(CX*1), Z4, Z3
-	VPXORD       -64(DX)(CX*1), Z4, Z4
-	LEAQ         -256(AX)(CX*1), DI
+	VPBROADCASTD SI, Z0
+	VPXORD       (DX), Z0, Z1
+	LEAQ         -512(AX)(BX*1), R10
 
 	// The first boundary after dst, and the key that belongs there.
-	LEAQ         64(AX), SI
-	ANDQ         $-64, SI
-	MOVQ         SI, CX
+	LEAQ         64(AX), R8
+	ANDQ         $-64, R8
+	MOVQ         R8, CX
 	SUBQ         AX, CX
-	LEAQ         (DX)(CX*1), DX
+	LEAQ         (DX)(CX*1), R9
 	SHLL         $0x03, CX
-	RORL         CL, BX
-	VPBROADCASTD BX, Z5
-	CMPQ         SI, DI
+	RORL         CL, SI
+	VPBROADCASTD SI, Z0
+	VPXORD       (R9), Z0, Z2
+	VMOVDQU64    Z1, (AX)
+	VMOVDQU64    Z2, (R8)
+	ADDQ         $+64, R8
+	ADDQ         $+64, R9
+	CMPQ         R8, R10
 	JAE          avx512Ends
 
 avx512Loop:
-	VPXORD    (DX), Z5, Z6
-	VPXORD    64(DX), Z5, Z7
-	VPXORD    128(DX), Z5, Z8
-	VPXORD    192(DX), Z5, Z9
-	VMOVDQU64 Z6, (SI)
-	VMOVDQU64 Z7, 64(SI)
-	VMOVDQU64 Z8, 128(SI)
-	VMOVDQU64 Z9, 192(SI)
-	ADDQ      $+256, SI
-	ADDQ      $+256, DX
-	CMPQ      SI, DI
+	VPXORD    (R9), Z0, Z1
+	VPXORD    64(R9), Z0, Z2
+	VPXORD    128(R9), Z0, Z3
+	VPXORD    192(R9), Z0, Z4
+	VMOVDQU64 Z1, (R8)
+	VMOVDQU64 Z2, 64(R8)
+	VMOVDQU64 Z3, 128(R8)
+	VMOVDQU64 Z4, 192(R8)
+	ADDQ      $+256, R8
+	ADDQ      $+256, R9
+	CMPQ      R8, R10
 	JB        avx512Loop
 
 avx512Ends:
-	VMOVDQU64 Z0, (AX)
-	VMOVDQU64 Z1, (DI)
-	VMOVDQU64 Z2, 64(DI)
-	VMOVDQU64 Z3, 128(DI)
-	VMOVDQU64 Z4, 192(DI)
+	VPBROADCASTD DI, Z1
+	VPXORD       -256(DX)(BX*1), Z1, Z2
+	VPXORD       -192(DX)(BX*1), Z1, Z3
+	VPXORD       -128(DX)(BX*1), Z1, Z4
+	VPXORD       -64(DX)(BX*1), Z1, Z1
+	VPXORD       (R9), Z0, Z5
+	VPXORD       64(R9), Z0, Z6
+	VPXORD       128(R9), Z0, Z7
+	VPXORD       192(R9), Z0, Z0
+	VMOVDQU64    Z5, (R8)
+	VMOVDQU64    Z6, 64(R8)
+	VMOVDQU64    Z7, 128(R8)
+	VMOVDQU64    Z0, 192(R8)
+	VMOVDQU64    Z2, 256(R10)
+	VMOVDQU64    Z3, 320(R10)
+	VMOVDQU64    Z4, 384(R10)
+	VMOVDQU64    Z1, 448(R10)
 	VZEROUPPER
 	RET
 
 longSSE2:
-	MOVD   BX, X5
-	PSHUFD $0x00, X5, X5
-	MOVD   SI, X6
-	PSHUFD $0x00, X6, X6
-	MOVOU  (DX), X0
-	PXOR   X5, X0
-	MOVOU  -64(DX)(CX*1), X1
-	PXOR   X6, X1
-	MOVOU  -48(DX)(CX*1), X2
-	PXOR   X6, X2
-	MOVOU  -32(DX)(CX*1), X3
-	PXOR   X6, X3
-	MOVOU  -16(DX)(CX*1), X4
-	PXOR   X6, X4
-	LEAQ   -64(AX)(CX*1), DI
+	MOVD   SI, X0
+	PSHUFD $0x00, X0, X0
+	MOVOU  (DX), X1
+	PXOR   X0, X1
+	LEAQ   -128(AX)(BX*1), R10
 
 	// The first boundary after dst, and the key that belongs there.
-	LEAQ   16(AX), SI
-	ANDQ   $-16, SI
-	MOVQ   SI, CX
+	LEAQ   16(AX), R8
+	ANDQ   $-16, R8
+	MOVQ   R8, CX
 	SUBQ   AX, CX
-	LEAQ   (DX)(CX*1), DX
+	LEAQ   (DX)(CX*1), R9
 	SHLL   $0x03, CX
-	RORL   CL, BX
-	MOVD   BX, X5
-	PSHUFD $0x00, X5, X5
-	CMPQ   SI, DI
+	RORL   CL, SI
+	MOVD   SI, X0
+	PSHUFD $0x00, X0, X0
+	MOVOU  (R9), X2
+	PXOR   X0, X2
+	MOVOU  X1, (AX)
+	MOVOU  X2, (R8)
+	ADDQ   $+16, R8
+	ADDQ   $+16, R9
+	CMPQ   R8, R10
 	JAE    sse2Ends
 
 sse2Loop:
-	MOVOU (DX), X6
-	PXOR  X5, X6
-	MOVOU 16(DX), X7
-	PXOR  X5, X7
-	MOVOU 32(DX), X8
-	PXOR  X5, X8
-	MOVOU 48(DX), X9
-	PXOR  X5, X9
-	MOVOU X6, (SI)
-	MOVOU X7, 16(SI)
-	MOVOU X8, 32(SI)
-	MOVOU X9, 48(SI)
-	ADDQ  $+64, SI
-	ADDQ  $+64, DX
-	CMPQ  SI, DI
+	MOVOU (R9), X1
+	PXOR  X0, X1
+	MOVOU 16(R9), X2
+	PXOR  X0, X2
+	MOVOU 32(R9), X3
+	PXOR  X0, X3
+	MOVOU 48(R9), X4
+	PXOR  X0, X4
+	MOVOU X1, (R8)
+	MOVOU X2, 16(R8)
+	MOVOU X3, 32(R8)
+	MOVOU X4, 48(R8)
+	ADDQ  $+64, R8
+	ADDQ  $+64, R9
+	CMPQ  R8, R10
 	JB    sse2Loop
 
 sse2Ends:
-	MOVOU X0, (AX)
-	MOVOU X1, (DI)
-	MOVOU X2, 16(DI)
-	MOVOU X3, 32(DI)
-	MOVOU X4, 48(DI)
+	MOVD   DI, X1
+	PSHUFD $0x00, X1, X1
+	MOVOU  -64(DX)(BX*1), X2
+	PXOR   X1, X2
+	MOVOU  -48(DX)(BX*1), X3
+	PXOR   X1, X3
+	MOVOU  -32(DX)(BX*1), X4
+	PXOR   X1, X4
+	MOVOU  -16(DX)(BX*1), X5
+	PXOR   X1, X5
+	MOVOU  (R9), X1
+	PXOR   X0, X1
+	MOVOU  16(R9), X6
+	PXOR   X0, X6
+	MOVOU  32(R9), X7
+	PXOR   X0, X7
+	MOVOU  48(R9), X8
+	PXOR   X0, X8
+	MOVOU  X1, (R8)
+	MOVOU  X6, 16(R8)
+	MOVOU  X7, 32(R8)
+	MOVOU  X8, 48(R8)
+	MOVOU  X2, 64(R10)
+	MOVOU  X3, 80(R10)
+	MOVOU  X4, 96(R10)
+	MOVOU  X5, 112(R10)
 	RET

@@ -52,7 +52,7 @@ func bestHere(t *testing.T) string {
 		return !slices.ContainsFunc(names, func(f string) bool { return !slices.Contains(flags, f) })
 	}
 	switch {
-	case has("avx2", "avx512f", "avx512_vbmi2"):
+	case has("avx2", "avx512f", "avx512bw", "avx512_vbmi2"):
 		return "avx512"
 	case has("avx2"):
 		return "avx2"

@@ -40,6 +40,8 @@ func Rotate(key uint32, n int) uint32 {
 // No byte outside b is written, nor read, so neighbouring parts of a buffer
 // may be used by other goroutines meanwhile.
 func XOR(b []byte, key uint32) uint32 {
+	// Rotate, written out: XOR is inlined only if it stays this small, and its
+	// callers mask little at a time.
 	next := bits.RotateLeft32(key, -8*len(b))
 	xor(unsafe.SliceData(b), len(b), key, next)
 	return next

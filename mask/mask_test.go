@@ -74,6 +74,7 @@ func TestNoAllocation(t *testing.T) {
 // alignedBytes returns size bytes that start at a multiple of 64.
 func alignedBytes(size int) []byte {
 	b := make([]byte, size+63)
-	skip := -uintptr(unsafe.Pointer(unsafe.SliceData(b))) & 63
-	return b[skip:][:size:size]
+	return b[-address(b)&63:][:size:size]
 }
+
+func address(b []byte) int { return int(uintptr(unsafe.Pointer(unsafe.SliceData(b)))) }

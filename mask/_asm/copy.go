@@ -44,33 +44,34 @@ func xorCopy() {
 	longCopy(j)
 }
 
-// vectors does 16 to 128 bytes: n/2 bytes from the front, rounded up to a
-// power of two, and as many from the back.
+// vectors does 16 to 128 bytes: 16, 32 or 64 from the front and as many from
+// the back.
 func vectors(j job) {
 	key, next := XMM(), XMM()
 	sse2.broadcast(j.key, key)
 	sse2.broadcast(j.next, next)
 	CMPQ(j.n, Imm(32))
 	JA(LabelRef("above32"))
-	bothEnds(j, key, next, 16)
+	bothEnds(sse2, j, key, next, 16)
 	Label("above32")
 	CMPQ(j.n, Imm(64))
 	JA(LabelRef("above64"))
-	bothEnds(j, key, next, 16, 32)
+	bothEnds(sse2, j, key, next, 16, 32)
 	Label("above64")
-	bothEnds(j, key, next, 16, 32, 48, 64)
+	bothEnds(sse2, j, key, next, 16, 32, 48, 64)
 }
 
-func bothEnds(j job, key, next VecVirtual, end ...int) {
-	head, tail := sse2.registers(len(end)), sse2.registers(len(end))
+func bothEnds(v vector, j job, key, next VecVirtual, end ...int) {
+	head, tail := v.registers(len(end)), v.registers(len(end))
 	for i, e := range end {
-		sse2.loadXor(Mem{Base: j.src, Disp: e - 16}, key, head[i])
-		sse2.loadXor(back(j.src, j.n, e)[0], next, tail[i])
+		v.loadXor(Mem{Base: j.src, Disp: e - v.bytes}, key, head[i])
+		v.loadXor(back(j.src, j.n, e)[0], next, tail[i])
 	}
 	for i, e := range end {
-		sse2.store(head[i], Mem{Base: j.dst, Disp: e - 16})
-		sse2.store(tail[i], back(j.dst, j.n, e)[0])
+		v.store(head[i], Mem{Base: j.dst, Disp: e - v.bytes})
+		v.store(tail[i], back(j.dst, j.n, e)[0])
 	}
+	v.leave()
 	RET()
 }
 
@@ -122,11 +123,19 @@ func bytes3(j job) {
 	RET()
 }
 
-// longCopy does more than 128 bytes. Below wideMin the 512-bit tail
-// would be most of the work, so that level borrows the 256-bit code.
+// longCopy does more than 128 bytes. 512-bit registers gain nothing below
+// wideMin.
 func longCopy(j job) {
 	dispatch("longSSE2", "longAVX512")
 	Label("longAVX2")
+	CMPQ(j.n, U32(256))
+	JA(LabelRef("wideAVX2"))
+	key, next := avx2.register(), avx2.register()
+	avx2.broadcast(j.key, key)
+	avx2.broadcast(j.next, next)
+	bothEnds(avx2, j, key, next, 32, 64, 96, 128)
+
+	Label("wideAVX2")
 	wide(avx2, j)
 	Label("longAVX512")
 	CMPQ(j.n, U32(wideMin))

@@ -10,11 +10,13 @@ import (
 type vector struct {
 	name  string
 	bytes int // of one register
+	vex   bool
 }
 
 var (
 	sse2   = vector{name: "sse2", bytes: 16}
-	avx2   = vector{name: "avx2", bytes: 32}
+	avx    = vector{name: "avx", bytes: 16, vex: true}
+	avx2   = vector{name: "avx2", bytes: 32, vex: true}
 	avx512 = vector{name: "avx512", bytes: 64}
 )
 
@@ -55,25 +57,25 @@ func (v vector) broadcast(key GP, to VecVirtual) {
 
 // loadXor sets to = memory xor key, at any alignment.
 func (v vector) loadXor(from Mem, key, to VecVirtual) {
-	switch v.bytes {
-	case 16: // PXOR with a memory operand would demand alignment.
+	switch {
+	case v.vex:
+		VPXOR(from, key, to)
+	case v.bytes == 64:
+		VPXORD(from, key, to)
+	default: // PXOR with a memory operand would demand alignment.
 		MOVOU(from, to)
 		PXOR(key, to)
-	case 32:
-		VPXOR(from, key, to)
-	default:
-		VPXORD(from, key, to)
 	}
 }
 
 func (v vector) store(from VecVirtual, to Mem) {
-	switch v.bytes {
-	case 16:
-		MOVOU(from, to)
-	case 32:
+	switch {
+	case v.vex:
 		VMOVDQU(from, to)
-	default:
+	case v.bytes == 64:
 		VMOVDQU64(from, to)
+	default:
+		MOVOU(from, to)
 	}
 }
 

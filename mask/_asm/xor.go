@@ -13,7 +13,7 @@ const (
 
 	// wideMin is the length in bytes from which wide beats the other loops,
 	// and 512-bit registers beat 256-bit ones. Measured in place, on one
-	// buffer again and again and on others in turn. wide needs 256.
+	// buffer again and again and on others in turn. lines needs 512.
 	wideMin = 512
 )
 
@@ -28,76 +28,98 @@ const (
 // 15 ns a call on lengths drawn at random.
 func xorInPlace() {
 	TEXT("xor", NOSPLIT, "func(p *byte, n int, key, next uint32)")
-	Doc("xor xors the n bytes at p with key, in place. next is key rotated by n.")
-	p := Load(Param("p"), GP64()).(GPVirtual)
 	n := Load(Param("n"), GP64()).(GPVirtual)
-	key := Load(Param("key"), GP32()).(GPVirtual)
-	next := Load(Param("next"), GP32()).(GPVirtual)
-	j := job{dst: p, src: p, n: n, key: key, next: next}
-
 	CMPQ(n, Imm(4))
 	JB(LabelRef("few"))
+	j := job{
+		n:    n,
+		dst:  Load(Param("p"), GP64()).(GPVirtual),
+		key:  Load(Param("key"), GP32()).(GPVirtual),
+		next: Load(Param("next"), GP32()).(GPVirtual),
+	}
+	j.src = j.dst
+	lanes := XMM()
+	sse2.broadcast(j.key, lanes)
 	CMPQ(n, Imm(16))
 	JB(LabelRef("tail"))
-	lanes := XMM()
-	MOVD(key, lanes)
-	PSHUFD(Imm(0), lanes, lanes)
 	CMPQ(n, U32(steps))
 	JAE(LabelRef("long"))
 
 	Label("blocks")
-	blocks(p, n, lanes)
+	blocks(sse2, j, lanes)
 	Label("tail")
-	lastBytes(p, n, key, next)
+	lastBytes(j, lanes)
 	RET()
 
 	Label("few")
-	few(p, n, key, next)
+	few(n)
 
 	Label("long")
 	long(j, lanes)
 }
 
-// blocks does the n/16 whole blocks of 16 <= n < 128 and moves p behind them.
-// Blocks may be done twice (with the same result: all are loaded first), never
-// in part, so three branches are enough.
-func blocks(p, n GPVirtual, lanes VecVirtual) {
-	whole := GP64()
-	MOVL(n.As32(), whole.As32())
+// blocks does the n/16 whole blocks of 16 <= n < 128 and moves dst behind
+// them. Blocks may be done twice (with the same result: all are loaded first),
+// never in part, so two branches are enough.
+func blocks(v vector, j job, lanes VecVirtual) {
+	p, whole := j.dst, GP64()
+	inPlace := func(at []Mem) { v.run(at, at, lanes) }
+	MOVL(j.n.As32(), whole.As32())
 	ANDL(Imm(112), whole.As32())
 	CMPL(whole.As32(), Imm(32))
-	JA(LabelRef("above2"))
-	inPlace(append(front(p, 0), back(p, whole, 16)...), lanes)
-	ADDQ(whole, p)
-	JMP(LabelRef("tail"))
+	JA(LabelRef(v.name + "Above2"))
+	inPlace(append(front(p, 0), back(p, whole, 16)...))
+	JMP(LabelRef(v.name + "Blocks"))
 
-	Label("above2")
+	Label(v.name + "Above2")
 	CMPL(whole.As32(), Imm(64))
-	JA(LabelRef("above4"))
-	inPlace(append(front(p, 0, 16), back(p, whole, 32, 16)...), lanes)
-	ADDQ(whole, p)
-	JMP(LabelRef("tail"))
+	JA(LabelRef(v.name + "Above4"))
+	inPlace(append(front(p, 0, 16), back(p, whole, 32, 16)...))
+	JMP(LabelRef(v.name + "Blocks"))
 
-	Label("above4")
-	inPlace(append(front(p, 0, 16, 32, 48), back(p, whole, 48, 32, 16)...), lanes)
+	Label(v.name + "Above4")
+	inPlace(append(front(p, 0, 16, 32, 48), back(p, whole, 48, 32, 16)...))
+	Label(v.name + "Blocks")
 	ADDQ(whole, p)
 }
 
-func inPlace(at []Mem, key VecVirtual) { sse2.run(at, at, key) }
+// blocksAVX2 does the whole blocks of n < 128 and moves dst behind them: 32
+// bytes each, up to three, doing some twice rather than branching, then 16.
+func blocksAVX2(j job, lanes VecVirtual) {
+	whole, middle := GP64(), GP64()
+	MOVL(j.n.As32(), whole.As32())
+	ANDL(Imm(96), whole.As32())
+	JEQ(LabelRef("halfBlock"))
+	MOVL(whole.As32(), middle.As32())
+	SHRL(Imm(1), middle.As32())
+	ANDL(Imm(32), middle.As32())
+	at := []Mem{
+		{Base: j.dst},
+		{Base: j.dst, Index: middle, Scale: 1},
+		{Base: j.dst, Index: whole, Scale: 1, Disp: -32},
+	}
+	avx2.run(at, at, lanes)
+	ADDQ(whole, j.dst)
+
+	Label("halfBlock")
+	TESTB(Imm(16), j.n.As8())
+	JEQ(LabelRef("noHalfBlock"))
+	avx.run(front(j.dst, 0), front(j.dst, 0), lanes.AsX().(VecVirtual))
+	ADDQ(Imm(16), j.dst)
+	Label("noHalfBlock")
+}
 
 // lastBytes does the n%16 bytes at p without a branch: for a bit of n that is
 // not set, the address becomes a place in our own argument slots, whose values
 // are in registers by now.
-func lastBytes(p, n, key, next GPVirtual) {
-	doubled := GP64()
-	MOVL(key, doubled.As32())
-	SHLQ(Imm(32), doubled)
-	ORQ(key.As64(), doubled)
-
+func lastBytes(j job, lanes VecVirtual) {
+	p, n, key, next := j.dst, j.n, j.key, j.next
 	spare := GP64()
 	LEAQ(NewParamAddr("n", 8), spare)
-	at := pick(8, p, n, spare)
-	XORQ(doubled, Mem{Base: at})
+	at, eight := pick(8, p, n, spare), XMM()
+	MOVQ(Mem{Base: at}, eight)
+	PXOR(lanes, eight)
+	MOVQ(eight, Mem{Base: at})
 
 	spare = GP64()
 	LEAQ(NewParamAddr("key", 16), spare)
@@ -118,15 +140,18 @@ func lastBytes(p, n, key, next GPVirtual) {
 }
 
 // few does 0 to 3 bytes, where the work is less than lastBytes' set-up.
-func few(p, n, key, next GPVirtual) {
-	CMPL(n.As32(), Imm(1))
-	JB(LabelRef("none"))
-	JEQ(LabelRef("one"))
-	XORW(key.As16(), Mem{Base: p})
-	CMPL(n.As32(), Imm(2))
+func few(n GPVirtual) {
+	TESTL(n.As32(), n.As32())
 	JEQ(LabelRef("none"))
-	SHRL(Imm(24), next)
-	XORB(next.As8(), Mem{Base: p, Disp: 2})
+	p := Load(Param("p"), GP64()).(GPVirtual)
+	key := Load(Param("key"), GP32()).(GPVirtual)
+	CMPL(n.As32(), Imm(2))
+	JB(LabelRef("one"))
+	XORW(key.As16(), Mem{Base: p})
+	TESTB(Imm(1), n.As8())
+	JEQ(LabelRef("none"))
+	SHRL(Imm(16), key)
+	XORB(key.As8(), Mem{Base: p, Disp: 2})
 	Label("none")
 	RET()
 
@@ -156,18 +181,26 @@ func long(j job, lanes VecVirtual) {
 	wider := avx2.register()
 	avx2.broadcast(j.key, wider)
 	stepping(avx2, j, wider)
+	blocksAVX2(j, wider)
+	avx2.leave()
+	JMP(LabelRef("tail"))
+
 	Label("stepsSSE2")
 	stepping(sse2, j, lanes)
+	CMPL(j.n.As32(), Imm(16))
+	JAE(LabelRef("blocks"))
+	JMP(LabelRef("tail"))
 
 	Label("wide")
 	dispatch("wideSSE2", "wideAVX512")
 	wide(avx2, j)
 	Label("wideAVX512")
-	wide(avx512, j)
+	lines(j)
 	Label("wideSSE2")
 	wide(sse2, j)
 }
 
+// stepping leaves less than steps bytes.
 func stepping(v vector, j job, key VecVirtual) {
 	var at []Mem
 	for off := 0; off < steps; off += v.bytes {
@@ -181,9 +214,5 @@ func stepping(v vector, j job, key VecVirtual) {
 	SUBQ(I8(-steps), j.dst)
 	DECL(count)
 	JNE(LabelRef(v.name + "Step"))
-	v.leave()
 	ANDL(Imm(steps-1), j.n.As32())
-	CMPL(j.n.As32(), Imm(16))
-	JAE(LabelRef("blocks"))
-	JMP(LabelRef("tail"))
 }
