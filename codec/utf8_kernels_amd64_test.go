@@ -29,7 +29,12 @@ func utf8WithKernel(i int, f func()) {
 	f()
 }
 
-func utf8HasKernel() bool { return utf8Chosen != utf8Plain }
+// utf8KernelBar is how much faster than unicode/utf8 a long text must be. SSE4.1
+// is for machines without AVX2, older than 2013 or emulated: what is mostly ASCII
+// gains less there.
+func utf8KernelBar() float64 {
+	return [...]float64{utf8Plain: 1, utf8SSE41: 3.3, utf8AVX2: 5, utf8AVX512: 5}[utf8Chosen]
+}
 
 func utf8Force(k utf8Kernel) (restore func()) {
 	before := utf8Chosen
@@ -76,4 +81,23 @@ func utf8BestByFlags(cpuinfo string) utf8Kernel {
 		return utf8SSE41
 	}
 	return utf8Plain
+}
+
+// A kernel that wrongly suspects a block costs time and no text, so that only
+// this test and a clock would tell.
+func TestUTF8KernelsRaiseNoFalseAlarm(t *testing.T) {
+	for k := utf8SSE41; k <= utf8Best(); k++ {
+		restore := utf8Force(k)
+		for _, filler := range utf8Fillers {
+			for at := range 131 {
+				for _, good := range utf8Good {
+					p := []byte(utf8Filler(filler, at) + good + filler)
+					if fine := utf8Quick(p); fine != len(p) {
+						t.Fatalf("%s: %+q at %d: fine to %d of %d", utf8KernelNames[k], good, at, fine, len(p))
+					}
+				}
+			}
+		}
+		restore()
+	}
 }
