@@ -66,7 +66,8 @@ type Limits struct {
 
 // Options configure an engine. The zero value is a safe server.
 type Options struct {
-	// Loops is the number of event loops. Default: GOMAXPROCS.
+	// Loops is the number of event loops. Default: GOMAXPROCS. A loop that waits in the
+	// kernel keeps its P, so a GOMAXPROCS above Loops spares the scheduler's monitor work.
 	Loops int
 	// Limits are what each connection starts with.
 	Limits Limits

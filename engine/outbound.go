@@ -36,10 +36,11 @@ type outbound struct {
 	failed  bool        // the socket refused a write: nothing more leaves
 	failure *CloseError // why the sender closed the connection
 
-	pongEnd  uint64          // where the last pong ends: one that has not left is enough
-	writer   *messageWriter  // the open NewWriter
-	deferred []deferredFrame // data messages behind the open writer
-	waiters  []chan struct{} // Drain
+	pongEnd       uint64          // where the last pong ends: one that has not left is enough
+	writer        *messageWriter  // the open NewWriter
+	deferred      []deferredFrame // data messages behind the open writer
+	deferredBytes uint64
+	waiters       []chan struct{} // Drain
 
 	vectors [maxVectors + 2][]byte // for writeOnce: on the stack it would escape
 }

@@ -122,7 +122,7 @@ func (c *Conn) sendLocked(m *outgoing) error {
 // admitLocked applies MaxBufferedAmount. A message into an empty queue always passes.
 func (c *Conn) admitLocked(o *outbound, n int) error {
 	l := c.limits.Load()
-	q := o.queued() + o.deferredBytes()
+	q := o.queued() + o.deferredBytes
 	if l.MaxBufferedAmount < 0 || q == 0 || q+uint64(n) <= uint64(l.MaxBufferedAmount) {
 		return nil
 	}

@@ -133,7 +133,7 @@ func (c *Conn) abortWriterLocked(o *outbound) {
 		o.deferred[i].buf.Release()
 		o.deferred[i] = deferredFrame{}
 	}
-	o.deferred = o.deferred[:0]
+	o.deferred, o.deferredBytes = o.deferred[:0], 0
 }
 
 // deferMessage keeps a message until the open writer is closed.
@@ -146,20 +146,14 @@ func (o *outbound) deferMessage(c *Conn, m *outgoing) {
 		b.B = append(b.B, m.p...)
 	}
 	o.deferred = append(o.deferred, deferredFrame{m.op, m.plain, b})
-}
-
-func (o *outbound) deferredBytes() (n uint64) {
-	for i := range o.deferred {
-		n += uint64(len(o.deferred[i].buf.B))
-	}
-	return n
+	o.deferredBytes += uint64(len(b.B))
 }
 
 // releaseDeferredLocked sends what waited behind the writer.
 func (c *Conn) releaseDeferredLocked() {
 	for c.out != nil && len(c.out.deferred) > 0 {
 		waited := c.out.deferred
-		c.out.deferred = nil
+		c.out.deferred, c.out.deferredBytes = nil, 0
 		for _, d := range waited {
 			c.frameLocked(c.outLocked(), &outgoing{op: d.op, p: d.buf.B, owned: d.buf, plain: d.plain}, true, true)
 			d.buf.Release()
