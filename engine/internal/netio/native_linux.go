@@ -47,7 +47,6 @@ type scratch struct {
 	spec    unix.ItimerSpec
 	address unix.RawSockaddrAny
 	length  uint32
-	urgent  [1]byte
 }
 
 var _ System = (*Native)(nil)
@@ -98,9 +97,6 @@ func (n *Native) dispatch(fd int, ev netpoll.IOEvent, _ netpoll.IOFlags) error {
 	if fd == n.wakeFD || fd == n.timerFD {
 		return n.onSignal(fd)
 	}
-	if ev&unix.EPOLLPRI != 0 && !n.settleUrgent(fd, ev) {
-		return nil
-	}
 	n.handler.OnEvent(fd, readiness(ev))
 	return nil
 }
@@ -108,9 +104,12 @@ func (n *Native) dispatch(fd int, ev netpoll.IOEvent, _ netpoll.IOFlags) error {
 // readiness reads the kernel's mask, which holds only what is watched, besides
 // errors and hang-ups. Where there is one, TCP and unix sockets are readable and
 // writable too, so what is watched is in the mask; alone it counts as both.
+//
+// gnet watches for EPOLLPRI with every read interest: a byte of urgent data (MSG_OOB)
+// came. A read steps over it and so ends the event.
 func readiness(ev netpoll.IOEvent) Event {
 	var e Event
-	if ev&unix.EPOLLIN != 0 {
+	if ev&netpoll.ReadEvents != 0 {
 		e |= Readable
 	}
 	if ev&unix.EPOLLOUT != 0 {
@@ -120,18 +119,6 @@ func readiness(ev netpoll.IOEvent) Event {
 		e = Readable | Writable
 	}
 	return e
-}
-
-// settleUrgent swallows a byte of out-of-band data (MSG_OOB) and tells whether there
-// is more to the event than that. gnet watches for EPOLLPRI with every read interest,
-// and the kernel reports it until the byte is read; a plain read never returns it, so
-// one packet from a hostile peer would keep the loop spinning.
-func (n *Native) settleUrgent(fd int, ev netpoll.IOEvent) bool {
-	if ev&unix.EPOLLIN != 0 {
-		return true // first what came before the mark
-	}
-	_, _, err := unix.Recvfrom(fd, n.scratch.urgent[:], unix.MSG_OOB|unix.MSG_DONTWAIT)
-	return err != nil || ev&^unix.EPOLLPRI != 0
 }
 
 // onSignal serves the two descriptors of ours. Only the eventfd's event leads to OnWake,
