@@ -27,7 +27,7 @@ var levels = [...]struct {
 }{
 	sse2:   {"sse2", true}, // part of amd64
 	avx2:   {"avx2", cpu.X86.HasAVX2},
-	avx512: {"avx512", hasAVX512 && cpu.X86.HasAVX2}, // which it uses below 512 bytes
+	avx512: {"avx512", hasAVX512 && cpu.X86.HasAVX2}, // shorter ones are AVX2's
 }
 
 var hasAVX512 = cpu.X86.HasAVX512F && cpu.X86.HasAVX512BW && cpu.X86.HasAVX512VBMI2

@@ -215,9 +215,11 @@ sse2Step:
 	JMP   tail
 
 wide:
-	CMPB         ·active+0(SB), $0x01
-	JB           wideSSE2
-	JA           wideAVX512
+	CMPB ·active+0(SB), $0x01
+	JB   wideSSE2
+	JA   wideAVX512
+
+wideAVX2:
 	VMOVD        BX, X0
 	VPBROADCASTD X0, Y0
 	VPXOR        (DX), Y0, Y1
@@ -275,6 +277,9 @@ avx2Ends:
 	RET
 
 wideAVX512:
+	CMPQ AX, $0x00000300
+	JB   wideAVX2
+
 	// The line that dst lies in, and the key as it is at its start.
 	MOVQ         DX, CX
 	MOVQ         DX, SI

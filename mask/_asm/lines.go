@@ -6,7 +6,7 @@ import (
 	. "github.com/mmcloughlin/avo/reg"
 )
 
-// lines is wide for AVX-512 in place: n >= 512, a cache line at a time, always
+// lines is wide for AVX-512 in place: n >= 512 bytes, a cache line at a time, always
 // aligned. The lines at both ends belong to others too: there, masks keep loads
 // and stores to our bytes, and as a line holds at least one of them it lies in
 // a page that we may touch. Against wide's unaligned ends this is 10 % faster

@@ -11,10 +11,14 @@ const (
 	// every level; what is left of n is then below it.
 	steps = 128
 
-	// wideMin is the length in bytes from which wide beats the other loops,
-	// and 512-bit registers beat 256-bit ones. Measured in place, on one
-	// buffer again and again and on others in turn. lines needs 512.
+	// wideMin is the length in bytes from which wide beats the other loops.
+	// Measured in place, on one buffer again and again and on others in turn.
 	wideMin = 512
+
+	// linesMin is the length from which lines beats wide. Below, masking one
+	// buffer again and again waits for its masked stores: 3 ns at 512 bytes.
+	// lines needs 512.
+	linesMin = 768
 )
 
 // xorInPlace writes func xor(p *byte, n int, key, next uint32).
@@ -171,8 +175,8 @@ func pick(size uint64, p, n, spare GPVirtual) GPVirtual {
 }
 
 // long does n >= 128: in steps that are not aligned, going back for the last
-// 127 bytes at most, or all of it by wide. 512-bit registers gain nothing
-// below wideMin (measured), so both AVX levels take the same steps.
+// 127 bytes at most, or all of it by wide or lines. 512-bit registers gain
+// nothing on the steps (measured), so both AVX levels take the same.
 func long(j job, lanes VecVirtual) {
 	CMPQ(j.n, U32(wideMin))
 	JAE(LabelRef("wide"))
@@ -193,8 +197,11 @@ func long(j job, lanes VecVirtual) {
 
 	Label("wide")
 	dispatch("wideSSE2", "wideAVX512")
+	Label("wideAVX2")
 	wide(avx2, j)
 	Label("wideAVX512")
+	CMPQ(j.n, U32(linesMin))
+	JB(LabelRef("wideAVX2"))
 	lines(j)
 	Label("wideSSE2")
 	wide(sse2, j)
