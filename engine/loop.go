@@ -61,11 +61,13 @@ type grave struct {
 	abort bool
 }
 
-// task is a letter to a loop: serve conn's todo, or run something.
+// task is a letter to a loop: serve conn's todo, run something, or send to all.
 type task struct {
 	conn *Conn
 	run  func(*Conn)
 	call func()
+	send *Prepared // Broadcast's, to those that keep accepts
+	keep func(*Conn) bool
 }
 
 // mailbox is a loop's one FIFO, with many producers.
@@ -162,6 +164,8 @@ func (l *loop) OnWake() bool {
 
 func (l *loop) serveTask(t task) {
 	switch {
+	case t.send != nil:
+		l.broadcast(t.send, t.keep)
 	case t.conn == nil:
 		t.call()
 	case t.run != nil:

@@ -284,7 +284,7 @@ func (s *Server) Conns() iter.Seq[*Conn] {
 // connection that refuses the message (closing, or over MaxBufferedAmount) is passed over.
 func (s *Server) Broadcast(p *Prepared, keep func(*Conn) bool) {
 	for _, l := range s.allLoops() {
-		l.post(task{call: func() { l.broadcast(p, keep) }})
+		l.post(task{send: p, keep: keep})
 	}
 }
 

@@ -37,7 +37,7 @@ type times struct {
 	pinged   ticks
 	deadline ticks // of the handshake, the closing handshake, or lingering
 
-	controls uint16 // control frames in the second of controlsAt
+	controls uint32 // control frames in the second of controlsAt
 	control  ticks
 }
 
@@ -63,7 +63,7 @@ func (c *Conn) countControl() bool {
 	if c.times.control.since(now) >= time.Second {
 		c.times.control, c.times.controls = tickOf(now), 0
 	}
-	if c.times.controls < 1<<16-1 {
+	if c.times.controls < 1<<31 {
 		c.times.controls++
 	}
 	return int(c.times.controls) <= c.limits.Load().MaxControlRate
