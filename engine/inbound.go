@@ -111,7 +111,7 @@ func (in *inbound) releaseMessage() {
 
 // onReadable is one read and what follows from it.
 func (l *loop) onReadable(c *Conn) {
-	if in := c.in; in != nil && in.readsDirect() {
+	if in := c.in; in != nil && in.readsDirect() && c.flags&discarding == 0 {
 		l.readDirect(c, in)
 		return
 	}
@@ -124,14 +124,17 @@ func (l *loop) onReadable(c *Conn) {
 		l.readFailed(c, err)
 		return
 	}
+	if c.in != nil {
+		c.in.tailLen = 0
+	}
 	l.feed(c, l.slab[start:slabHeadroom+n])
 }
 
-// copyTail puts the tail of an unfinished header at the end of room.
+// copyTail puts the tail of an unfinished header at the end of room. It is kept until
+// bytes have been read behind it: a read may find none.
 func copyTail(room []byte, in *inbound) int {
 	n := int(in.tailLen)
 	copy(room[len(room)-n:], in.tail[:n])
-	in.tailLen = 0
 	return n
 }
 
@@ -334,9 +337,6 @@ func (l *loop) admit(c *Conn, in *inbound, p *codec.Piece) bool {
 	if p.Opcode != codec.OpContinuation {
 		in.op, in.size, in.fragments, in.started = p.Opcode, 0, 0, false
 		in.text.Reset()
-		if !(p.Last && p.Fin) && c.flags&discarding == 0 && l.engine.hooks.chunk == nil {
-			in.msg = l.engine.pool.Get(int(min(p.Length, max(firstBytes, 2*uint64(len(p.Payload))))))
-		}
 	}
 	lim := c.limits.Load()
 	if in.size+p.Length > uint64(lim.MaxMessageSize) { // both are below 2^63: no wrap
@@ -347,6 +347,9 @@ func (l *loop) admit(c *Conn, in *inbound, p *codec.Piece) bool {
 	if in.fragments++; in.fragments > lim.MaxFragments {
 		c.fail(&CloseError{codePolicy, ErrFlood})
 		return false
+	}
+	if p.Opcode != codec.OpContinuation && !(p.Last && p.Fin) && c.flags&discarding == 0 && l.engine.hooks.chunk == nil {
+		in.msg = l.engine.pool.Get(int(min(p.Length, max(firstBytes, 2*uint64(len(p.Payload))))))
 	}
 	return true
 }

@@ -1,0 +1,254 @@
+package engine
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net"
+	"runtime/debug"
+	"runtime/metrics"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+)
+
+// The hostile_*_test.go files hold the engine to the list of what broke other
+// implementations. Each attack runs beside an innocent connection, which must not feel
+// it, and under a bound on memory.
+
+const (
+	// riseAllowed is how much later an innocent's 99th percentile may be under attack.
+	riseAllowed = 20 * time.Millisecond
+	// probeSamples is how many echoes a percentile is taken of, at least.
+	probeSamples = 40
+	// probePause is what the innocent waits between two of them.
+	probePause = 2 * time.Millisecond
+)
+
+// raceBuild tells whether the race detector, which makes everything ten times slower, is on.
+var raceBuild = func() bool {
+	b, ok := debug.ReadBuildInfo()
+	return ok && slices.ContainsFunc(b.Settings, func(s debug.BuildSetting) bool {
+		return s.Key == "-race" && s.Value == "true"
+	})
+}()
+
+// crowd is how many of n a test can afford in this build.
+func crowd(n int) int {
+	if raceBuild {
+		return n / 4
+	}
+	return n
+}
+
+// prober echoes 32 bytes every few milliseconds and notes how long each takes.
+type prober struct {
+	name string
+	nc   net.Conn
+	end  chan struct{}
+	done chan struct{}
+
+	mu    sync.Mutex
+	spans []time.Duration
+	err   error
+}
+
+// startProber calls echo every few milliseconds, on a goroutine of its own, until the test ends.
+func startProber(t testing.TB, name string, nc net.Conn, echo func() error) *prober {
+	p := &prober{name: name, nc: nc, end: make(chan struct{}), done: make(chan struct{})}
+	_ = nc.SetDeadline(time.Now().Add(time.Minute))
+	go p.run(echo)
+	t.Cleanup(p.stop)
+	return p
+}
+
+func (p *prober) run(echo func() error) {
+	defer close(p.done)
+	pause := time.NewTicker(probePause)
+	defer pause.Stop()
+	for {
+		select {
+		case <-p.end:
+			return
+		case <-pause.C:
+		}
+		began := time.Now()
+		err := echo()
+		p.mu.Lock()
+		p.spans = append(p.spans, time.Since(began))
+		p.err = err
+		p.mu.Unlock()
+		if err != nil {
+			return
+		}
+	}
+}
+
+func (p *prober) stop() {
+	select {
+	case <-p.end:
+	default:
+		close(p.end)
+	}
+	<-p.done
+	_ = p.nc.Close()
+}
+
+func (p *prober) failure() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.err
+}
+
+func (p *prober) count() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.spans)
+}
+
+// during is the 99th percentile of the echoes that ended while f ran, and of as many
+// after it as a percentile needs.
+func (p *prober) during(t testing.TB, f func()) time.Duration {
+	t.Helper()
+	from := p.count()
+	f()
+	within(t, 20*time.Second, p.name+" still echoes", func() bool {
+		return p.count() >= from+probeSamples || p.failure() != nil
+	})
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s := slices.Clone(p.spans[from:])
+	if len(s) == 0 {
+		return 0
+	}
+	slices.Sort(s)
+	return s[(len(s)*99+99)/100-1]
+}
+
+// innocent is a connection that does nothing but echo: whatever happens to others, it
+// must stay open and quick.
+func innocent(t testing.TB, s *Server) *prober {
+	t.Helper()
+	return innocentAt(t, s.Addr().String())
+}
+
+func innocentAt(t testing.TB, addr string) *prober {
+	t.Helper()
+	a := knock(t, "tcp", addr)
+	a.upgrade(t)
+	payload := []byte("an innocent's thirty-two bytes..")
+	frame := maskedFrame(0x82, payload)
+	answer := make([]byte, 2+len(payload))
+	return startProber(t, "the innocent connection", a.Conn, func() error {
+		if _, err := a.Write(frame); err != nil {
+			return err
+		}
+		if _, err := io.ReadFull(a.r, answer); err != nil {
+			return err
+		}
+		if answer[0] != 0x82 || !bytes.Equal(answer[2:], payload) {
+			return errors.New("another answer than the echo")
+		}
+		return nil
+	})
+}
+
+// bystander is an echo without the engine, on goroutines: it shows what of a rise is
+// the machine's (and the attacker's, who runs in this very process).
+func bystander(t testing.TB) *prober {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		if nc, err := ln.Accept(); err == nil {
+			_, _ = io.Copy(nc, nc)
+			_ = nc.Close()
+		}
+		_ = ln.Close()
+	}()
+	nc, err := net.Dial("tcp", ln.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := make([]byte, 34)
+	return startProber(t, "the bystander", nc, func() error {
+		if _, err := nc.Write(b); err != nil {
+			return err
+		}
+		_, err := io.ReadFull(nc, b)
+		return err
+	})
+}
+
+// besideInnocent runs an attack beside an innocent connection, and fails if that breaks
+// or its 99th percentile rises by more than riseAllowed. The machine may be busy with
+// other things: the attack has three tries, and only if all of them were slow is what
+// the bystander lost at the same time taken off.
+func besideInnocent(t *testing.T, s *Server, attack func()) {
+	t.Helper()
+	besideInnocentAt(t, s.Addr().String(), attack)
+}
+
+func besideInnocentAt(t *testing.T, addr string, attack func()) {
+	t.Helper()
+	in, by := innocentAt(t, addr), bystander(t)
+	defer in.stop()
+	defer by.stop()
+	best := time.Duration(1 << 62)
+	for range 3 {
+		var calm, stress, byCalm, byStress time.Duration
+		byCalm = by.during(t, func() { calm = in.during(t, func() {}) })
+		byStress = by.during(t, func() { stress = in.during(t, attack) })
+		if err := in.failure(); err != nil {
+			t.Fatal("the innocent connection broke:", err)
+		}
+		rise := stress - calm
+		t.Logf("innocent p99 %v -> %v; without the engine %v -> %v", calm, stress, byCalm, byStress)
+		if rise <= riseAllowed {
+			return
+		}
+		best = min(best, rise-max(byStress-byCalm, 0))
+	}
+	if best > riseAllowed {
+		t.Errorf("the innocent connection's p99 rose by %v, at most %v allowed", best, riseAllowed)
+	}
+}
+
+// memoryInUse is what the Go heap and the large mappings of the pool hold, in bytes.
+func memoryInUse(s *Server) int64 {
+	m := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
+	metrics.Read(m)
+	n := int64(m[0].Value.Uint64())
+	if s != nil {
+		n += s.Stats().Buffers.LargeBytes
+	}
+	return n
+}
+
+// peakMemory runs f and returns how much more memory than before was in use at the worst
+// moment, what waits for the garbage collector included.
+func peakMemory(s *Server, f func()) int64 {
+	debug.FreeOSMemory()
+	before := memoryInUse(s)
+	end, peak := make(chan struct{}), make(chan int64)
+	go func() {
+		most := int64(0)
+		look := time.NewTicker(5 * time.Millisecond)
+		defer look.Stop()
+		for {
+			most = max(most, memoryInUse(s)-before)
+			select {
+			case <-end:
+				peak <- most
+				return
+			case <-look.C:
+			}
+		}
+	}()
+	f()
+	close(end)
+	return <-peak
+}
