@@ -11,7 +11,9 @@ func (c *Conn) tryLockOr(bits uint32) bool {
 	if c.mu.TryLock() {
 		return true
 	}
+	schedulingPoint()
 	c.owed.Or(bits)
+	schedulingPoint()
 	if plantedBug(bugLostOwed) || !c.mu.TryLock() {
 		return false
 	}
@@ -22,6 +24,7 @@ func (c *Conn) tryLockOr(bits uint32) bool {
 // unlock releases the lock and serves what was left meanwhile.
 func (c *Conn) unlock() {
 	c.mu.Unlock()
+	schedulingPoint()
 	for c.owed.Load() != 0 && c.mu.TryLock() {
 		bits := c.owed.Swap(0)
 		if bits&todoFlush != 0 {
@@ -38,7 +41,9 @@ func (c *Conn) notify(bits uint32) {
 	if bits == 0 {
 		return
 	}
-	if c.todo.Or(bits) == 0 && !c.corked.Load() {
+	first := c.todo.Or(bits) == 0
+	schedulingPoint()
+	if first && !c.corked.Load() {
 		c.loop.post(task{conn: c})
 	}
 }

@@ -6,3 +6,14 @@ package engine
 var planted bug
 
 func plantedBug(b bug) bool { return b == planted }
+
+// atSchedulingPoint is what other goroutines do there; the simulator's.
+var atSchedulingPoint func()
+
+// schedulingPoint is a place where another goroutine could take its turn, between two
+// steps of the protocol of lock.go.
+func schedulingPoint() {
+	if atSchedulingPoint != nil {
+		atSchedulingPoint()
+	}
+}

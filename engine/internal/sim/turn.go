@@ -1,0 +1,120 @@
+package sim
+
+import (
+	"runtime"
+	"time"
+
+	"github.com/gannet-ws/gannet/engine/internal/netio"
+)
+
+// report is one entry of what a poller found: a descriptor's event, or the wake-up.
+type report struct {
+	fd   int
+	ev   netio.Event
+	wake bool
+}
+
+// Turn is one turn of the poller: what is ready at its beginning is reported, one after
+// the other, even if it changes meanwhile. It reports false when the handler ended the loop.
+func (s *System) Turn(h netio.Handler) (alive bool) {
+	s.world.mu.Lock()
+	found := s.collect()
+	s.turn++
+	s.turning = true
+	s.world.mu.Unlock()
+	defer s.endTurn()
+	for _, r := range found {
+		if !r.wake {
+			h.OnEvent(r.fd, r.ev)
+			continue
+		}
+		s.world.mu.Lock()
+		s.woken = false // before OnWake: who wakes from here on is heard next time
+		s.world.mu.Unlock()
+		if !h.OnWake() {
+			return false
+		}
+	}
+	return true
+}
+
+func (s *System) endTurn() {
+	s.world.mu.Lock()
+	s.turning = false
+	s.world.mu.Unlock()
+}
+
+// collect is what the poller finds, in any order.
+func (s *System) collect() []report {
+	w := s.world
+	var found []report
+	for fd, k := range w.sockets {
+		if k == nil || k.sys != s || k.watched == 0 {
+			continue
+		}
+		ev := k.ready() & k.watched
+		if k.broken != nil && w.rng.IntN(2) == 0 {
+			ev = netio.Readable | netio.Writable // a poller may report an error as both
+		}
+		switch {
+		case ev == 0 && w.chance(w.faults.Spurious):
+			ev = k.watched
+		case ev != 0 && w.chance(w.faults.Omit):
+			ev = 0
+		}
+		if ev != 0 {
+			found = append(found, report{fd: fd, ev: ev})
+		}
+	}
+	if s.wakes() {
+		found = append(found, report{wake: true})
+	}
+	w.rng.Shuffle(len(found), func(i, j int) { found[i], found[j] = found[j], found[i] })
+	return found
+}
+
+// wakes tells whether OnWake runs in this turn.
+func (s *System) wakes() bool {
+	w := s.world
+	if s.timer != 0 && w.now >= s.timer && !w.chance(w.faults.LateTimer) {
+		s.timer, s.woken = 0, true
+	}
+	if s.woken {
+		return !w.chance(w.faults.LateWake)
+	}
+	return w.chance(w.faults.IdleWake)
+}
+
+// Idle tells whether a turn would find nothing, now or later, but the timer.
+func (s *System) Idle() bool {
+	s.world.mu.Lock()
+	defer s.world.mu.Unlock()
+	if s.woken || s.timer != 0 && s.world.now >= s.timer {
+		return false
+	}
+	for _, k := range s.world.sockets {
+		if k != nil && k.sys == s && k.ready()&k.watched != 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// Timer is when the loop's timer is due; 0 when it is not set.
+func (s *System) Timer() time.Duration {
+	s.world.mu.Lock()
+	defer s.world.mu.Unlock()
+	return s.timer
+}
+
+// Run implements netio.System for a loop with a goroutine of its own. A turn that finds
+// nothing lets a little time pass and others run.
+func (s *System) Run(h netio.Handler) error {
+	for s.Turn(h) {
+		if s.Idle() {
+			s.world.Advance(100 * time.Microsecond)
+			runtime.Gosched()
+		}
+	}
+	return nil
+}
