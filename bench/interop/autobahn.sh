@@ -29,9 +29,10 @@ image=crossbario/autobahn-testsuite
 # find_python27 prints the first python2.7 that runs: a pyenv shim exists even where
 # the version behind it is not selected, so being on the PATH is not enough.
 find_python27() {
-	local candidate
-	for candidate in python2.7 "${PYENV_ROOT:-$HOME/.pyenv}"/versions/2.7.*/bin/python2.7 \
-		/opt/pyenv/versions/2.7.*/bin/python2.7 /usr/local/pyenv/versions/2.7.*/bin/python2.7; do
+	local candidate root
+	root=${PYENV_ROOT:-$(pyenv root 2>/dev/null || echo "${HOME:-/root}/.pyenv")}
+	for candidate in python2.7 "$root"/versions/2.7.*/bin/python2.7 {/root,/home/*}/.pyenv/versions/2.7.*/bin/python2.7 \
+		{/opt,/usr/local}/{,.}pyenv/versions/2.7.*/bin/python2.7; do
 		"$candidate" -c 'import pip' >/dev/null 2>&1 && { echo "$candidate"; return; }
 	done
 	return 1
