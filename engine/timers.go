@@ -3,6 +3,7 @@ package engine
 import (
 	"time"
 
+	"github.com/gannet-ws/gannet/codec"
 	"github.com/gannet-ws/gannet/engine/internal/netio"
 )
 
@@ -190,10 +191,18 @@ func (c *Conn) ifBlind() time.Duration {
 func (c *Conn) onMaxLifetime() { c.goAway("lifetime", "maximum lifetime reached") }
 func (c *Conn) onIdle()        { c.goAway("idle", "idle") }
 
-// goAway closes with 1001.
+// goAway closes with 1001. Like everything on the loop it does not wait for the lock: when
+// its holder lets go, the clocks are looked at again.
 func (c *Conn) goAway(cause, reason string) {
-	c.loop.engine.stats.causes.add(cause)
-	_ = c.CloseWith(codeGoingAway, reason)
+	if !c.tryLockOr(todoTimers) {
+		return
+	}
+	if c.ReadyState() == Open {
+		c.loop.engine.stats.causes.add(cause)
+		var body [codec.MaxControlPayload]byte
+		c.beginCloseLocked(codec.AppendCloseBody(body[:0], codeGoingAway, reason))
+	}
+	c.unlock()
 }
 
 func (c *Conn) onPongLate() {
