@@ -89,7 +89,7 @@ func (c *Conn) outLocked() *outbound {
 // detachLocked gives an outbound back that has nothing left to do.
 func (c *Conn) detachLocked() {
 	o := c.out
-	if o.placed != o.left || o.writer != nil || len(o.waiters) != 0 || o.failed || o.failure != nil {
+	if o.placed != o.left || o.writer != nil || len(o.deferred)+len(o.waiters) != 0 || o.failed || o.failure != nil {
 		return
 	}
 	c.out = nil
