@@ -154,6 +154,7 @@ func (l *loop) readFailed(c *Conn, err error) {
 	default:
 		c.abandon(&CloseError{codeAbnormal, &lostError{err}})
 	}
+	c.settleTurn() // OnClose may have run
 }
 
 // feed takes what was read through the connection's present phase.
