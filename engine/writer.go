@@ -63,8 +63,9 @@ func (w *messageWriter) Write(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
+	text := w.text // w's own goes on only with what is accepted
 	if w.op == OpText {
-		if at, ok := w.text.Write(p); !ok {
+		if at, ok := text.Write(p); !ok {
 			return 0, &UTF8Error{Offset: at}
 		}
 	}
@@ -86,7 +87,7 @@ func (w *messageWriter) Write(p []byte) (int, error) {
 			return 0, err
 		}
 	}
-	w.payload += uint64(len(p))
+	w.payload, w.text = w.payload+uint64(len(p)), text
 	c.buffered += uint64(len(p))
 	c.frameLocked(o, &outgoing{op: w.op, p: p}, !w.begun, false)
 	w.begun = true
