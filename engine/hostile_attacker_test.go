@@ -6,11 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -157,6 +159,11 @@ func (a *attacker) expectClose(t testing.TB, code int) {
 	}
 }
 
+// isReset tells whether an error is the peer's RST.
+func isReset(err error) bool {
+	return errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
+}
+
 // expectStatus reads an HTTP answer, and that the stream ends behind it.
 func (a *attacker) expectStatus(t testing.TB, status int) *http.Response {
 	t.Helper()
@@ -262,6 +269,14 @@ func (e *endings) total() (opened, closed int) {
 	return opened, closed
 }
 
+// reset forgets what was counted, for another try of the same attack.
+func (e *endings) reset() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	clear(e.opened)
+	clear(e.closed)
+}
+
 // one is a path's only CloseEvent.
 func (e *endings) one(t testing.TB, path string) CloseEvent {
 	t.Helper()
@@ -272,3 +287,6 @@ func (e *endings) one(t testing.TB, path string) CloseEvent {
 	_, c := e.of(path)
 	return c[0]
 }
+
+// quietLogger is for tests whose handlers panic on purpose.
+var quietLogger = slog.New(slog.DiscardHandler)
