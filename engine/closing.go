@@ -39,7 +39,8 @@ func (e *lostError) Unwrap() []error { return []error{ErrAbnormal, e.cause} }
 
 // Close closes the connection with code 1000 once what is queued has left. When it
 // returns the state is CLOSING and no further message is delivered. In CLOSING and
-// CLOSED it does nothing.
+// CLOSED it does nothing. In CONNECTING (Upgrade.Conn) it fails the attempt: the
+// connection is reset and never opens.
 func (c *Conn) Close() error { return c.CloseWith(codeNormal, "") }
 
 // CloseWith closes with a code and a reason of at most 123 bytes of UTF-8. A server
@@ -65,8 +66,12 @@ func (c *Conn) CloseNoStatus() error {
 
 func (c *Conn) beginClose(body []byte) {
 	c.mu.Lock()
-	if c.ReadyState() == Open {
+	switch c.ReadyState() {
+	case Open:
 		c.beginCloseLocked(body)
+	case Connecting: // nobody is there yet to take a Close frame
+		c.state.Store(uint32(Closing))
+		c.notify(todoAbort)
 	}
 	c.unlock()
 }
@@ -102,8 +107,11 @@ func (c *Conn) failLocked(err *CloseError) {
 // reset, OnClose reports 1006.
 func (c *Conn) Terminate() {
 	c.mu.Lock()
-	if c.ReadyState() == Open {
+	switch c.ReadyState() {
+	case Open:
 		c.leaveOpenLocked()
+	case Connecting:
+		c.state.Store(uint32(Closing))
 	}
 	c.unlock()
 	c.notify(todoAbort)
@@ -112,6 +120,10 @@ func (c *Conn) Terminate() {
 // fail closes because the peer, or the handler, broke a rule. On the loop.
 func (c *Conn) fail(err error) {
 	if c.deaf() || c.ending != nil && c.ending.err != nil {
+		return
+	}
+	if c.flags&opened == 0 { // what was posted to a connection to be panicked
+		c.finish(closing{code: codeAbnormal, err: err, abort: true})
 		return
 	}
 	code := closeCodeOf(err)
@@ -166,7 +178,7 @@ func (c *Conn) onCloseFrame(payload []byte) {
 
 // advanceClosing takes the next step, if it can be taken.
 func (c *Conn) advanceClosing() {
-	if c.flags&(lingering|buried) != 0 || c.ReadyState() == Connecting {
+	if c.flags&(lingering|buried) != 0 || c.flags&opened == 0 {
 		return
 	}
 	if c.ending != nil && c.ending.last != nil {
@@ -237,7 +249,7 @@ func (c *Conn) finish(k closing) {
 	c.dropInbound()
 	l.wheel.Cancel(c.fd)
 	c.flags |= discarding
-	if was == Connecting {
+	if c.flags&opened == 0 {
 		l.engine.stats.connecting.Add(-1)
 		c.bury(k.abort)
 		return

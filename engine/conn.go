@@ -62,11 +62,11 @@ type Conn struct {
 	todo   atomic.Uint32 // work for the loop (todo bits)
 
 	// loop
-	agreed  unique.Handle[agreement]
-	opening *opening // until OPEN
-	in      *inbound // nil between messages
-	inbox   *inbox   // Options.Workers: callbacks waiting for a worker
-	ending  *ending  // from the first reason to close
+	agreed  unique.Handle[agreement] // until OPEN written under mu as well: Upgrade.Conn hands c out before
+	opening *opening                 // until OPEN
+	in      *inbound                 // nil between messages
+	inbox   *inbox                   // Options.Workers: callbacks waiting for a worker
+	ending  *ending                  // from the first reason to close
 	timer   wheel.Node
 	times   times
 	fd      int32
@@ -93,6 +93,7 @@ const (
 	bridged                         // carried by goroutines
 	overTLS                         // wss
 	deadlineSet                     // times.deadline counts
+	opened                          // it is, or was, OPEN
 )
 
 // todo bits: work that one side leaves to the other.
@@ -145,17 +146,29 @@ func (c *Conn) BufferedAmount() uint64 {
 	return n
 }
 
+// agreement is what was agreed; while CONNECTING, what the request says of it. From
+// OPEN on nobody writes it any more.
+func (c *Conn) agreement() agreement {
+	if c.ReadyState() != Connecting {
+		return c.agreed.Value()
+	}
+	c.mu.Lock()
+	h := c.agreed
+	c.unlock()
+	return h.Value()
+}
+
 // URL is the absolute ws: or wss: URL of the connection, rebuilt from the request.
 func (c *Conn) URL() string {
-	a := c.agreed.Value()
+	a := c.agreement()
 	return string(handshake.AppendURL(nil, a.tls, []byte(a.host), []byte(a.target)))
 }
 
 // Protocol is the agreed sub-protocol, or "".
-func (c *Conn) Protocol() string { return c.agreed.Value().protocol }
+func (c *Conn) Protocol() string { return c.agreement().protocol }
 
 // Extensions is what was agreed of extensions, or "".
-func (c *Conn) Extensions() string { return c.agreed.Value().extensions }
+func (c *Conn) Extensions() string { return c.agreement().extensions }
 
 // RemoteAddr is the peer's address; with Options.ProxyProtocol the one that the proxy names.
 func (c *Conn) RemoteAddr() net.Addr {

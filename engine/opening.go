@@ -118,15 +118,15 @@ func (c *Conn) originListed(req *handshake.Request) bool {
 
 // ask lets the user decide about a handshake.
 func (c *Conn) ask(u *Upgrade, b []byte, n int) []byte {
+	c.agreed = unique.Make(agreement{host: view(u.req.Host), target: view(u.req.Target), tls: c.flags&overTLS != 0})
 	c.consult(u)
+	u.over.Store(!u.later || u.refusal != nil)
 	switch {
 	case u.refusal != nil:
 		c.refuse(u.refusal)
 	case u.later:
 		c.await(u, b, n)
-	default:
-		c.open(u)
-		u.over.Store(true)
+	case c.open(u):
 		return b[n:]
 	}
 	return nil
@@ -186,25 +186,33 @@ func (c *Conn) decideLate() {
 		c.refuse(u.refusal)
 		return
 	}
-	c.open(u)
-	if rest := o.buf.B[o.taken:]; len(rest) > 0 {
-		c.loop.feed(c, rest)
+	// Ours from here on: OnOpen may end the connection, and with it what opening holds.
+	buf, taken := o.buf, o.taken
+	o.buf = nil
+	if c.open(u) && len(buf.B) > taken {
+		c.loop.feed(c, buf.B[taken:])
 	} else {
 		c.settleTurn()
 	}
+	buf.Release()
 	c.dropOpening()
 	c.watch()
 }
 
-// open answers 101 and calls OnOpen.
-func (c *Conn) open(u *Upgrade) {
+// open answers 101 and calls OnOpen, unless the user has closed the connection to be.
+func (c *Conn) open(u *Upgrade) bool {
 	l := c.loop
 	// Host and target are views: unique.Make copies what it keeps, so that a million
 	// connections to one URL share one copy and their handshakes leave no garbage.
 	a := agreement{host: view(u.req.Host), target: view(u.req.Target), protocol: u.protocol, tls: c.flags&overTLS != 0}
-	c.agreed = unique.Make(a)
-	c.enter()
 	c.mu.Lock()
+	if c.ReadyState() != Connecting {
+		c.unlock()
+		return false
+	}
+	c.enter()
+	c.flags |= opened
+	c.agreed = unique.Make(a)
 	o := c.outLocked()
 	dst := c.room(o, 512)
 	n := len(*dst)
@@ -229,6 +237,7 @@ func (c *Conn) open(u *Upgrade) {
 		c.settleTurn()
 	}
 	c.reschedule()
+	return true
 }
 
 // view is b as a string that must not outlive b.

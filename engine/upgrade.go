@@ -171,8 +171,8 @@ func (u *Upgrade) Refuse(status int, body string) error {
 // Accept or Refuse within HandshakeTimeout. No other method may be called at the same time as another.
 func (u *Upgrade) Later() { u.later = true }
 
-// Accept decides, after Later. It answers ErrClosed when the connection is gone, and
-// ErrInvalidState when it was decided before.
+// Accept decides, after Later. It answers ErrClosed when the connection is gone or was
+// closed, and ErrInvalidState when it was decided before.
 func (u *Upgrade) Accept() error {
 	if !u.later {
 		return ErrInvalidState
@@ -181,11 +181,11 @@ func (u *Upgrade) Accept() error {
 }
 
 func (u *Upgrade) decide(r *handshake.Refusal) error {
-	if u.conn.ReadyState() == Closed {
-		return ErrClosed
-	}
-	if u.decided.Load() {
+	if u.decided.Load() || !u.later && u.over.Load() {
 		return ErrInvalidState
+	}
+	if u.conn.ReadyState() >= Closing {
+		return ErrClosed
 	}
 	u.refusal = r
 	if u.later {
