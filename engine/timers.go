@@ -217,7 +217,8 @@ func (c *Conn) onWriteStall() {
 }
 
 func (c *Conn) onPingDue() {
-	c.times.pinged = tickOf(c.loop.now) + 1
+	// Any byte from this tick on is an answer: a pong may come back within it.
+	c.times.pinged = tickOf(c.loop.now)
 	if c.tryLockOr(0) { // somebody who sends just now tests the peer as well
 		c.controlLocked(OpPing, nil)
 		c.unlock()
