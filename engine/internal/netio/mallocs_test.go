@@ -72,7 +72,7 @@ func TestEchoMallocs(t *testing.T) {
 	if raceEnabled {
 		return // the detector allocates
 	}
-	const messages = 50_000
+	const messages = 20_000
 	for _, conns := range []int{1, 100} {
 		t.Run(fmt.Sprint(conns), func(t *testing.T) {
 			forEachRig(t, func(t *testing.T, r rig, l *loop) {

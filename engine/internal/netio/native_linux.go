@@ -63,9 +63,6 @@ func NewNative() (*Native, error) {
 }
 
 func (n *Native) open() (err error) {
-	if n.poller, err = netpoll.OpenPoller(); err != nil {
-		return err
-	}
 	if n.wakeFD, err = unix.Eventfd(0, unix.EFD_NONBLOCK|unix.EFD_CLOEXEC); err != nil {
 		n.wakeFD = -1
 		return os.NewSyscallError("eventfd", err)
@@ -75,10 +72,30 @@ func (n *Native) open() (err error) {
 		n.timerFD = -1
 		return os.NewSyscallError("timerfd_create", err)
 	}
+	if err = canOpen(2, n.wakeFD); err != nil {
+		return err
+	}
+	if n.poller, err = netpoll.OpenPoller(); err != nil {
+		return err
+	}
 	if err = n.poller.AddRead(n.attach.of(n.wakeFD, n.onEvent), true); err != nil {
 		return err
 	}
 	return n.poller.AddRead(n.attach.of(n.timerFD, n.onEvent), true)
+}
+
+// canOpen tries whether so many descriptors are left. gnet v2.10.0 under poll_opt
+// dereferences nil in OpenPoller when it gets the first of its two and not the second.
+func canOpen(count, fd int) error {
+	if count == 0 {
+		return nil
+	}
+	spare, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return os.NewSyscallError("fcntl", err)
+	}
+	defer unix.Close(spare)
+	return canOpen(count-1, fd)
 }
 
 // Run implements System.

@@ -81,3 +81,14 @@ func adoptPair(t testing.TB, _ *loop) (int, net.Conn) {
 	ours.Close()
 	return fd, peer
 }
+
+// dupPeer puts the other end of a connection on a loop as well.
+func dupPeer(t testing.TB, peer net.Conn) int {
+	t.Helper()
+	fd, ok, err := DupConn(peer)
+	if err != nil || !ok {
+		t.Fatal(ok, err)
+	}
+	peer.Close()
+	return fd
+}

@@ -176,6 +176,7 @@ func bridgeRigs() []rig {
 	}{
 		{"pipe", pipePair, false, false, false, 0.01},
 		{"tcp", tcpPair, true, true, HasNative, 0.01},
+		{"unix", unixPair, true, false, HasNative, 0.01},
 		{"tls", tlsPair, true, true, HasNative, 2.01}, // one on each side
 	}
 	var rigs []rig
