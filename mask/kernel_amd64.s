@@ -240,8 +240,10 @@ wideAVX2:
 	ADDQ         $+32, DI
 	CMPQ         DI, R8
 	JAE          avx2Ends
+	CMPQ         AX, $0x00100000
+	JAE          avx2Far
 
-avx2Loop:
+avx2Near:
 	VPXOR   (DI), Y0, Y1
 	VPXOR   32(DI), Y0, Y2
 	VPXOR   64(DI), Y0, Y3
@@ -252,7 +254,17 @@ avx2Loop:
 	VMOVDQU Y4, 96(DI)
 	ADDQ    $+128, DI
 	CMPQ    DI, R8
-	JB      avx2Loop
+	JB      avx2Near
+	JMP     avx2Ends
+
+avx2Far:
+	VPXOR   (DI), Y0, Y1
+	VPXOR   32(DI), Y0, Y2
+	VMOVDQU Y1, (DI)
+	VMOVDQU Y2, 32(DI)
+	ADDQ    $+64, DI
+	CMPQ    DI, R8
+	JB      avx2Far
 
 avx2Ends:
 	VMOVD        SI, X1
@@ -295,13 +307,15 @@ wideAVX512:
 	VMOVDQU8     Z1, K1, (SI)
 	ADDQ         $+64, SI
 	LEAQ         (DX)(AX*1), CX
-	MOVQ         CX, AX
-	ANDQ         $-64, AX
-	LEAQ         -512(AX), DX
-	CMPQ         SI, DX
+	MOVQ         CX, DX
+	ANDQ         $-64, DX
+	LEAQ         -512(DX), BX
+	CMPQ         SI, BX
 	JAE          avx512Ends
+	CMPQ         AX, $0x00100000
+	JAE          avx512Far
 
-avx512Loop:
+avx512Near:
 	VPXORD    (SI), Z0, Z1
 	VPXORD    64(SI), Z0, Z2
 	VPXORD    128(SI), Z0, Z3
@@ -311,8 +325,18 @@ avx512Loop:
 	VMOVDQU64 Z3, 128(SI)
 	VMOVDQU64 Z4, 192(SI)
 	ADDQ      $+256, SI
-	CMPQ      SI, DX
-	JB        avx512Loop
+	CMPQ      SI, BX
+	JB        avx512Near
+	JMP       avx512Ends
+
+avx512Far:
+	VPXORD    (SI), Z0, Z1
+	VPXORD    64(SI), Z0, Z2
+	VMOVDQU64 Z1, (SI)
+	VMOVDQU64 Z2, 64(SI)
+	ADDQ      $+128, SI
+	CMPQ      SI, BX
+	JB        avx512Far
 
 avx512Ends:
 	// Four to eight lines, some of them perhaps twice.
@@ -320,27 +344,27 @@ avx512Ends:
 	VPXORD     64(SI), Z0, Z2
 	VPXORD     128(SI), Z0, Z3
 	VPXORD     192(SI), Z0, Z4
-	VPXORD     -256(AX), Z0, Z5
-	VPXORD     -192(AX), Z0, Z6
-	VPXORD     -128(AX), Z0, Z7
-	VPXORD     -64(AX), Z0, Z8
+	VPXORD     -256(DX), Z0, Z5
+	VPXORD     -192(DX), Z0, Z6
+	VPXORD     -128(DX), Z0, Z7
+	VPXORD     -64(DX), Z0, Z8
 	VMOVDQU64  Z1, (SI)
 	VMOVDQU64  Z2, 64(SI)
 	VMOVDQU64  Z3, 128(SI)
 	VMOVDQU64  Z4, 192(SI)
-	VMOVDQU64  Z5, -256(AX)
-	VMOVDQU64  Z6, -192(AX)
-	VMOVDQU64  Z7, -128(AX)
-	VMOVDQU64  Z8, -64(AX)
+	VMOVDQU64  Z5, -256(DX)
+	VMOVDQU64  Z6, -192(DX)
+	VMOVDQU64  Z7, -128(DX)
+	VMOVDQU64  Z8, -64(DX)
 	NEGQ       CX
 	ANDL       $0x3f, CX
 	JEQ        linesDone
-	MOVQ       $-1, DX
-	SHRQ       CL, DX
-	KMOVQ      DX, K1
-	VMOVDQU8.Z (AX), K1, Z1
+	MOVQ       $-1, AX
+	SHRQ       CL, AX
+	KMOVQ      AX, K1
+	VMOVDQU8.Z (DX), K1, Z1
 	VPXORD     Z0, Z1, Z1
-	VMOVDQU8   Z1, K1, (AX)
+	VMOVDQU8   Z1, K1, (DX)
 
 linesDone:
 	VZEROUPPER
@@ -369,8 +393,10 @@ wideSSE2:
 	ADDQ   $+16, DI
 	CMPQ   DI, R8
 	JAE    sse2Ends
+	CMPQ   AX, $0x00100000
+	JAE    sse2Far
 
-sse2Loop:
+sse2Near:
 	MOVOU (DI), X1
 	PXOR  X0, X1
 	MOVOU 16(DI), X2
@@ -385,7 +411,19 @@ sse2Loop:
 	MOVOU X4, 48(DI)
 	ADDQ  $+64, DI
 	CMPQ  DI, R8
-	JB    sse2Loop
+	JB    sse2Near
+	JMP   sse2Ends
+
+sse2Far:
+	MOVOU (DI), X1
+	PXOR  X0, X1
+	MOVOU 16(DI), X2
+	PXOR  X0, X2
+	MOVOU X1, (DI)
+	MOVOU X2, 16(DI)
+	ADDQ  $+32, DI
+	CMPQ  DI, R8
+	JB    sse2Far
 
 sse2Ends:
 	MOVD   SI, X1
@@ -589,8 +627,10 @@ wideAVX2:
 	ADDQ         $+32, R9
 	CMPQ         R8, R10
 	JAE          avx2Ends
+	CMPQ         BX, $0x00100000
+	JAE          avx2Far
 
-avx2Loop:
+avx2Near:
 	VPXOR   (R9), Y0, Y1
 	VPXOR   32(R9), Y0, Y2
 	VPXOR   64(R9), Y0, Y3
@@ -602,7 +642,18 @@ avx2Loop:
 	ADDQ    $+128, R8
 	ADDQ    $+128, R9
 	CMPQ    R8, R10
-	JB      avx2Loop
+	JB      avx2Near
+	JMP     avx2Ends
+
+avx2Far:
+	VPXOR   (R9), Y0, Y1
+	VPXOR   32(R9), Y0, Y2
+	VMOVDQU Y1, (R8)
+	VMOVDQU Y2, 32(R8)
+	ADDQ    $+64, R8
+	ADDQ    $+64, R9
+	CMPQ    R8, R10
+	JB      avx2Far
 
 avx2Ends:
 	VMOVD        DI, X1
@@ -649,8 +700,10 @@ longAVX512:
 	ADDQ         $+64, R9
 	CMPQ         R8, R10
 	JAE          avx512Ends
+	CMPQ         BX, $0x00100000
+	JAE          avx512Far
 
-avx512Loop:
+avx512Near:
 	VPXORD    (R9), Z0, Z1
 	VPXORD    64(R9), Z0, Z2
 	VPXORD    128(R9), Z0, Z3
@@ -662,7 +715,18 @@ avx512Loop:
 	ADDQ      $+256, R8
 	ADDQ      $+256, R9
 	CMPQ      R8, R10
-	JB        avx512Loop
+	JB        avx512Near
+	JMP       avx512Ends
+
+avx512Far:
+	VPXORD    (R9), Z0, Z1
+	VPXORD    64(R9), Z0, Z2
+	VMOVDQU64 Z1, (R8)
+	VMOVDQU64 Z2, 64(R8)
+	ADDQ      $+128, R8
+	ADDQ      $+128, R9
+	CMPQ      R8, R10
+	JB        avx512Far
 
 avx512Ends:
 	VPBROADCASTD DI, Z1
@@ -710,8 +774,10 @@ longSSE2:
 	ADDQ   $+16, R9
 	CMPQ   R8, R10
 	JAE    sse2Ends
+	CMPQ   BX, $0x00100000
+	JAE    sse2Far
 
-sse2Loop:
+sse2Near:
 	MOVOU (R9), X1
 	PXOR  X0, X1
 	MOVOU 16(R9), X2
@@ -727,7 +793,20 @@ sse2Loop:
 	ADDQ  $+64, R8
 	ADDQ  $+64, R9
 	CMPQ  R8, R10
-	JB    sse2Loop
+	JB    sse2Near
+	JMP   sse2Ends
+
+sse2Far:
+	MOVOU (R9), X1
+	PXOR  X0, X1
+	MOVOU 16(R9), X2
+	PXOR  X0, X2
+	MOVOU X1, (R8)
+	MOVOU X2, 16(R8)
+	ADDQ  $+32, R8
+	ADDQ  $+32, R9
+	CMPQ  R8, R10
+	JB    sse2Far
 
 sse2Ends:
 	MOVD   DI, X1

@@ -2,19 +2,9 @@
 
 package mask
 
-import (
-	"runtime"
-	"testing"
-)
+import "testing"
 
 // kernels is the one implementation of this build, called through the door.
 func kernels(testing.TB) []kernel {
 	return []kernel{{name: Implementation(), xor: XOR, copy: Copy}}
-}
-
-func bestHere(*testing.T) string {
-	if runtime.GOARCH == "arm64" && !pure {
-		return "neon"
-	}
-	return "generic"
 }

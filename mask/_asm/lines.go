@@ -34,7 +34,7 @@ func lines(j job) {
 	MOVQ(end, last)
 	ANDQ(I8(-line), last)
 	LEAQ(Mem{Base: last, Disp: -8 * line}, limit)
-	loop(v, at, at, limit, key)
+	loop(v, j.n, at, at, limit, key)
 
 	Comment("Four to eight lines, some of them perhaps twice.")
 	m := append(front(at, 0, line, 2*line, 3*line), front(last, -4*line, -3*line, -2*line, -line)...)

@@ -1,5 +1,0 @@
-//go:build !purego
-
-package mask
-
-const pure = false
