@@ -465,6 +465,8 @@ func (c *Conn) answerPing(in *inbound) {
 		if c.out != nil {
 			c.out.pongEnd = c.out.placed
 		}
+	} else {
+		o.pongDue = true
 	}
 	c.unlock()
 }

@@ -37,6 +37,7 @@ type outbound struct {
 	failure *CloseError // why the sender closed the connection
 
 	pongEnd       uint64          // where the last pong ends: one that has not left is enough
+	pongDue       bool            // a newer ping waits for that one to leave
 	writer        *messageWriter  // the open NewWriter
 	deferred      []deferredFrame // data messages behind the open writer
 	deferredBytes uint64
@@ -244,6 +245,10 @@ func (c *Conn) settleLocked(o *outbound) {
 		o.payload, o.marks, o.mhead = 0, o.marks[:0], 0
 	} else {
 		c.popMarks(o)
+	}
+	if o.pongDue && o.pongEnd <= o.left {
+		o.pongDue = false
+		c.notify(todoPong)
 	}
 	if c.buffered == 0 && len(o.waiters) != 0 && o.left == o.placed {
 		o.wakeWaiters()
