@@ -125,7 +125,7 @@ func runHolder(addr string) {
 		n, err := strconv.Atoi(lines.Text())
 		for ; err == nil && n > 0; n-- {
 			var c net.Conn
-			if c, err = openRaw(addr); err == nil {
+			if c, err = dialUpgraded(addr); err == nil {
 				kept = append(kept, c)
 			}
 		}
@@ -140,8 +140,8 @@ func runHolder(addr string) {
 	}
 }
 
-// openRaw opens one WebSocket connection and reads the whole response.
-func openRaw(addr string) (net.Conn, error) {
+// dialUpgraded opens one WebSocket connection and reads the whole response.
+func dialUpgraded(addr string) (net.Conn, error) {
 	c, err := net.DialTimeout("tcp", addr, 5*time.Second)
 	if err != nil {
 		return nil, err
