@@ -119,36 +119,41 @@ func (c *Conn) originListed(req *handshake.Request) bool {
 // ask lets the user decide about a handshake.
 func (c *Conn) ask(u *Upgrade, b []byte, n int) []byte {
 	c.agreed = unique.Make(agreement{host: view(u.req.Host), target: view(u.req.Target), tls: c.flags&overTLS != 0})
-	c.consult(u)
-	u.over.Store(!u.later || u.refusal != nil)
-	switch {
-	case u.refusal != nil:
-		c.refuse(u.refusal)
-	case u.later:
+	no := c.consult(u)
+	if no == nil && u.later {
 		c.await(u, b, n)
+		return nil
+	}
+	if no == nil {
+		no = u.refusal // after Later it would be another goroutine's to write
+	}
+	u.over.Store(true)
+	switch {
+	case no != nil:
+		c.refuse(no)
 	case c.open(u):
 		return b[n:]
 	}
 	return nil
 }
 
-// consult runs the user's code. Its panic refuses the request (500).
-func (c *Conn) consult(u *Upgrade) {
+// consult runs the user's code, and returns what it knows against the request. Its panic
+// refuses the request (500).
+func (c *Conn) consult(u *Upgrade) (no *handshake.Refusal) {
 	e := c.loop.engine
 	defer func() {
 		if r := recover(); r != nil {
 			e.panicked(c, r)
-			u.refusal = internalError
-			u.later = false
+			no = internalError
 		}
 	}()
 	if !u.originAllowed() {
-		u.refusal = forbiddenOrigin
-		return
+		return forbiddenOrigin
 	}
 	if e.hooks.upgrade != nil {
 		e.hooks.upgrade(u)
 	}
+	return nil
 }
 
 // await keeps a request until somebody decides. Nothing is read meanwhile: what came
