@@ -134,6 +134,20 @@ func (c *Conn) fail(err error) {
 	if c.ReadyState() == Closing { // our Close is on its way already
 		c.setDeadline(c.limits.Load().CloseTimeout)
 	}
+	c.endInOrder()
+}
+
+// endInOrder goes on with an end that the peer caused. With workers, what it had sent
+// before comes first: those messages are delivered, and the state is OPEN until then.
+func (c *Conn) endInOrder() {
+	if c.inbox != nil && c.ReadyState() == Open && c.inbox.busy() {
+		if c.flags&endWaits == 0 {
+			c.flags |= endWaits
+			c.toInbox(letter{kind: letterCall, call: func(c *Conn) { c.notify(todoEnd) }})
+		}
+		c.watch()
+		return
+	}
 	c.advanceClosing()
 }
 
@@ -146,16 +160,24 @@ func wrapClose(code int, err error) error {
 
 // abandon: the transport is gone, nothing can be sent any more.
 func (c *Conn) abandon(err *CloseError) {
-	if e := c.ending; e != nil && e.err != nil {
-		c.finish(closing{code: codeAbnormal, err: e.err})
-		return
+	e := c.ending
+	if e == nil {
+		e = new(ending)
+		c.ending = e
 	}
-	if e := c.ending; e != nil && c.flags&sawClose != 0 {
-		// The peer closed cleanly and did not wait for our answer.
-		c.finish(closing{code: e.code, reason: e.reason, clean: true})
+	switch {
+	case e.last != nil: // it is known already
 		return
+	case e.err != nil:
+		e.last = &closing{code: codeAbnormal, err: e.err}
+	case c.flags&sawClose != 0: // the peer closed cleanly and did not wait for our answer
+		e.last = &closing{code: e.code, reason: e.reason, clean: true}
+	default:
+		e.last = &closing{code: codeAbnormal, err: err}
 	}
-	c.finish(closing{code: codeAbnormal, err: err})
+	c.flags |= sawEnd | sawClose | discarding
+	c.dropInbound()
+	c.endInOrder()
 }
 
 // onCloseFrame takes the peer's Close (RFC 6455 5.5.1).
@@ -173,26 +195,27 @@ func (c *Conn) onCloseFrame(payload []byte) {
 	}
 	e.code, e.reason, e.reply = int(body.Code), body.Reason, int(body.Code)
 	c.dropInbound()
-	c.advanceClosing()
+	c.endInOrder()
 }
 
 // advanceClosing takes the next step, if it can be taken.
 func (c *Conn) advanceClosing() {
-	if c.flags&(lingering|buried) != 0 || c.flags&opened == 0 {
+	if c.flags&(lingering|buried) != 0 || c.flags&endWaits != 0 && c.ReadyState() == Open {
 		return
 	}
 	if c.ending != nil && c.ending.last != nil {
 		c.finish(*c.ending.last)
 		return
 	}
-	if !c.tryLockOr(todoClose) {
+	if c.flags&opened == 0 || !c.tryLockOr(todoClose) {
 		return
 	}
 	e := c.beginOnLoopLocked()
 	left := c.out == nil || c.out.queued() == 0
 	c.unlock()
 	c.flags |= discarding
-	c.flags &^= pausedByUser | pausedByHigh | pausedByInbox
+	c.flags &^= pausedByUser | pausedByHigh
+	c.readPastInbox()
 	switch {
 	case !left || c.flags&sawClose == 0: // ours, or the peer's, is still to come
 		c.setDeadline(c.limits.Load().CloseTimeout)

@@ -94,6 +94,7 @@ const (
 	overTLS                         // wss
 	deadlineSet                     // times.deadline counts
 	opened                          // it is, or was, OPEN
+	endWaits                        // the peer's end is known; the workers have not come that far
 )
 
 // todo bits: work that one side leaves to the other.
@@ -112,6 +113,7 @@ const (
 	todoDecide                    // a late decision about the upgrade
 	todoShed                      // the inbound budget chose this connection
 	todoTimers                    // the limits changed
+	todoEnd                       // the workers have run what came before the peer's end
 )
 
 // peerAddr is the peer's address, kept from accept: the kernel forgets it after a

@@ -201,7 +201,13 @@ func (c *Conn) serveBits(bits uint32) {
 	}
 	if bits&todoFail != 0 {
 		c.abandon(&CloseError{codeAbnormal, ErrAbnormal})
-		return
+		if c.flags&(lingering|buried) != 0 {
+			return
+		}
+	}
+	if bits&todoEnd != 0 {
+		c.flags &^= endWaits
+		c.advanceClosing()
 	}
 	if bits&todoShed != 0 {
 		c.fail(&CloseError{codeTryAgainLater, ErrInboundBudget})
@@ -313,7 +319,7 @@ func (c *Conn) watch() {
 
 // wanted is what the connection waits for now.
 func (c *Conn) wanted() (want netio.Interest) {
-	if c.flags&(pausedByUser|pausedByHigh|pausedByInbox|pausedByWork|sawEnd) == 0 {
+	if c.flags&(pausedByUser|pausedByHigh|pausedByInbox|pausedByWork|sawEnd|endWaits) == 0 {
 		want |= netio.Readable
 	}
 	if c.flags&writeWanted != 0 {

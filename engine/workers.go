@@ -139,6 +139,13 @@ func (c *Conn) toInbox(t letter) {
 	}
 }
 
+// busy tells whether a callback waits or runs.
+func (b *inbox) busy() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.queued
+}
+
 func (b *inbox) take(dst []letter) []letter {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -186,8 +193,16 @@ func (c *Conn) inboxEased() {
 	if full {
 		return
 	}
-	c.flags &^= pausedByInbox
 	c.times.read = tickOf(c.loop.now)
+	c.readPastInbox()
+}
+
+// readPastInbox lifts the inbox's hold on reading. What was read before it waits nowhere else.
+func (c *Conn) readPastInbox() {
+	if c.flags&pausedByInbox == 0 {
+		return
+	}
+	c.flags &^= pausedByInbox
 	if c.flags&pausedByWork != 0 && c.in != nil && c.in.rest != nil {
 		c.holdTurn()
 	}
