@@ -314,6 +314,9 @@ func (c *Conn) watch() {
 		c.abandon(&CloseError{codeAbnormal, &lostError{err}})
 		return
 	}
+	if (want^c.watched)&netio.Readable != 0 {
+		c.loop.schedule(c, c.loop.now) // which clocks run depends on whether the peer is read
+	}
 	c.watched = want
 }
 
