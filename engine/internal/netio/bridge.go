@@ -15,8 +15,8 @@ import (
 // connections that are more than a socket (*tls.Conn, what a proxy library wraps).
 //
 // A bridged connection costs two goroutines and 2 KiB to read into; while it is busy
-// 16 KiB more to read into and up to 128 KiB of what is written. A byte changes
-// goroutines once each way.
+// 16 KiB more to read into and one or two buffers of 64 KiB for what is written. A byte
+// changes goroutines once each way.
 //
 // Attach and Conn, like Wake, are safe from any goroutine.
 type Bridge struct {
@@ -72,8 +72,8 @@ func (b *Bridge) Attach(c net.Conn) (fd int) {
 	}
 	b.slot(k.fd).Store(k)
 	b.mu.Unlock()
-	go k.read()
-	go k.write()
+	k.carriers.Go(k.read)
+	k.carriers.Go(k.write)
 	return k.fd
 }
 

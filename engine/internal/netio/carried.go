@@ -56,16 +56,17 @@ type carried struct {
 	fin     bool  // CloseWrite was called
 	finDone bool
 
-	detached bool          // Detach: conn goes on elsewhere
-	late     []byte        // read while Detach was under way
-	readEnd  chan struct{} // the reader has ended
-	released bool          // Close or Abort: nobody asks any more
+	detached bool   // Detach: conn goes on elsewhere
+	late     []byte // read while Detach was under way
+
+	carriers sync.WaitGroup // the reader and the writer
+	released bool           // Close or Abort: nobody asks any more
 	aborted  bool
 	linger   *time.Timer // ends a Close that takes too long
 }
 
 func newCarried(b *Bridge, c net.Conn) *carried {
-	k := &carried{bridge: b, conn: c, readEnd: make(chan struct{})}
+	k := &carried{bridge: b, conn: c}
 	k.mayRead.L = &k.mu
 	k.mayWrite.L = &k.mu
 	return k

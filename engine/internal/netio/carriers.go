@@ -14,7 +14,6 @@ type closeWriter interface{ CloseWrite() error }
 // read is the reading goroutine. It reads only when what it read before was taken and
 // the engine wants more, so a peer that is not read fills one buffer.
 func (k *carried) read() {
-	defer close(k.readEnd)
 	small := make([]byte, smallRead)
 	var big *[bigRead]byte
 	full := false // the last read filled its buffer
@@ -111,7 +110,7 @@ func (k *carried) waitToWrite() (*[outLimit]byte, int, step) {
 	defer k.mu.Unlock()
 	for {
 		switch {
-		case k.aborted, k.detached && k.outLen == 0:
+		case k.aborted || k.detached && k.outLen == 0:
 			return nil, 0, stepEnd
 		case k.outLen > 0:
 			buf, n := k.out, k.outLen
