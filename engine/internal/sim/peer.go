@@ -17,8 +17,8 @@ type Peer struct {
 	closed bool
 }
 
-// Tap has f called with every byte that the engine hands to the network, at the moment it
-// does, inside its system call. f must not keep the slice.
+// Tap has f called with what the engine hands to the network, at the moment it does,
+// inside its system call and once for each. f must not keep the slice.
 func (p *Peer) Tap(f func([]byte)) { p.tap = f }
 
 // Addr is the address that the engine sees.
@@ -75,6 +75,13 @@ func (p *Peer) Broken() bool {
 	p.world.mu.Lock()
 	defer p.world.mu.Unlock()
 	return p.socket.timedOut
+}
+
+// Widen makes the connection's buffers hold so many bytes.
+func (p *Peer) Widen(room int) {
+	p.world.mu.Lock()
+	defer p.world.mu.Unlock()
+	p.socket.inRoom, p.socket.outRoom = room, room
 }
 
 // Unread is how many bytes the engine has not read yet.

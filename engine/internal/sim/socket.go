@@ -82,16 +82,20 @@ func (s *socket) writable() (int, error) {
 	return s.outRoom - len(s.out), nil
 }
 
-// write takes bytes that writable allowed.
-func (s *socket) write(p []byte) {
+// write takes the first n bytes of v, which writable allowed.
+func (s *socket) write(v [][]byte, n int) {
+	from := len(s.out)
+	for _, p := range v {
+		p = p[:min(len(p), n)]
+		n -= len(p)
+		s.out = append(s.out, p...)
+	}
 	if s.peer.tap != nil {
-		s.peer.tap(p)
+		s.peer.tap(s.out[from:])
 	}
 	if s.gone {
-		s.broken = syscall.ECONNRESET
-		return
+		s.out, s.broken = s.out[:from], syscall.ECONNRESET
 	}
-	s.out = append(s.out, p...)
 }
 
 // probe is what a read would end with.

@@ -103,6 +103,9 @@ func (s *System) Interest(fd int, was, now netio.Interest) error {
 		w.breached("Interest(%d, was %d): the poller has it as %d", fd, was, k.watched)
 		return syscall.ENOENT
 	}
+	if w.chance(w.faults.NoMemory) {
+		return errMemory
+	}
 	k.watched = now
 	w.note("interest", fd, int(now))
 	return nil
@@ -207,14 +210,7 @@ func (s *System) send(call string, fd int, v [][]byte) (int, error) {
 		return 0, err
 	}
 	n := w.some(min(total, room))
-	left := n
-	for _, p := range v {
-		p = p[:min(len(p), left)]
-		left -= len(p)
-		if len(p) > 0 {
-			k.write(p)
-		}
-	}
+	k.write(v, n)
 	w.note("write", fd, n)
 	return n, nil
 }

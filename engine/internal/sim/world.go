@@ -19,7 +19,7 @@ type Faults struct {
 	IdleWake      int // OnWake runs though nobody asked
 	LateTimer     int // the timer waits for another turn
 	NoDescriptors int // accept answers EMFILE
-	NoMemory      int // a descriptor cannot be added to the poller
+	NoMemory      int // a descriptor cannot be added to the poller, or watched for something else
 	Break         int // a read or write finds that the connection broke
 	Preempt       int // another goroutine acts in the middle of a system call
 	SlowClock     int // time passes between two looks at the clock in one turn

@@ -1,0 +1,331 @@
+package engine
+
+import (
+	"errors"
+	"io"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/gannet-ws/gannet/pool"
+)
+
+// The handler under test, and the goroutines that use its connections from elsewhere:
+// both do a random mix of everything a Conn can.
+
+func (m *simulation) handler() Funcs {
+	return Funcs{
+		Upgrade:   m.onUpgrade,
+		Open:      func(c *Conn) { m.callback(c, (*ledger).onOpen) },
+		Message:   m.onMessage,
+		Close:     m.onClose,
+		Error:     func(c *Conn, err error) { m.callback(c, func(d *ledger) { d.onError(err) }) },
+		HighWater: func(c *Conn) { m.callback(c, (*ledger).onHighWater) },
+		Drain:     func(c *Conn) { m.callback(c, (*ledger).onDrain) },
+		Ping:      func(c *Conn, p []byte) { m.callback(c, func(d *ledger) { d.onPing(p) }) },
+		Pong:      func(c *Conn, _ []byte) { m.callback(c, func(d *ledger) { d.enter("OnPong") }) },
+	}
+}
+
+// onUpgrade finds the connection's ledger by the target, "/7".
+func (m *simulation) onUpgrade(u *Upgrade) {
+	id, err := strconv.Atoi(strings.TrimPrefix(u.Target(), "/"))
+	if err != nil || id >= len(m.ledgers) || m.ledgers[id].conn != nil {
+		m.broke("an upgrade of %q", u.Target())
+		return
+	}
+	d := m.ledgers[id]
+	d.conn = u.Conn()
+	m.byConn[d.conn] = d
+	if m.rng.IntN(2) == 0 {
+		_ = u.SetLimits(m.randomLimits())
+	}
+	switch r := m.rng.IntN(30); {
+	case r == 0:
+		_ = u.Refuse(403, "no")
+	case r < 5:
+		u.Later()
+		m.late = append(m.late, u)
+	}
+}
+
+func (m *simulation) randomLimits() Limits {
+	high := int64(1+m.rng.IntN(256)) << 10
+	return Limits{
+		HighWater: high, LowWater: 1 + m.rng.Int64N(high), MaxMessageSize: simMaxMessage,
+		MaxBufferedAmount: []int64{-1, 64 << 10, 400 << 10, 4 << 20}[m.rng.IntN(4)],
+		Overflow:          Overflow(m.rng.IntN(2)),
+	}
+}
+
+// callback is a callback: the laws look at it, then the handler does something.
+func (m *simulation) callback(c *Conn, law func(*ledger)) {
+	d := m.byConn[c]
+	defer d.leave()
+	law(d)
+	m.act(d, true)
+}
+
+func (m *simulation) onMessage(c *Conn, msg Message) {
+	d := m.byConn[c]
+	defer d.leave()
+	d.onMessage(msg.Op, msg.Data)
+	if m.quiet {
+		return
+	}
+	switch m.rng.IntN(6) {
+	case 0, 1, 2:
+		m.send(d, digestOf(msg.Op, msg.Data), func() error { return c.Send(msg.Op, msg.Data) })
+	case 3:
+		m.send(d, digestOf(msg.Op, msg.Data), func() error { return c.SendOwned(msg.Op, msg.Retain()) })
+	}
+	m.act(d, true)
+}
+
+func (m *simulation) onClose(c *Conn, e CloseEvent) {
+	d := m.byConn[c]
+	defer d.leave()
+	d.onClose(e)
+	m.act(d, true)
+}
+
+// act does a few random things, mostly to this connection.
+func (m *simulation) act(d *ledger, inCallback bool) {
+	for !m.quiet && m.rng.IntN(5) < 2 {
+		on := d
+		if m.rng.IntN(6) == 0 {
+			on = m.ledgers[m.rng.IntN(len(m.ledgers))]
+		}
+		if on.conn == nil || m.nested && m.locked(on) {
+			continue
+		}
+		if inCallback && m.rng.IntN(500) == 0 {
+			d.codes = append(d.codes, codeInternalError)
+			d.asked = true
+			panic("the handler's own")
+		}
+		m.actOn(on)
+	}
+}
+
+// actOn does one random thing to one connection.
+func (m *simulation) actOn(d *ledger) {
+	c := d.conn
+	m.release(d) // as a goroutine would wait for the lock
+	switch r := m.rng.IntN(200); {
+	case r < 60:
+		op, p := randomPayload(m.rng, randomSize(m.rng))
+		m.send(d, digestOf(op, p), func() error { return c.Send(op, p) })
+	case r < 80:
+		op, p := randomPayload(m.rng, randomSize(m.rng))
+		b := m.server.pool.Get(len(p))
+		b.B = append(b.B, p...)
+		m.send(d, digestOf(op, p), func() error { return m.sendOwned(c, op, b) })
+	case r < 100:
+		op, p := randomPayload(m.rng, randomSize(m.rng))
+		k, err := Prepare(op, p)
+		if err != nil {
+			m.broke("Prepare: %v", err)
+		}
+		m.send(d, digestOf(op, p), func() error { return c.SendPrepared(k) })
+	case r < 140:
+		m.write(d)
+	case r < 150:
+		_ = c.Ping(materials.binary[:m.rng.IntN(126)])
+	case r < 165:
+		d.paused = m.rng.IntN(2) == 0
+		c.setPaused(d.paused)
+	case r < 185:
+		m.post(d)
+	case r < 190:
+		l := *c.limits.Load()
+		l.PingInterval = time.Duration(1+m.rng.IntN(60)) * time.Second
+		l.IdleTimeout = l.PingInterval + time.Duration(5+m.rng.IntN(60))*time.Second
+		if err := c.SetLimits(l); err != nil {
+			m.broke("SetLimits: %v", err)
+		}
+	default:
+		m.end(d)
+	}
+	d.watchQueue(0)
+	d.checkBuffered()
+}
+
+func (m *simulation) sendOwned(c *Conn, op Opcode, b *pool.Buffer) error {
+	if m.rng.IntN(4) != 0 {
+		return c.SendOwned(op, b)
+	}
+	b.Retain() // somebody else keeps it too
+	defer b.Release()
+	return c.SendOwned(op, b)
+}
+
+// send sends a message by f, and books it.
+func (m *simulation) send(d *ledger, k digest, f func() error) {
+	m.release(d)
+	before := d.conn.ReadyState()
+	p := d.accept(k)
+	err := f()
+	d.answered(p, err, before)
+	d.watchQueue(0)
+}
+
+// post has a function run in the connection's sequence, once.
+func (m *simulation) post(d *ledger) {
+	number := d.posted
+	err := d.conn.Post(func(c *Conn) {
+		defer d.leave()
+		d.enter("a posting")
+		if d.ran > number || c != d.conn {
+			d.broke("posting %d runs after %d", number, d.ran)
+		}
+		d.ran = number + 1
+		m.act(d, true)
+	})
+	if err == nil {
+		d.posted++
+	} else if s := d.conn.ReadyState(); s != Closed {
+		d.broke("Post in %v: %v", s, err)
+	}
+}
+
+// end closes a connection in one of the ways there are.
+func (m *simulation) end(d *ledger) {
+	c := d.conn
+	before := c.ReadyState()
+	var err error
+	switch m.rng.IntN(6) {
+	case 0:
+		d.codes = append(d.codes, codeNormal)
+		err = c.Close()
+	case 1:
+		code := 4000 + m.rng.IntN(1000)
+		d.codes = append(d.codes, code)
+		err = c.CloseWith(code, "enough")
+	case 2:
+		d.codes = append(d.codes, codeNoStatus)
+		err = c.CloseNoStatus()
+	case 3:
+		if err := c.CloseWith(1005, ""); !errors.Is(err, ErrInvalidAccess) || c.ReadyState() != before {
+			d.broke("CloseWith(1005) answered %v", err)
+		}
+		return
+	case 4:
+		if m.rng.IntN(2) == 0 {
+			c.Terminate()
+			d.asked = before != Connecting
+		}
+		return
+	default:
+		return
+	}
+	if err != nil {
+		d.broke("closing: %v", err)
+	}
+	if s := c.ReadyState(); before == Open && s < Closing {
+		d.broke("%v after Close", s)
+	}
+	if before == Open {
+		d.asked = true
+	}
+}
+
+// simWriter is an open NewWriter.
+type simWriter struct {
+	io.WriteCloser
+	*posting
+	op   Opcode
+	rest []byte
+}
+
+// write begins a message in fragments, goes on with the open one, or ends it.
+func (m *simulation) write(d *ledger) {
+	before := d.conn.ReadyState()
+	w := d.writer
+	switch {
+	case w == nil && before == Open:
+		w = new(simWriter)
+		w.op, w.rest = randomPayload(m.rng, randomSize(m.rng))
+		w.posting = &posting{digest: digest{op: w.op}, open: true, frames: true}
+		m.tell(d, "opens a writer behind %d", len(d.unleft))
+		d.unleft = append(d.unleft, w.posting)
+		w.WriteCloser = d.conn.NewWriter(w.op)
+		d.writer = w
+	case w == nil:
+		if _, err := d.conn.NewWriter(OpText).Write(materials.text[:1]); err == nil {
+			d.broke("a writer was opened in %v", before)
+		}
+	case len(w.rest) > 0 && m.rng.IntN(4) != 0:
+		m.writeSome(d, w, before)
+	default:
+		m.endWriter(d)
+	}
+}
+
+func (m *simulation) writeSome(d *ledger, w *simWriter, before ReadyState) {
+	p := w.rest[:1+m.rng.IntN(len(w.rest))]
+	d.buffered += uint64(len(p))
+	d.asking++
+	earlier := w.digest
+	w.add(p)
+	n, err := w.Write(p)
+	m.tell(d, "writes %d: %v", len(p), err)
+	d.asking--
+	switch {
+	case err == nil && n == len(p) && before == Open:
+		w.rest = w.rest[n:]
+		d.watchQueue(0)
+		return
+	case err == ErrClosed && before >= Closing: // counted all the same
+	case err == ErrBufferFull && before == Open:
+		d.buffered -= uint64(len(p))
+		w.digest = earlier
+		return
+	case err == ErrSlowConsumer && before == Open:
+		d.buffered -= uint64(len(p))
+		d.tooSlow()
+	default:
+		d.broke("Write in %v answered %d, %v", before, n, err)
+	}
+	w.digest = earlier
+	d.writer = nil
+}
+
+// endWriter closes the open writer, if there is one. What is left of a text may not end inside a code point.
+func (m *simulation) endWriter(d *ledger) {
+	w := d.writer
+	if w == nil {
+		return
+	}
+	before := d.conn.ReadyState()
+	if w.op == OpText && before == Open && len(w.rest) > 0 {
+		p := w.rest
+		d.buffered += uint64(len(p))
+		d.asking++
+		earlier := w.digest
+		w.add(p)
+		_, err := w.Write(p)
+		d.asking--
+		if err != nil {
+			d.buffered -= uint64(len(p))
+			w.digest = earlier
+			if err == ErrSlowConsumer {
+				d.tooSlow()
+				d.writer = nil
+			}
+			return
+		}
+		w.rest = nil
+	}
+	m.release(d)
+	before = d.conn.ReadyState()
+	w.open = false // before Close: it may leave inside
+	err := w.Close()
+	m.tell(d, "closes the writer: %v", err)
+	d.watchQueue(0)
+	if before == Open && err != nil || before != Open && err != ErrClosed {
+		d.broke("closing a writer in %v: %v", before, err)
+	}
+	w.open = err != nil
+	d.writer = nil
+}

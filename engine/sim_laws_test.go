@@ -1,0 +1,412 @@
+package engine
+
+import (
+	"encoding/binary"
+	"fmt"
+	"slices"
+)
+
+// The laws of a connection, kept by a ledger that sees only what both ends see: what the
+// handler was told and asked for, and the bytes that the engine handed to the network.
+
+// posting is a message that Send has accepted, or is about to.
+type posting struct {
+	digest
+	asked  bool // Send has not answered yet
+	open   bool // a NewWriter's, not closed
+	frames bool // a NewWriter's
+}
+
+// ledger is one connection's.
+type ledger struct {
+	m    *simulation
+	id   int
+	peer *simPeer
+	conn *Conn
+
+	// outbound
+	wire     wireScanner
+	unleft   []*posting // accepted, in the order they must leave, and not wholly left
+	now      digest     // what has left of unleft[0]
+	left     int        // messages that have
+	buffered uint64     // what BufferedAmount must be
+	asking   int        // Sends under way
+	writer   *simWriter
+	closeOut int // the code of our Close frame, once it is on the wire
+	codes    []int
+	pongs    uint32 // the number of the last ping answered
+
+	// callbacks
+	inside              bool
+	opened, closed, err bool
+	asked               bool // the state left OPEN by a call of ours, which has returned
+	failed              bool // the handler panicked
+	delivered           int
+	pinged              uint32 // the number of the last ping that OnPing told of
+	high                bool
+	peak, dip           uint64 // of the queue since the last OnHighWater or OnDrain
+	posted, ran         int
+	paused              bool
+	event               CloseEvent
+}
+
+func (d *ledger) broke(format string, args ...any) {
+	d.m.broke("connection %d: %s", d.id, fmt.Sprintf(format, args...))
+}
+
+// accept books a message before Send is asked, because part of it may leave inside.
+func (d *ledger) accept(k digest) *posting {
+	p := &posting{digest: k, asked: true}
+	d.m.tell(d, "sends %+v behind %d", k, len(d.unleft))
+	d.unleft = append(d.unleft, p)
+	d.buffered += uint64(k.n)
+	d.asking++
+	return p
+}
+
+// answered corrects the book by what Send answered.
+func (d *ledger) answered(p *posting, err error, before ReadyState) {
+	d.m.tell(d, "sent %+v: %v", p.digest, err)
+	p.asked = false
+	d.asking--
+	if err != nil {
+		d.unbook(p)
+	}
+	switch err {
+	case nil, ErrBufferFull, ErrSlowConsumer:
+		if before != Open {
+			d.broke("Send in %v answered %v", before, err)
+		}
+	case ErrClosed:
+		if before < Closing {
+			d.broke("Send in %v answered ErrClosed", before)
+		}
+	case ErrInvalidState:
+		if before != Connecting {
+			d.broke("Send in %v answered ErrInvalidState", before)
+		}
+	default:
+		d.broke("Send answered %v", err)
+	}
+	if err != nil && err != ErrClosed {
+		d.buffered -= uint64(p.n) // in CLOSING and CLOSED it counts all the same
+	}
+	if err == ErrSlowConsumer {
+		d.tooSlow()
+	}
+	d.checkBuffered()
+}
+
+func (d *ledger) unbook(p *posting) {
+	if i := slices.Index(d.unleft, p); i >= 0 {
+		d.unleft = slices.Delete(d.unleft, i, i+1)
+		return
+	}
+	d.broke("a message left that Send refused")
+}
+
+// tooSlow: a Send closed the connection.
+func (d *ledger) tooSlow() {
+	d.asked = true
+	d.codes = append(d.codes, codeTryAgainLater)
+}
+
+// checkBuffered compares BufferedAmount with what was accepted and has not wholly left.
+func (d *ledger) checkBuffered() {
+	if d.asking == 0 && d.conn.buffered != d.buffered {
+		d.broke("BufferedAmount is %d, accepted and not left are %d", d.conn.buffered, d.buffered)
+	}
+}
+
+// watchQueue notes how far the queue has grown and fallen, given what is leaving right now.
+func (d *ledger) watchQueue(leaving int) {
+	q := uint64(0)
+	if o := d.conn.out; o != nil {
+		q = o.queued()
+	}
+	d.peak = max(d.peak, q)
+	d.dip = min(d.dip, q-min(q, uint64(leaving)))
+}
+
+// onWire is called with every byte that the network takes.
+func (d *ledger) onWire(p []byte) {
+	if d.conn != nil {
+		d.watchQueue(len(p))
+	}
+	d.wire.feed(p)
+}
+
+func (d *ledger) onHead(string)         {}
+func (d *ledger) onIllegal(what string) { d.broke("the wire shows %s", what) }
+
+func (d *ledger) onFrame(op Opcode, fin bool, n uint64) {
+	if d.closeOut != 0 {
+		d.broke("a data frame follows the Close frame")
+	}
+	if len(d.unleft) == 0 {
+		d.broke("a data frame of %d bytes that nobody sent", n)
+		return
+	}
+	p := d.unleft[0]
+	if op != 0 {
+		d.now = digest{op: op}
+		if op != p.op {
+			d.broke("a message of opcode %d leaves, the next one is of %d", op, p.op)
+		}
+	}
+	if (!fin || op == 0) && !p.frames {
+		d.broke("a message is fragmented that no NewWriter made")
+	}
+}
+
+func (d *ledger) onData(p []byte) { d.now.add(p) }
+
+func (d *ledger) onMessageEnd() {
+	if len(d.unleft) == 0 {
+		return
+	}
+	p := d.unleft[0]
+	d.m.tell(d, "%+v has left", d.now)
+	if d.now != p.digest {
+		d.broke("a message leaves as %+v, the next one is %+v", d.now, p.digest)
+	}
+	d.unleft = d.unleft[1:]
+	d.buffered -= uint64(p.n)
+	d.left++
+}
+
+func (d *ledger) onControl(op Opcode, body []byte) {
+	if d.closeOut != 0 {
+		d.broke("a control frame follows the Close frame")
+	}
+	switch op {
+	case OpPong:
+		if len(body) < 4 {
+			d.broke("a pong of %d bytes", len(body))
+			return
+		}
+		k := binary.BigEndian.Uint32(body)
+		if k <= d.pongs || k > d.peer.pings {
+			d.broke("the pong to ping %d, after the one to %d, of %d pings", k, d.pongs, d.peer.pings)
+		}
+		d.pongs = k
+	case OpClose:
+		d.closeOut = codeNoStatus
+		if len(body) >= 2 {
+			d.closeOut = int(binary.BigEndian.Uint16(body))
+		}
+		d.checkClose()
+	}
+}
+
+// checkClose: our Close frame is on the wire.
+func (d *ledger) checkClose() {
+	if len(d.unleft) > 0 && !d.unleft[0].asked && !d.unleft[0].open {
+		d.broke("the Close frame overtakes %d messages", len(d.unleft))
+	}
+	codes := append(d.codes, d.peer.closeCode, d.peer.broke, codeGoingAway)
+	if d.m.tightBudget || d.asking > 0 { // a Send may find the peer too slow
+		codes = append(codes, codeTryAgainLater)
+	}
+	if !slices.Contains(codes, d.closeOut) {
+		d.broke("our Close frame says %d, of %v", d.closeOut, codes)
+	}
+}
+
+// enter begins a callback, which leave ends: they never overlap.
+func (d *ledger) enter(what string) {
+	if d.inside {
+		d.broke("%s inside another callback", what)
+	}
+	d.inside = true
+	if d.closed != (what == "OnClose") || !d.opened && what != "a posting" {
+		d.broke("%s; OnOpen before: %v, OnClose: %v", what, d.opened, d.closed)
+	}
+	if !d.m.holding(d) {
+		if !d.conn.mu.TryLock() {
+			d.broke("%s runs with the connection's lock held", what)
+			return
+		}
+		d.conn.mu.Unlock()
+	}
+}
+
+func (d *ledger) leave() { d.inside = false }
+
+func (d *ledger) onOpen() {
+	if d.opened {
+		d.broke("OnOpen twice")
+	}
+	d.opened = true
+	d.enter("OnOpen")
+	if s := d.conn.ReadyState(); s != Open {
+		d.broke("OnOpen in %v", s)
+	}
+}
+
+func (d *ledger) onMessage(op Opcode, p []byte) {
+	d.enter("OnMessage")
+	if s := d.conn.ReadyState(); s != Open {
+		d.broke("OnMessage in %v", s)
+	}
+	if d.asked {
+		d.broke("OnMessage after Close returned")
+	}
+	if d.delivered >= len(d.peer.sent) {
+		d.broke("OnMessage with a message that the peer did not send")
+		return
+	}
+	if got, want := digestOf(op, p), d.peer.sent[d.delivered]; got != want {
+		d.broke("message %d arrives as %+v, was %+v", d.delivered, got, want)
+	}
+	d.delivered++
+}
+
+func (d *ledger) onPing(p []byte) {
+	d.enter("OnPing")
+	d.pinged++
+	if k := binary.BigEndian.Uint32(p); k != d.pinged {
+		d.broke("OnPing tells of ping %d, the next one is %d", k, d.pinged)
+	}
+}
+
+func (d *ledger) onHighWater() {
+	d.enter("OnHighWater")
+	if d.high {
+		d.broke("OnHighWater twice")
+	}
+	if limit := uint64(d.conn.limits.Load().HighWater); d.peak <= limit {
+		d.broke("OnHighWater, but at most %d bytes were queued (HighWater %d)", d.peak, limit)
+	}
+	d.high, d.peak = true, 0
+}
+
+func (d *ledger) onDrain() {
+	d.enter("OnDrain")
+	if !d.high {
+		d.broke("OnDrain without OnHighWater")
+	}
+	if limit := uint64(d.conn.limits.Load().LowWater); d.dip > limit {
+		d.broke("OnDrain, but at least %d bytes were queued (LowWater %d)", d.dip, limit)
+	}
+	d.high, d.dip = false, 1<<62
+}
+
+func (d *ledger) onError(err error) {
+	d.enter("OnError")
+	if s := d.conn.ReadyState(); s != Closed || d.err || err == nil {
+		d.broke("OnError(%v) in %v; before: %v", err, s, d.err)
+	}
+	d.err = true
+}
+
+func (d *ledger) onClose(e CloseEvent) {
+	if d.closed {
+		d.broke("OnClose twice: %+v, then %+v", d.event, e)
+	}
+	d.closed, d.event = true, e
+	d.enter("OnClose")
+	if s := d.conn.ReadyState(); s != Closed {
+		d.broke("OnClose in %v", s)
+	}
+	if e.WasClean != (e.Err == nil) {
+		d.broke("%+v", e)
+	}
+	if !e.WasClean {
+		return
+	}
+	if d.closeOut == 0 || !d.peer.closeSent {
+		d.broke("%+v, but our Close frame left: %v, the peer sent one: %v", e, d.closeOut != 0, d.peer.closeSent)
+	}
+	if len(d.unleft) > 0 && !d.unleft[0].open {
+		d.broke("closed cleanly with %d messages unsent", len(d.unleft))
+	}
+}
+
+// checkSettled: the machine behaves, the peers have read all and sent what they had to send.
+func (d *ledger) checkSettled() {
+	c := d.conn
+	if c == nil || !d.opened {
+		return
+	}
+	switch c.ReadyState() {
+	case Open:
+		d.checkQuietOpen()
+	case Closing:
+		if !d.peer.deafClose {
+			d.broke("the closing handshake does not end; our Close left: %v, the peer sent one: %v", d.closeOut != 0, d.peer.closeSent)
+		}
+	case Closed:
+		if !d.closed {
+			d.broke("CLOSED without OnClose")
+		}
+	}
+}
+
+func (d *ledger) checkQuietOpen() {
+	c, p := d.conn, d.peer
+	switch {
+	case p.broke != 0:
+		d.broke("the peer's violation (%d) is not noticed", p.broke)
+	case p.dead || !p.polite || p.closeSent:
+		d.broke("OPEN, but the peer has gone or closed")
+	case d.delivered != len(p.sent):
+		d.broke("%d of %d messages were delivered", d.delivered, len(p.sent))
+	case len(d.unleft) != 0 || p.end.Waiting() != 0:
+		d.broke("%d messages have not left", len(d.unleft))
+	case c.BufferedAmount() != 0:
+		d.broke("BufferedAmount is %d when all has left", c.BufferedAmount())
+	case d.pinged != p.pings || d.pongs != p.pings:
+		d.broke("%d pings were sent, %d noticed, the last one answered is %d", p.pings, d.pinged, d.pongs)
+	case d.high:
+		d.broke("the queue is empty, OnDrain was not called")
+	case d.ran != d.posted:
+		d.broke("%d of %d postings ran", d.ran, d.posted)
+	case c.out != nil || c.in != nil || c.opening != nil:
+		d.broke("an idle connection keeps buffers: out %v, in %v, opening %v", c.out != nil, c.in != nil, c.opening != nil)
+	}
+}
+
+// checkPatience: ten minutes have passed, in which the peer answered pings, or did not.
+func (d *ledger) checkPatience(wasOpen bool) {
+	p := d.peer
+	open := d.conn != nil && d.conn.ReadyState() == Open
+	switch {
+	case d.conn != nil && !open && d.opened && !d.closed:
+		d.broke("%v for ten minutes", d.conn.ReadyState())
+	case open && p.silent:
+		d.broke("OPEN although the peer answered no ping for ten minutes")
+	case wasOpen && !open && !p.silent:
+		d.broke("closed although the peer answered every ping: %+v", d.event)
+	}
+}
+
+// checkEnd: all is over.
+func (d *ledger) checkEnd() {
+	c, p := d.conn, d.peer
+	if c == nil {
+		return
+	}
+	if d.opened != d.closed {
+		d.broke("OnOpen: %v, OnClose: %v", d.opened, d.closed)
+	}
+	if s := c.ReadyState(); s != Closed {
+		d.broke("%v at the end", s)
+	}
+	d.checkBuffered()
+	if c.out != nil || c.in != nil || c.opening != nil || c.owed.Load() != 0 {
+		d.broke("closed, but keeps: out %v, in %v, opening %v, owed %b", c.out != nil, c.in != nil, c.opening != nil, c.owed.Load())
+	}
+	if p.broke != 0 && d.event.WasClean {
+		d.broke("the peer's violation (%d) ended cleanly: %+v", p.broke, d.event)
+	}
+	if !d.event.WasClean || !p.polite || p.end.Broken() {
+		return
+	}
+	if p.sawRST || !p.closeRead {
+		d.broke("closed cleanly, but the peer saw a reset: %v, our Close: %v", p.sawRST, p.closeRead)
+	}
+	if want := d.left; p.received != want {
+		d.broke("closed cleanly, but the peer received %d of %d messages", p.received, want)
+	}
+}

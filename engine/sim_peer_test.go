@@ -1,0 +1,277 @@
+package engine
+
+import (
+	"encoding/binary"
+	"fmt"
+	"io"
+	"math/rand/v2"
+
+	"github.com/gannet-ws/gannet/codec"
+	"github.com/gannet-ws/gannet/engine/internal/netio"
+	"github.com/gannet-ws/gannet/engine/internal/sim"
+)
+
+// fate is how a peer's part ends.
+type fate int
+
+const (
+	staysOpen fate = iota
+	closes
+	breaksRule // a violation: the engine must refuse it with the right code
+	halfCloses // ends its half without a Close frame
+	vanishes   // closes its socket
+	resets
+	fates
+)
+
+// simPeer is the far end of a connection, with a part to play.
+type simPeer struct {
+	rng     *rand.Rand
+	end     *sim.Peer
+	scanner wireScanner
+	buf     []byte
+
+	plan      fate
+	messages  int  // it still wants to send
+	speed     int  // most bytes it reads at a time
+	silent    bool // it answers no ping
+	deafClose bool // it answers no Close
+	eager     bool // it does not wait for the 101
+
+	pend []byte // to be written
+
+	open, refused  bool // by the response
+	over           bool // it sends nothing more of its own
+	closeSent      bool // in pend or written
+	closeRead      bool
+	dead           bool // its socket is closed
+	polite         bool // it kept to the protocol to the end
+	sent           []digest
+	broke          int // the close code that its violation is owed; 0: none
+	closeCode      int // of its own Close; 0: none
+	pings          uint32
+	received       int // messages wholly read
+	sawEnd, sawRST bool
+}
+
+func newSimPeer(r *rand.Rand, end *sim.Peer, id int, quiet bool) *simPeer {
+	p := &simPeer{rng: r, end: end, buf: make([]byte, 64<<10), polite: true}
+	p.scanner.to = p
+	p.speed = []int{100, 1 << 10, 8 << 10, 64 << 10, 64 << 10}[r.IntN(5)]
+	p.messages = r.IntN(40)
+	p.plan = fate(r.IntN(int(fates)))
+	if quiet || r.IntN(3) == 0 {
+		p.plan = staysOpen
+	}
+	p.silent, p.deafClose, p.eager = r.IntN(8) == 0, r.IntN(12) == 0, r.IntN(4) == 0
+	p.pend = fmt.Appendf(nil, "GET /%d HTTP/1.1\r\nHost: sim.test\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"+
+		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n", id)
+	return p
+}
+
+// step is one thing that a peer does.
+func (p *simPeer) step() {
+	if p.dead {
+		return
+	}
+	switch r := p.rng.IntN(10); {
+	case r < 4:
+		p.flush(1 + p.rng.IntN(1+len(p.pend)))
+	case r < 7:
+		p.read(1 + p.rng.IntN(p.speed))
+	default:
+		p.produce()
+	}
+}
+
+// serve is what a patient peer does: it takes all there is and answers. It reports whether
+// there was something.
+func (p *simPeer) serve() (busy bool) {
+	for !p.dead && p.flush(len(p.pend)) {
+		busy = true
+	}
+	for !p.dead && p.read(len(p.buf)) {
+		busy = true
+	}
+	return busy
+}
+
+func (p *simPeer) flush(n int) bool {
+	if n = min(n, len(p.pend)); n == 0 {
+		return false
+	}
+	n, err := p.end.Write(p.pend[:n])
+	if err != nil {
+		p.pend = nil
+		p.polite, p.over = false, true
+		return false
+	}
+	p.pend = p.pend[n:]
+	return n > 0
+}
+
+func (p *simPeer) read(n int) bool {
+	n, err := p.end.Read(p.buf[:min(n, len(p.buf))])
+	switch err {
+	case nil:
+		p.scanner.feed(p.buf[:n])
+		return true
+	case netio.ErrAgain:
+		return false
+	case io.EOF:
+		p.sawEnd = true
+	default:
+		p.sawRST = true
+	}
+	p.shut()
+	return true
+}
+
+func (p *simPeer) shut() {
+	p.dead, p.over, p.pend = true, true, nil
+	p.end.Close()
+}
+
+// produce makes the next thing to send.
+func (p *simPeer) produce() {
+	if p.over || !p.open && !p.eager || len(p.pend) > 1<<20 {
+		return
+	}
+	if p.messages--; p.messages >= 0 {
+		if p.rng.IntN(4) == 0 {
+			p.ping()
+		}
+		p.message()
+		return
+	}
+	if !p.open || p.rng.IntN(8) != 0 {
+		return
+	}
+	p.over = p.plan != staysOpen
+	switch p.plan {
+	case closes:
+		p.sendClose([]int{1000, 1001, 1005, 3000, 4999}[p.rng.IntN(5)])
+	case breaksRule:
+		p.violate()
+	case halfCloses:
+		p.polite = false
+		p.pend = nil
+		p.end.CloseWrite()
+	case vanishes:
+		p.polite = false
+		p.shut()
+	case resets:
+		p.polite = false
+		p.dead, p.pend = true, nil
+		p.end.Reset()
+	}
+}
+
+// message sends a random message, in one frame or many, with pings between them.
+func (p *simPeer) message() {
+	op, data := randomPayload(p.rng, randomSize(p.rng))
+	p.sent = append(p.sent, digestOf(op, data))
+	if p.rng.IntN(3) != 0 {
+		p.frame(op, true, data)
+		return
+	}
+	for first := true; ; first = false {
+		n := p.rng.IntN(len(data) + 1)
+		fin := p.rng.IntN(4) == 0
+		if fin {
+			n = len(data)
+		}
+		if !first {
+			op = codec.OpContinuation
+		}
+		p.frame(op, fin, data[:n])
+		if data = data[n:]; fin {
+			return
+		}
+		if p.rng.IntN(3) == 0 {
+			p.ping()
+		}
+	}
+}
+
+func (p *simPeer) frame(op Opcode, fin bool, data []byte) {
+	var key [4]byte
+	binary.NativeEndian.PutUint32(key[:], p.rng.Uint32())
+	p.pend = codec.AppendMaskedFrame(p.pend, op, fin, false, key, data)
+}
+
+// ping sends a ping that says its number.
+func (p *simPeer) ping() {
+	p.pings++
+	body := binary.BigEndian.AppendUint32(nil, p.pings)
+	p.frame(OpPing, true, append(body, materials.binary[:p.rng.IntN(122)]...))
+}
+
+func (p *simPeer) sendClose(code int) {
+	if p.closeSent {
+		return
+	}
+	p.closeSent, p.over, p.closeCode = true, true, code
+	p.frame(OpClose, true, codec.AppendCloseBody(nil, code, ""))
+}
+
+// violate breaks one rule for certain.
+func (p *simPeer) violate() {
+	p.polite = false
+	p.broke = 1002
+	var key [4]byte
+	switch p.rng.IntN(8) {
+	case 0:
+		p.pend = append(p.pend, 0x82, 0x01, 'x') // not masked
+	case 1:
+		p.frame(Opcode(3), true, nil)
+	case 2:
+		p.pend = codec.AppendMaskedFrame(p.pend, OpBinary, true, true, key, nil) // RSV1
+	case 3:
+		p.frame(OpPing, false, nil)
+	case 4:
+		p.frame(codec.OpContinuation, true, nil)
+	case 5:
+		p.frame(OpText, true, []byte("caf\xe9"))
+		p.broke = 1007
+	case 6:
+		p.frame(OpClose, true, []byte{3, 237}) // 1005
+	case 7:
+		p.pend = codec.AppendMaskedHeader(p.pend, OpBinary, true, false, simMaxMessage+1, key)
+		p.broke = 1009
+	}
+	for range p.rng.IntN(3) { // nothing of this may be processed
+		p.frame(OpBinary, true, materials.binary[:p.rng.IntN(5000)])
+	}
+}
+
+func (p *simPeer) onHead(head string) {
+	p.open = len(head) > 12 && head[9:12] == "101"
+	if p.refused = !p.open; p.refused {
+		p.over, p.pend = true, nil
+	}
+}
+
+func (p *simPeer) onFrame(Opcode, bool, uint64) {}
+func (p *simPeer) onData([]byte)                {}
+func (p *simPeer) onIllegal(string)             {}
+func (p *simPeer) onMessageEnd()                { p.received++ }
+
+func (p *simPeer) onControl(op Opcode, body []byte) {
+	switch {
+	case op == OpClose:
+		p.closeRead = true
+		if !p.deafClose {
+			code := 1005
+			if len(body) >= 2 {
+				code = int(binary.BigEndian.Uint16(body))
+			}
+			if p.broke == 0 {
+				p.sendClose(code)
+			}
+		}
+		p.over = true
+	case op == OpPing && !p.silent && !p.closeSent && p.broke == 0:
+		p.frame(OpPong, true, body)
+	}
+}

@@ -1,0 +1,5 @@
+//go:build gannetplant
+
+package engine
+
+func setSchedulingPoint(f func()) { atSchedulingPoint = f }

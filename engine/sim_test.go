@@ -1,0 +1,458 @@
+package engine
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"os"
+	"runtime/debug"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/gannet-ws/gannet/engine/internal/sim"
+)
+
+// A simulation is a server on a machine that exists only in memory (package sim), with peers
+// who speak WebSocket, a handler and other goroutines that do random things, and laws that
+// are checked after every step. One seed decides everything, on one goroutine, so a run that
+// breaks a law can be repeated: GANNET_SIM_SEED=n go test -run TestSim ./engine
+// (GANNET_SIM_TRACE=1 shows the system calls; GANNET_SIM_SECONDS=n tries random seeds for so long).
+type simulation struct {
+	seed    uint64
+	rng     *rand.Rand
+	world   *sim.World
+	server  *Server
+	loops   []*loop
+	systems []*sim.System
+	ended   []bool
+	door    int // the listening descriptor
+
+	ledgers     []*ledger
+	byConn      map[*Conn]*ledger
+	holds       []*hold
+	late        []*Upgrade
+	turns       int
+	quiet       bool // the handler and the other goroutines do nothing any more
+	nested      bool // in the middle of something of the engine's
+	tightBudget bool
+	tracing     bool
+	law         error // the first that was broken
+}
+
+const (
+	// simMaxMessage is the connections' MaxMessageSize, above all that peers send on purpose.
+	simMaxMessage = 210 << 10
+	// simSteps is how long the storm lasts.
+	simSteps = 1500
+	// simPeers is the most peers of one run.
+	simPeers = 10
+	// simHang is how long one run may take; the slowest take a second under the race detector.
+	simHang = 20 * time.Second
+	// settleTurns is in how many turns everything settles once faults stop and peers read.
+	settleTurns = 1500
+)
+
+func newSimulation(seed uint64) *simulation {
+	r := rand.New(rand.NewPCG(seed, 6455))
+	m := &simulation{seed: seed, rng: r, world: sim.New(seed, sim.Rough()), byConn: map[*Conn]*ledger{}}
+	s, err := NewServer(m.handler(), Options{
+		Loops: 1 + r.IntN(2), Limits: Limits{MaxMessageSize: simMaxMessage},
+		Logger: slog.New(slog.NewTextHandler(io.Discard, &slog.HandlerOptions{Level: slog.LevelError + 1})),
+	})
+	if err != nil {
+		panic(err)
+	}
+	m.server = s
+	if m.tightBudget = r.IntN(5) == 0; m.tightBudget {
+		s.budget.limit = 150 << 10
+	}
+	var shared *table
+	for range s.conf.Loops {
+		sys := m.world.NewSystem()
+		l := s.newLoop(sys, nil, shared)
+		shared = l.table
+		m.loops, m.systems, m.ended = append(m.loops, l), append(m.systems, sys), append(m.ended, false)
+	}
+	s.native, s.started = m.loops, true
+	s.publishLoops()
+	m.door = m.world.Listen()
+	m.loops[0].addListener(m.door, true)
+	m.world.SetPreempt(m.others)
+	if m.tracing = os.Getenv("GANNET_SIM_TRACE") != ""; m.tracing {
+		m.world.SetTrace(func(s string) { fmt.Fprintln(os.Stderr, m.turns, s) })
+	}
+	return m
+}
+
+// broke notes that a law was broken.
+func (m *simulation) broke(format string, args ...any) {
+	if m.law == nil {
+		if m.tracing {
+			debug.PrintStack()
+		}
+		m.law = fmt.Errorf("seed %d, turn %d: "+format, append([]any{m.seed, m.turns}, args...)...)
+	}
+}
+
+// tell adds what the two ends do to the trace.
+func (m *simulation) tell(d *ledger, format string, args ...any) {
+	if m.tracing {
+		fmt.Fprintf(os.Stderr, "%d connection %d: %s\n", m.turns, d.id, fmt.Sprintf(format, args...))
+	}
+}
+
+// run is a whole life: storm, calm, patience, end. It returns the law that was broken.
+func (m *simulation) run() error {
+	setSchedulingPoint(m.others)
+	defer setSchedulingPoint(nil)
+	for range simSteps {
+		m.step()
+		if m.check(); m.law != nil {
+			return m.law
+		}
+	}
+	for _, phase := range []func(){m.calm, m.patience, m.finish} {
+		if phase(); m.law != nil {
+			return m.law
+		}
+	}
+	return nil
+}
+
+// step is one thing that happens.
+func (m *simulation) step() {
+	switch r := m.rng.IntN(100); {
+	case r < 45:
+		m.turn(m.rng.IntN(len(m.loops)))
+	case r < 85 && len(m.ledgers) > 0:
+		m.ledgers[m.rng.IntN(len(m.ledgers))].peer.step()
+	case r < 93:
+		m.others()
+	case r < 95 && len(m.ledgers) < simPeers:
+		m.dial()
+	case r < 99:
+		m.world.Advance(time.Duration(m.rng.IntN(int(5 * time.Millisecond))))
+	case m.rng.IntN(10) == 0:
+		m.world.Advance(time.Duration(m.rng.IntN(int(2 * time.Second))))
+	}
+}
+
+// turn is one turn of a loop.
+func (m *simulation) turn(i int) {
+	if m.ended[i] {
+		return
+	}
+	m.turns++
+	for _, h := range append([]*hold(nil), m.holds...) {
+		if h.turns--; h.turns < 0 {
+			m.letGo(h) // unless somebody has meanwhile
+		}
+	}
+	if !m.systems[i].Turn(m.loops[i]) {
+		m.loops[i].end()
+		close(m.loops[i].done)
+		m.ended[i] = true
+	}
+}
+
+func (m *simulation) dial() {
+	rooms := []int{200, 4 << 10, 64 << 10, 256 << 10}
+	end := m.world.Dial(m.door, rooms[m.rng.IntN(4)], rooms[m.rng.IntN(4)])
+	d := &ledger{m: m, id: len(m.ledgers), dip: 1 << 62}
+	d.wire.to = d
+	d.peer = newSimPeer(m.rng, end, d.id, false)
+	end.Tap(d.onWire)
+	m.ledgers = append(m.ledgers, d)
+}
+
+// hold is another goroutine that is in the middle of a Send: it has the connection's lock.
+type hold struct {
+	d     *ledger
+	turns int
+	sent  bool
+}
+
+func (m *simulation) holding(d *ledger) bool {
+	for _, h := range m.holds {
+		if h.d == d {
+			return true
+		}
+	}
+	return false
+}
+
+// release lets whoever holds d's lock finish, as a goroutine that waits for it would.
+func (m *simulation) release(d *ledger) {
+	for i := 0; i < len(m.holds); i++ {
+		if m.holds[i].d == d {
+			m.letGo(m.holds[i])
+			i = -1 // others may have come and gone meanwhile
+		}
+	}
+}
+
+// locked tells whether d's lock is taken, by another goroutine or by the engine right now.
+func (m *simulation) locked(d *ledger) bool {
+	if !d.conn.mu.TryLock() {
+		return true
+	}
+	d.conn.mu.Unlock()
+	return false
+}
+
+// letGo ends another goroutine's Send.
+func (m *simulation) letGo(h *hold) {
+	for i, o := range m.holds {
+		if o == h {
+			m.holds = append(m.holds[:i], m.holds[i+1:]...)
+			if !h.sent {
+				m.sendHeld(h.d)
+			}
+			h.d.conn.unlock()
+			h.d.watchQueue(0)
+			return
+		}
+	}
+}
+
+// sendHeld is the middle of Send.
+func (m *simulation) sendHeld(d *ledger) {
+	op, p := randomPayload(m.rng, randomSize(m.rng))
+	before := d.conn.ReadyState()
+	k := d.accept(digestOf(op, p))
+	err := d.conn.sendLocked(&outgoing{op: op, p: p})
+	d.answered(k, err, before)
+	d.watchQueue(0)
+}
+
+// others is what goroutines other than the loops do, between turns and in the middle of them.
+func (m *simulation) others() {
+	if m.quiet || m.nested || len(m.ledgers) == 0 {
+		return
+	}
+	m.nested = true
+	defer func() { m.nested = false }()
+	d := m.ledgers[m.rng.IntN(len(m.ledgers))]
+	switch r := m.rng.IntN(10); {
+	case r == 0 && len(m.late) > 0:
+		m.decide()
+	case r < 5 && len(m.holds) > 0:
+		m.letGo(m.holds[m.rng.IntN(len(m.holds))])
+	case d.conn == nil || m.locked(d):
+	case r < 8 && d.conn.ReadyState() != Connecting:
+		d.conn.mu.Lock()
+		h := &hold{d: d, turns: m.rng.IntN(6), sent: m.rng.IntN(2) == 0}
+		if h.sent {
+			m.sendHeld(d)
+		}
+		m.holds = append(m.holds, h)
+	default:
+		m.actOn(d)
+	}
+}
+
+// decide decides about an upgrade that waits.
+func (m *simulation) decide() {
+	u := m.late[0]
+	m.late = m.late[1:]
+	if m.rng.IntN(4) == 0 {
+		_ = u.Refuse(401, "no")
+	} else {
+		_ = u.Accept()
+	}
+}
+
+// check looks at what must hold after every step.
+func (m *simulation) check() {
+	if err := m.world.Breach(); err != nil {
+		m.broke("%v", err)
+	}
+	for _, d := range m.ledgers {
+		c := d.conn
+		if c == nil {
+			continue
+		}
+		d.checkBuffered()
+		d.watchQueue(0)
+		if c.corked.Load() {
+			d.broke("corked although no callback runs")
+		}
+	}
+}
+
+// calm: the faults stop, and peers read and finish what they began. All must settle, with
+// hardly any time passing.
+func (m *simulation) calm() {
+	m.world.SetFaults(sim.Faults{})
+	for len(m.holds) > 0 {
+		m.letGo(m.holds[0])
+	}
+	m.quiet = true
+	for len(m.late) > 0 {
+		m.decide()
+	}
+	for _, d := range m.ledgers {
+		d.peer.over = true
+		d.peer.end.Widen(256 << 10)
+		if d.conn != nil && d.opened {
+			m.endWriter(d)
+			d.conn.Resume()
+		}
+	}
+	m.settle()
+	for _, d := range m.ledgers { // those whose queue was full
+		if d.conn != nil && d.opened && d.writer != nil {
+			m.endWriter(d)
+		}
+	}
+	m.settle()
+	for _, d := range m.ledgers {
+		d.checkSettled()
+	}
+}
+
+// settle turns everything until nothing is left to do.
+func (m *simulation) settle() {
+	for range settleTurns {
+		busy := false
+		for _, d := range m.ledgers {
+			busy = d.peer.serve() || busy
+		}
+		for i := range m.loops {
+			if !m.ended[i] && !m.systems[i].Idle() {
+				busy = true
+				m.turn(i)
+			}
+		}
+		if m.check(); !busy || m.law != nil {
+			return
+		}
+	}
+	m.broke("nothing is settled after %d turns of calm", settleTurns)
+}
+
+// patience lets hours pass: who answers stays, who does not goes.
+func (m *simulation) patience() {
+	open := map[*ledger]bool{}
+	for _, d := range m.ledgers {
+		open[d] = d.conn != nil && d.conn.ReadyState() == Open
+	}
+	until := m.world.Now() + 10*time.Minute
+	for m.law == nil && m.world.Now() < until {
+		next := until
+		for i, s := range m.systems {
+			if t := s.Timer(); t != 0 && !m.ended[i] {
+				next = min(next, t)
+			}
+		}
+		m.world.Advance(max(next-m.world.Now(), 0))
+		m.settle()
+	}
+	for _, d := range m.ledgers {
+		d.checkPatience(open[d])
+	}
+}
+
+// finish ends the server as Shutdown and Close do, and looks for what is left.
+func (m *simulation) finish() {
+	s := m.server
+	s.beginClosing()
+	m.loops[0].post(task{call: func() { m.loops[0].closeListener(m.door, true) }})
+	for _, l := range m.loops {
+		l.post(task{call: l.goAway})
+	}
+	m.settle()
+	for _, l := range m.loops {
+		l.post(task{call: l.terminateAll})
+	}
+	m.settle()
+	for i := range m.loops {
+		if !m.ended[i] {
+			m.broke("loop %d does not end", i)
+			return
+		}
+	}
+	for _, d := range m.ledgers {
+		d.peer.serve()
+		d.checkEnd()
+	}
+	m.checkNothingLeft()
+}
+
+func (m *simulation) checkNothingLeft() {
+	s := m.server
+	st := s.snapshot()
+	if st.Buffers.Out != 0 {
+		m.broke("%d buffers are still out: %v", st.Buffers.Out, s.pool.Leaks())
+	}
+	if n := m.world.OpenDescriptors(); n != 0 {
+		m.broke("%d descriptors were never closed", n)
+	}
+	if st.InboundBytes != 0 || len(s.budget.holders) != 0 {
+		m.broke("the inbound budget still counts %d bytes of %d connections", st.InboundBytes, len(s.budget.holders))
+	}
+	if st.Open != 0 || st.Connecting != 0 || s.total != 0 {
+		m.broke("open %d, connecting %d, counted %d", st.Open, st.Connecting, s.total)
+	}
+	for i, l := range m.loops {
+		if n := l.wheel.Len() + len(l.ready) + len(l.dying) + len(l.dead) + len(l.mailbox.tasks); n != 0 || l.conns.Load() != 0 {
+			m.broke("loop %d keeps %d timers, turns, graves and letters, %d connections", i, n, l.conns.Load())
+		}
+	}
+	m.loops[0].table.each(func(c *Conn) bool {
+		m.broke("connection %d is still in the table", m.byConn[c].id)
+		return false
+	})
+	if err := m.world.Breach(); err != nil {
+		m.broke("%v", err)
+	}
+}
+
+func TestSim(t *testing.T) {
+	if text := os.Getenv("GANNET_SIM_SEED"); text != "" {
+		seed, err := strconv.ParseUint(text, 10, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		simulate(t, seed)
+		return
+	}
+	if text := os.Getenv("GANNET_SIM_SECONDS"); text != "" {
+		seconds, err := strconv.Atoi(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		n := 0
+		for end := time.Now().Add(time.Duration(seconds) * time.Second); time.Now().Before(end); n++ {
+			simulate(t, rand.Uint64())
+		}
+		t.Logf("%d seeds", n)
+		return
+	}
+	for seed := range uint64(60) {
+		simulate(t, seed)
+	}
+}
+
+// simulate runs one seed. A run that hangs is a broken law too: somebody waits for a lock.
+func simulate(t *testing.T, seed uint64) {
+	t.Helper()
+	watchdog := time.AfterFunc(simHang, func() { debug.SetTraceback("all"); panic(fmt.Sprintf("seed %d hangs", seed)) })
+	defer watchdog.Stop()
+	if err := newSimulation(seed).run(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestSimRepeats: equal seeds are equal runs, or no seed is worth keeping.
+func TestSimRepeats(t *testing.T) {
+	for seed := range uint64(3) {
+		a, b := newSimulation(seed), newSimulation(seed)
+		errA, errB := a.run(), b.run()
+		if a.world.History() != b.world.History() || a.turns != b.turns || (errA == nil) != (errB == nil) {
+			t.Errorf("seed %d: %d turns, then %d; %v, then %v", seed, a.turns, b.turns, errA, errB)
+		}
+	}
+}

@@ -1,0 +1,180 @@
+package engine
+
+import (
+	"encoding/binary"
+	"fmt"
+	"hash/crc32"
+	"math/rand/v2"
+	"strings"
+	"unicode/utf8"
+)
+
+// wireEvents hears of what a server sent.
+type wireEvents interface {
+	onHead(head string)
+	onFrame(op Opcode, fin bool, n uint64)
+	onData(p []byte)
+	onMessageEnd()
+	onControl(op Opcode, p []byte)
+	onIllegal(what string)
+}
+
+// wireScanner reads a server's stream, in whatever pieces it comes: the HTTP head, then
+// frames. It is written anew and shares nothing with package codec, so that the two do not
+// agree on the same mistake.
+type wireScanner struct {
+	to      wireEvents
+	opened  bool
+	refused bool   // what follows is not frames
+	head    []byte // of the response, then of the frame under way
+	inFrame bool
+	op      Opcode
+	fin     bool
+	left    uint64
+	control []byte
+	inside  bool // of a fragmented message
+}
+
+func (s *wireScanner) feed(b []byte) {
+	for len(b) > 0 {
+		switch {
+		case s.refused:
+			return
+		case !s.opened:
+			s.head, b = append(s.head, b[0]), b[1:]
+			if strings.HasSuffix(string(s.head[max(0, len(s.head)-4):]), "\r\n\r\n") {
+				s.opened, s.refused = true, string(s.head[9:12]) != "101"
+				s.to.onHead(string(s.head))
+				s.head = s.head[:0]
+			}
+		case !s.inFrame:
+			s.head, b = append(s.head, b[0]), b[1:]
+			s.tryHeader()
+		default:
+			n := int(min(s.left, uint64(len(b))))
+			s.take(b[:n])
+			b = b[n:]
+		}
+	}
+}
+
+// tryHeader begins a frame if its header is whole.
+func (s *wireScanner) tryHeader() {
+	if len(s.head) < 2 {
+		return
+	}
+	n := uint64(s.head[1] & 0x7f)
+	switch {
+	case n == 126 && len(s.head) < 4, n == 127 && len(s.head) < 10:
+		return
+	case n == 126:
+		n = uint64(binary.BigEndian.Uint16(s.head[2:]))
+	case n == 127:
+		n = binary.BigEndian.Uint64(s.head[2:])
+	}
+	if s.head[0]&0x70 != 0 || s.head[1]&0x80 != 0 {
+		s.to.onIllegal(fmt.Sprintf("a frame header % x", s.head))
+	}
+	s.op, s.fin, s.left, s.inFrame = Opcode(s.head[0]&15), s.head[0]&0x80 != 0, n, true
+	s.head = s.head[:0]
+	s.begin(n)
+	if s.left == 0 {
+		s.end()
+	}
+}
+
+func (s *wireScanner) begin(n uint64) {
+	switch {
+	case s.op >= OpClose:
+		s.control = s.control[:0]
+		if !s.fin || n > 125 {
+			s.to.onIllegal("an oversized or fragmented control frame")
+		}
+		return
+	case (s.op == 0) != s.inside:
+		s.to.onIllegal(fmt.Sprintf("opcode %d; inside a message: %v", s.op, s.inside))
+	}
+	s.inside = !s.fin
+	s.to.onFrame(s.op, s.fin, n)
+}
+
+func (s *wireScanner) take(p []byte) {
+	s.left -= uint64(len(p))
+	if s.op >= OpClose {
+		s.control = append(s.control, p...)
+	} else {
+		s.to.onData(p)
+	}
+	if s.left == 0 {
+		s.end()
+	}
+}
+
+func (s *wireScanner) end() {
+	s.inFrame = false
+	switch {
+	case s.op >= OpClose:
+		s.to.onControl(s.op, s.control)
+	case s.fin:
+		s.to.onMessageEnd()
+	}
+}
+
+// digest is a message as the laws know it.
+type digest struct {
+	op  Opcode
+	n   int
+	crc uint32
+}
+
+func digestOf(op Opcode, p []byte) digest {
+	return digest{op, len(p), crc32.ChecksumIEEE(p)}
+}
+
+func (d *digest) add(p []byte) {
+	d.n += len(p)
+	d.crc = crc32.Update(d.crc, crc32.IEEETable, p)
+}
+
+// materials are what random payloads are cut from.
+var materials = func() (m struct{ text, binary []byte }) {
+	r := rand.New(rand.NewPCG(1, 2))
+	for len(m.text) < 512<<10 {
+		m.text = utf8.AppendRune(m.text, []rune("abcdefghij klmnopé€漢😀")[r.IntN(22)%len([]rune("abcdefghij klmnopé€漢😀"))])
+		m.binary = append(m.binary, byte(r.Uint32()), byte(r.Uint32()))
+	}
+	return m
+}()
+
+// randomSize prefers small messages, and the sizes where the engine changes its ways.
+func randomSize(r *rand.Rand) int {
+	switch k := r.IntN(100); {
+	case k < 45:
+		return r.IntN(126)
+	case k < 70:
+		return r.IntN(directBytes + 16)
+	case k < 90:
+		return r.IntN(corkBytes + 16)
+	case k < 97:
+		return r.IntN(72 << 10)
+	default:
+		return r.IntN(200 << 10)
+	}
+}
+
+// randomPayload is a message; the caller must not change it.
+func randomPayload(r *rand.Rand, n int) (Opcode, []byte) {
+	if r.IntN(2) == 0 {
+		at := r.IntN(len(materials.binary) - n)
+		return OpBinary, materials.binary[at : at+n : at+n]
+	}
+	from := r.IntN(len(materials.text) - n - 8)
+	for !utf8.RuneStart(materials.text[from]) {
+		from++
+	}
+	to := from + n
+	for !utf8.RuneStart(materials.text[to]) {
+		to++
+	}
+	return OpText, materials.text[from:to:to]
+}
