@@ -48,6 +48,9 @@ func (l *loop) accept(ln *listener, most int) (empty bool) {
 			return true
 		}
 		if err != nil {
+			if ln.until == 0 {
+				l.sys.Remove(ln.fd)
+			}
 			l.pauseListener(ln, err)
 			return true
 		}
@@ -87,7 +90,7 @@ func (e *engine) turnAway(l *loop, fd int, reason string) {
 }
 
 // pauseListener: descriptors or memory have run out (EMFILE, ENFILE, ENOBUFS, ENOMEM). A
-// level-triggered listener would be reported again at once, so it leaves the poller and
+// level-triggered listener would be reported again at once, so it has left the poller and
 // comes back by timer, after twice as long each time. Open connections never notice.
 func (l *loop) pauseListener(ln *listener, err error) {
 	l.engine.stats.acceptErrors.Add(1)
@@ -96,7 +99,6 @@ func (l *loop) pauseListener(ln *listener, err error) {
 	}
 	ln.pausing = min(max(2*ln.pausing, minAcceptPause), maxAcceptPause)
 	ln.until = l.now + ln.pausing
-	l.sys.Remove(ln.fd)
 	l.armTimer()
 }
 
