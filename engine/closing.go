@@ -119,7 +119,7 @@ func (c *Conn) Terminate() {
 
 // fail closes because the peer, or the handler, broke a rule. On the loop.
 func (c *Conn) fail(err error) {
-	if c.deaf() || c.ending != nil && c.ending.err != nil {
+	if c.deaf() || c.ReadyState() == Closed || c.ending != nil && c.ending.err != nil {
 		return
 	}
 	if c.flags&opened == 0 { // what was posted to a connection to be panicked
@@ -170,8 +170,8 @@ func (c *Conn) abandon(err *CloseError) {
 		return
 	case e.err != nil:
 		e.last = &closing{code: codeAbnormal, err: e.err}
-	case c.flags&sawClose != 0: // the peer closed cleanly and did not wait for our answer
-		e.last = &closing{code: e.code, reason: e.reason, clean: true}
+	case c.flags&sawClose != 0: // the peer closed and did not wait for our Close, nor for what was queued before it
+		e.last = &closing{code: e.code, reason: e.reason, err: err}
 	default:
 		e.last = &closing{code: codeAbnormal, err: err}
 	}
