@@ -3,6 +3,7 @@ package engine
 import (
 	"io"
 	"sync"
+	"time"
 
 	"github.com/gannet-ws/gannet/codec"
 	"github.com/gannet-ws/gannet/engine/internal/netio"
@@ -245,6 +246,7 @@ func (l *loop) turn(c *Conn, in *inbound, b []byte) (rest []byte) {
 	defer l.recoverCallback(c)
 	l.turning = c
 	var p codec.Piece
+	var began time.Duration
 	for k := 1; len(b) > 0; k++ {
 		n, err := in.dec.NextMasked(b, &p)
 		if err != nil {
@@ -264,11 +266,24 @@ func (l *loop) turn(c *Conn, in *inbound, b []byte) (rest []byte) {
 		if c.deaf() {
 			return nil
 		}
-		if c.flags&pausedByInbox != 0 || k&15 == 0 && l.sys.Now()-l.now > turnBudget {
+		if c.flags&pausedByInbox != 0 || k%clockEvery == 0 && len(b) > 0 && l.turnOver(&began) {
 			return b
 		}
 	}
 	return nil
+}
+
+// clockEvery is how many frames are decoded between looks at the clock, which cost as
+// much as a frame.
+const clockEvery = 16
+
+// turnOver tells whether a turn that began with the first look at the clock is over.
+func (l *loop) turnOver(began *time.Duration) bool {
+	now := l.sys.Now()
+	if *began == 0 {
+		*began = now
+	}
+	return now-*began > turnBudget
 }
 
 // readsDirect tells whether the rest of the frame under way goes straight into the message's buffer.

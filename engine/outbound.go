@@ -22,28 +22,32 @@ const (
 // outbound is what waits to leave on one connection: the queue, then the cork. It is
 // attached while there is something, and everything in it is under Conn.mu.
 type outbound struct {
-	queue []segment // queue[head:], oldest first: what the socket had no room for
-	head  int
-	cork  []byte // frames that wait for the end of a callback; empty while the queue is not
+	flow
 
-	marks   []mark // marks[mhead:]: the ends of messages that have not wholly left
-	mhead   int
-	placed  uint64 // stream offset of the last byte placed
-	left    uint64 // stream offset of the last byte handed to the network
-	payload uint64 // sum of the marks' payloads
+	queue    []segment       // queue[head:], oldest first: what the socket had no room for
+	cork     []byte          // frames that wait for the end of a callback; empty while the queue is not
+	marks    []mark          // marks[mhead:]: the ends of messages that have not wholly left
+	deferred []deferredFrame // data messages behind the open writer
+	waiters  []chan struct{} // Drain
+
+	vectors [maxVectors + 2][]byte // for writeOnce: on the stack it would escape
+}
+
+// flow is what of an outbound does not outlive its being attached.
+type flow struct {
+	head, mhead int
+	placed      uint64 // stream offset of the last byte placed
+	left        uint64 // stream offset of the last byte handed to the network
+	payload     uint64 // sum of the marks' payloads
 
 	blocked bool        // the socket was full: the loop watches for room
 	failed  bool        // the socket refused a write: nothing more leaves
+	pongDue bool        // a newer ping waits for the pong before it to leave
+	pongEnd uint64      // where the last pong ends: one that has not left is enough
 	failure *CloseError // why the sender closed the connection
 
-	pongEnd       uint64          // where the last pong ends: one that has not left is enough
-	pongDue       bool            // a newer ping waits for that one to leave
-	writer        *messageWriter  // the open NewWriter
-	deferred      []deferredFrame // data messages behind the open writer
+	writer        *messageWriter // the open NewWriter
 	deferredBytes uint64
-	waiters       []chan struct{} // Drain
-
-	vectors [maxVectors + 2][]byte // for writeOnce: on the stack it would escape
 }
 
 // segment is one run of bytes in the queue. With end < 0 it is still appended to, and
@@ -94,7 +98,13 @@ func (c *Conn) detachLocked() {
 		return
 	}
 	c.out = nil
-	*o = outbound{queue: o.queue[:0], cork: o.cork[:0], marks: o.marks[:0], deferred: o.deferred[:0], waiters: o.waiters[:0]}
+	o.recycle()
+}
+
+// recycle makes an emptied outbound ready for another connection.
+func (o *outbound) recycle() {
+	o.flow = flow{}
+	o.queue, o.cork, o.marks, o.deferred, o.waiters = o.queue[:0], o.cork[:0], o.marks[:0], o.deferred[:0], o.waiters[:0]
 	outboundPool.Put(o)
 }
 
@@ -312,6 +322,5 @@ func (c *Conn) dropLocked() {
 	}
 	o.wakeWaiters()
 	c.out = nil
-	*o = outbound{queue: o.queue[:0], cork: o.cork[:0], marks: o.marks[:0], deferred: o.deferred[:0], waiters: o.waiters[:0]}
-	outboundPool.Put(o)
+	o.recycle()
 }
