@@ -304,6 +304,18 @@ func (c *Conn) linger(k closing) {
 	c.setDeadline(lingerTime)
 }
 
+// endLinger ends a lingering connection: the peer has gone, or had its time. It reports
+// false when somebody has the lock, and is then to be called again.
+func (c *Conn) endLinger() bool {
+	if !c.tryLockOr(0) {
+		return false
+	}
+	c.dropLocked() // what has not left of a refusal
+	c.unlock()
+	c.bury(false)
+	return true
+}
+
 // bury takes the connection out of the poller and the table.
 func (c *Conn) bury(abort bool) {
 	if c.flags&buried != 0 {

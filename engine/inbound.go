@@ -144,7 +144,7 @@ func (l *loop) readFailed(c *Conn, err error) {
 	switch {
 	case err == netio.ErrAgain:
 	case c.flags&lingering != 0:
-		c.bury(false)
+		c.endLinger()
 	case err == io.EOF && c.flags&sawClose != 0:
 		// RFC 6455 7.1.1: a peer that has finished may still want our Close.
 		c.flags |= sawEnd

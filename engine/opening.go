@@ -282,7 +282,7 @@ func (c *Conn) refuse(r *handshake.Refusal) {
 // endOutput ends our half of the stream of a lingering connection.
 func (c *Conn) endOutput() {
 	if err := c.loop.sys.CloseWrite(int(c.fd)); err != nil {
-		c.bury(false)
+		c.endLinger()
 	}
 }
 

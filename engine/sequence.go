@@ -240,6 +240,9 @@ func (c *Conn) serveBits(bits uint32) {
 // settleHigh tells of the high-water mark, in the order it was passed.
 func (c *Conn) settleHigh(bits uint32) {
 	h := &c.loop.engine.hooks
+	if c.ReadyState() == Closed {
+		return // OnClose was the last callback
+	}
 	if bits&todoDrain != 0 && c.flags&pausedByHigh != 0 {
 		c.lowAgain()
 	}
@@ -286,6 +289,9 @@ func (c *Conn) onWritable() {
 		}
 	}
 	c.unlock()
+	if c.flags&(lingering|writeWanted) == lingering { // a refusal has left
+		c.endOutput()
+	}
 	c.watch()
 	c.settleTurn()
 }

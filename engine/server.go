@@ -402,7 +402,7 @@ func (l *loop) terminateAll() {
 	l.table.each(func(c *Conn) bool {
 		if c.loop == l {
 			if c.flags&lingering != 0 {
-				c.bury(false)
+				c.endLinger()
 			} else {
 				c.finish(closing{code: codeAbnormal, err: ErrTerminated, abort: true, local: true})
 				c.settleTurn()

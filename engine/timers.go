@@ -90,7 +90,9 @@ func (c *Conn) onTimer() {
 func (c *Conn) onDeadline() {
 	switch {
 	case c.flags&lingering != 0:
-		c.bury(false)
+		if !c.endLinger() {
+			c.loop.schedule(c, c.loop.now+tick)
+		}
 	case c.ReadyState() == Connecting:
 		c.loop.engine.stats.refusals.add("timeout")
 		c.finish(closing{code: codeAbnormal, err: ErrHandshakeTimeout, abort: true})
