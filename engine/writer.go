@@ -26,7 +26,9 @@ type deferredFrame struct {
 
 // NewWriter begins a message that is sent in fragments: each Write is a frame, Close is
 // the last. Other data messages wait behind it, and are counted; control frames pass.
-// Closing the connection aborts it. Write answers as Send does, and ErrInvalidState after Close.
+// Closing the connection aborts it. Write answers as Send does, and ErrInvalidState after
+// Close; a Write that answers an error has added nothing to the message. Offsets count from
+// the message's start; Close answers a UTF8Error, and ends nothing, inside a code point.
 //
 // One goroutine at a time may use the writer. A second NewWriter before the first is
 // closed, and an opcode that is not OpText or OpBinary, give a writer that answers
@@ -63,10 +65,13 @@ func (w *messageWriter) Write(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
+	if w.payload+uint64(len(p)) > MaxMessage {
+		return 0, ErrMessageTooBig
+	}
 	text := w.text // w's own goes on only with what is accepted
 	if w.op == OpText {
 		if at, ok := text.Write(p); !ok {
-			return 0, &UTF8Error{Offset: at}
+			return 0, &UTF8Error{Offset: int(w.payload) + at}
 		}
 	}
 	c := w.conn
@@ -77,9 +82,6 @@ func (w *messageWriter) Write(p []byte) (int, error) {
 			c.buffered += uint64(len(p))
 		}
 		return 0, err
-	}
-	if w.payload+uint64(len(p)) > MaxMessage {
-		return 0, ErrMessageTooBig
 	}
 	o := c.outLocked()
 	if o.placed != o.left {
@@ -103,7 +105,7 @@ func (w *messageWriter) Close() error {
 		return err
 	}
 	if w.op == OpText && !w.text.Complete() {
-		return &UTF8Error{Offset: 0}
+		return &UTF8Error{Offset: int(w.payload)}
 	}
 	o := c.outLocked()
 	o.writer = nil
@@ -123,13 +125,19 @@ func (w *messageWriter) usableLocked() error {
 	return nil
 }
 
-// abortWriterLocked: the connection closes; the message stays unfinished, and those
-// behind it are not sent. They stay counted.
+// abortWriterLocked: the connection closes. A message that has begun stays unfinished, and
+// no other can follow it (RFC 6455 5.4): those that wait are not sent, and stay counted.
+// Before a writer's first frame they can, and leave as all that is queued does.
 func (c *Conn) abortWriterLocked(o *outbound) {
 	if o.writer == nil {
 		return
 	}
+	begun := o.writer.begun
 	o.writer = nil
+	if !begun {
+		c.releaseDeferredLocked()
+		return
+	}
 	for i := range o.deferred {
 		o.deferred[i].buf.Release()
 		o.deferred[i] = deferredFrame{}
