@@ -215,7 +215,9 @@ func (c *Conn) open(u *Upgrade) bool {
 		c.unlock()
 		return false
 	}
-	c.enter()
+	if l.engine.workers == nil {
+		c.enter() // the answer leaves with what OnOpen sends
+	}
 	c.flags |= opened
 	c.agreed = unique.Make(a)
 	o := c.outLocked()
@@ -228,6 +230,9 @@ func (c *Conn) open(u *Upgrade) bool {
 		c.limits.Store(u.limits)
 	}
 	c.state.Store(uint32(Open))
+	if l.engine.workers != nil {
+		c.flushCork() // the cork is the worker's from here on
+	}
 	c.unlock()
 	c.clearDeadline()
 	c.times.begin(l.now)
@@ -237,9 +242,6 @@ func (c *Conn) open(u *Upgrade) bool {
 	c.call(l.engine.hooks.open)
 	if l.engine.closing.Load() {
 		_ = c.CloseWith(codeGoingAway, "server shutting down")
-	}
-	if l.engine.workers != nil {
-		c.settleTurn()
 	}
 	c.reschedule()
 	return true
