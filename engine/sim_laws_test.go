@@ -147,6 +147,9 @@ func (d *ledger) onFrame(op Opcode, fin bool, n uint64) {
 		d.broke("a data frame of %d bytes that nobody sent", n)
 		return
 	}
+	if p := d.unleft[0]; op != 0 && p.open && p.n == 0 && len(d.unleft) > 1 && d.conn.ReadyState() != Open {
+		d.unleft = d.unleft[1:] // closing passes a writer by that has sent nothing
+	}
 	p := d.unleft[0]
 	if op != 0 {
 		d.now = digest{op: op}
