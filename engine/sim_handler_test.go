@@ -240,6 +240,11 @@ type simWriter struct {
 
 // write begins a message in fragments, goes on with the open one, or ends it.
 func (m *simulation) write(d *ledger) {
+	if d.writing {
+		return // one goroutine at a time
+	}
+	d.writing = true
+	defer func() { d.writing = false }()
 	before := d.conn.ReadyState()
 	w := d.writer
 	switch {

@@ -32,6 +32,7 @@ type ledger struct {
 	buffered uint64     // what BufferedAmount must be
 	asking   int        // Sends under way
 	writer   *simWriter
+	writing  bool // somebody uses it
 	closeOut int // the code of our Close frame, once it is on the wire
 	codes    []int
 	pongs    uint32 // the number of the last ping answered
@@ -242,7 +243,7 @@ func (d *ledger) onOpen() {
 	}
 	d.opened = true
 	d.enter("OnOpen")
-	if s := d.conn.ReadyState(); s != Open {
+	if s := d.conn.ReadyState(); s != Open && !d.asked { // others may have closed it already
 		d.broke("OnOpen in %v", s)
 	}
 }
@@ -337,7 +338,7 @@ func (d *ledger) checkSettled() {
 		d.checkQuietOpen()
 	case Closing:
 		if !d.peer.deafClose {
-			d.broke("the closing handshake does not end; our Close left: %v, the peer sent one: %v", d.closeOut != 0, d.peer.closeSent)
+			d.broke("the closing handshake does not end; our Close left: %v, peer: %v", d.closeOut != 0, d.peer)
 		}
 	case Closed:
 		if !d.closed {

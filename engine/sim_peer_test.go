@@ -69,6 +69,11 @@ func newSimPeer(r *rand.Rand, end *sim.Peer, id int, quiet bool) *simPeer {
 	return p
 }
 
+func (p *simPeer) String() string {
+	return fmt.Sprintf("open %v, over %v, dead %v, to write %d, violation %d, Close sent %v, read %v, answered %v, end %v, reset %v",
+		p.open, p.over, p.dead, len(p.pend), p.broke, p.closeSent, p.closeRead, !p.deafClose, p.sawEnd, p.sawRST)
+}
+
 // step is one thing that a peer does.
 func (p *simPeer) step() {
 	if p.dead {
@@ -265,6 +270,9 @@ func (p *simPeer) onControl(op Opcode, body []byte) {
 			code := 1005
 			if len(body) >= 2 {
 				code = int(binary.BigEndian.Uint16(body))
+			}
+			if p.broke == 1007 && code != 1007 {
+				p.broke = 0 // the engine was closing already and did not look at texts any more
 			}
 			if p.broke == 0 {
 				p.sendClose(code)
