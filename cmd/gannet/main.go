@@ -1,4 +1,4 @@
-// Command gannet serves, and will load, WebSocket connections.
+// Command gannet serves WebSocket connections: gannet serve.
 package main
 
 import (
@@ -14,13 +14,16 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	app := &cli.Command{
+	if err := command().Run(ctx, os.Args); err != nil {
+		fmt.Fprintln(os.Stderr, "gannet:", err)
+		os.Exit(1)
+	}
+}
+
+func command() *cli.Command {
+	return &cli.Command{
 		Name:     "gannet",
 		Usage:    "a WebSocket engine",
 		Commands: []*cli.Command{serveCommand()},
-	}
-	if err := app.Run(ctx, os.Args); err != nil {
-		fmt.Fprintln(os.Stderr, "gannet:", err)
-		os.Exit(1)
 	}
 }

@@ -35,28 +35,28 @@ func serveCommand() *cli.Command {
 			&cli.StringFlag{Name: "log", Value: "info", Usage: "`level`: debug, info, warn or error"},
 		},
 		Action: func(ctx context.Context, c *cli.Command) error {
-			s, err := newService(c, loopsAndRoom(int(c.Int("loops"))))
+			loops := int(c.Int("loops"))
+			if loops == 0 {
+				loops = runtime.GOMAXPROCS(0)
+			}
+			s, err := newService(c, loops)
 			if err != nil {
 				return err
 			}
+			leaveRoomBeside(loops)
 			return s.run(ctx, c.String("addr"), c.String("unix"))
 		},
 	}
 }
 
-// loopsAndRoom is the number of loops, and lets the scheduler run one thread more than
-// that. A loop that waits in the kernel keeps its processor; when no other is idle, the
-// runtime's monitor looks every 20 microseconds whether to take it away, which costs a
-// tenth of an echo (docs/decisions/0009).
-func loopsAndRoom(loops int) int {
-	have := runtime.GOMAXPROCS(0)
-	if loops <= 0 {
-		loops = have
-	}
-	if have <= loops && os.Getenv("GOMAXPROCS") == "" {
+// leaveRoomBeside lets the scheduler run one thread more than there are loops. A loop
+// that waits in the kernel keeps its processor; when no other is idle, the runtime's
+// monitor looks every 20 microseconds whether to take it away, which costs a tenth of an
+// echo (docs/decisions/0009).
+func leaveRoomBeside(loops int) {
+	if runtime.GOMAXPROCS(0) <= loops && os.Getenv("GOMAXPROCS") == "" {
 		runtime.GOMAXPROCS(loops + 1)
 	}
-	return loops
 }
 
 // service is the server and what stands around it.
