@@ -89,7 +89,14 @@ func (c *Conn) beginCloseLocked(body []byte) {
 	if o := c.out; o != nil {
 		c.abortWriterLocked(o)
 	}
+	if plantedBug(bugEarlyClose) && c.out != nil {
+		c.out.sealTail()
+	}
 	c.controlLocked(OpClose, body)
+	if o := c.out; plantedBug(bugEarlyClose) && o != nil && len(o.queue) > o.head+2 {
+		last := len(o.queue) - 1
+		o.queue[last-1], o.queue[last] = o.queue[last], o.queue[last-1]
+	}
 	c.notify(todoClose)
 }
 
@@ -290,7 +297,7 @@ func (c *Conn) finish(k closing) {
 // still sends is read and dropped, for a short while.
 func (c *Conn) linger(k closing) {
 	broken := k.abort || c.ending == nil || c.flags&sawClose == 0
-	if broken || c.flags&sawEnd != 0 || c.loop.stop {
+	if broken || c.flags&sawEnd != 0 || c.loop.stop || plantedBug(bugNoLinger) {
 		c.bury(k.abort)
 		return
 	}

@@ -87,7 +87,9 @@ func (c *Conn) dropInbound() {
 // discard empties in, c's or the loop's spare, for the next connection.
 func (l *loop) discard(c *Conn, in *inbound) {
 	in.release()
-	in.budget.set(c, 0)
+	if !plantedBug(bugBudgetLeak) {
+		in.budget.set(c, 0)
+	}
 	*in = inbound{}
 	if c.in == in {
 		c.in = nil
@@ -155,7 +157,9 @@ func (l *loop) readFailed(c *Conn, err error) {
 	default:
 		c.abandon(&CloseError{codeAbnormal, &lostError{err}})
 	}
-	c.settleTurn() // OnClose may have run
+	if !plantedBug(bugOpenCork) {
+		c.settleTurn() // OnClose may have run
+	}
 }
 
 // feed takes what was read through the connection's present phase.
@@ -186,7 +190,7 @@ func (l *loop) feed(c *Conn, b []byte) {
 // holdTurn stops reading until what was read is decoded.
 func (c *Conn) holdTurn() {
 	c.flags |= pausedByWork
-	if c.flags&pausedByInbox == 0 {
+	if c.flags&pausedByInbox == 0 && !plantedBug(bugLostTurn) {
 		c.loop.ready = append(c.loop.ready, c)
 		c.loop.sys.Wake()
 	}
@@ -255,6 +259,9 @@ func (l *loop) turn(c *Conn, in *inbound, b []byte) (rest []byte) {
 		}
 		if n == 0 {
 			in.tailLen = uint8(copy(in.tail[:], b))
+			if plantedBug(bugLostTail) {
+				in.tailLen = 0
+			}
 			return nil
 		}
 		b = b[n:]
@@ -477,6 +484,9 @@ func (c *Conn) answerPing(in *inbound) {
 	} else if !o.blocked || o.pongEnd <= o.left {
 		in.pongOwed = false
 		c.controlLocked(OpPong, in.pong[:in.pongLen])
+		if plantedBug(bugTwoPongs) {
+			c.controlLocked(OpPong, in.pong[:in.pongLen])
+		}
 		if c.out != nil {
 			c.out.pongEnd = c.out.placed
 		}

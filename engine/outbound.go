@@ -94,7 +94,7 @@ func (c *Conn) outLocked() *outbound {
 // detachLocked gives an outbound back that has nothing left to do.
 func (c *Conn) detachLocked() {
 	o := c.out
-	if o.placed != o.left || o.writer != nil || len(o.deferred)+len(o.waiters) != 0 || o.failed || o.failure != nil {
+	if o.placed != o.left || o.writer != nil || len(o.deferred) != 0 && !plantedBug(bugLostDeferred) || len(o.waiters) != 0 || o.failed || o.failure != nil {
 		return
 	}
 	c.out = nil
@@ -139,6 +139,9 @@ func (c *Conn) room(o *outbound, n int) *[]byte {
 func (o *outbound) push(b *pool.Buffer, off int) {
 	o.sealTail()
 	o.queue = append(o.queue, segment{buf: b, off: off, end: len(b.B)})
+	if last := len(o.queue) - 1; plantedBug(bugQueueFront) && last > o.head+1 {
+		o.queue[last-1], o.queue[last] = o.queue[last], o.queue[last-1]
+	}
 }
 
 // sealTail ends the shared buffer at the queue's end: what follows is not in it.
@@ -213,7 +216,9 @@ func (o *outbound) advance(n int, direct []byte) []byte {
 		s := &o.queue[o.head]
 		k := len(s.bytes())
 		if n < k {
-			s.off += n
+			if !plantedBug(bugSentTwice) {
+				s.off += n
+			}
 			return direct
 		}
 		n -= k
@@ -256,7 +261,7 @@ func (c *Conn) settleLocked(o *outbound) {
 	} else {
 		c.popMarks(o)
 	}
-	if o.pongDue && o.pongEnd <= o.left {
+	if o.pongDue && o.pongEnd <= o.left && !plantedBug(bugLostPong) {
 		o.pongDue = false
 		c.notify(todoPong)
 	}
@@ -268,7 +273,7 @@ func (c *Conn) settleLocked(o *outbound) {
 	}
 	q := int64(o.queued())
 	if c.high.Load() {
-		if q <= c.limits.Load().LowWater {
+		if q <= c.limits.Load().LowWater || plantedBug(bugEarlyDrain) {
 			c.high.Store(false)
 			if !plantedBug(bugLostDrain) {
 				c.notify(todoDrain)
@@ -283,7 +288,7 @@ func (c *Conn) settleLocked(o *outbound) {
 // popMarks takes the messages that have wholly left off bufferedAmount.
 func (c *Conn) popMarks(o *outbound) {
 	from, payload := o.mhead, uint64(0)
-	for o.mhead < len(o.marks) && o.marks[o.mhead].end <= o.left {
+	for o.mhead < len(o.marks) && (o.marks[o.mhead].end <= o.left || plantedBug(bugEarlyAmount)) {
 		payload += o.marks[o.mhead].payload
 		o.mhead++
 	}

@@ -111,7 +111,7 @@ func (c *Conn) sendLocked(m *outgoing) error {
 		}
 	}
 	c.buffered += uint64(len(m.p))
-	if o.writer != nil {
+	if o.writer != nil && !plantedBug(bugIntoWriter) {
 		o.deferMessage(c, m)
 		return nil
 	}

@@ -94,7 +94,7 @@ func (l *loop) deliver(c *Conn, m Message) {
 
 // closesNow tells whether the state left OPEN: then nothing more is delivered.
 func (c *Conn) closesNow() bool {
-	if c.ReadyState() == Open {
+	if c.ReadyState() == Open || plantedBug(bugDeliversClosed) {
 		return false
 	}
 	c.flags |= discarding
@@ -257,7 +257,9 @@ func (c *Conn) settleHigh(bits uint32) {
 }
 
 func (c *Conn) lowAgain() {
-	c.flags &^= pausedByHigh
+	if !plantedBug(bugStaysPaused) {
+		c.flags &^= pausedByHigh
+	}
 	c.times.read = tickOf(c.loop.now)
 	c.call(c.loop.engine.hooks.drain)
 }
@@ -320,7 +322,7 @@ func (c *Conn) watch() {
 		c.abandon(&CloseError{codeAbnormal, &lostError{err}})
 		return
 	}
-	if (want^c.watched)&netio.Readable != 0 {
+	if (want^c.watched)&netio.Readable != 0 && !plantedBug(bugPausedClocks) {
 		c.loop.schedule(c, c.loop.now) // which clocks run depends on whether the peer is read
 	}
 	c.watched = want

@@ -33,7 +33,7 @@ type ledger struct {
 	asking   int        // Sends under way
 	writer   *simWriter
 	writing  bool // somebody uses it
-	closeOut int // the code of our Close frame, once it is on the wire
+	closeOut int  // the code of our Close frame, once it is on the wire
 	codes    []int
 	pongs    uint32 // the number of the last ping answered
 
