@@ -140,7 +140,7 @@ func (c *Conn) onOpenTimer() {
 	if c.ifBlind() > 0 {
 		c.probe()
 	}
-	if next >= 0 && c.flags&buried == 0 {
+	if next >= 0 && c.flags&buried == 0 && !plantedBug(bugTimerOnce) {
 		c.loop.schedule(c, now+next)
 	}
 }
