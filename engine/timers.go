@@ -137,6 +137,9 @@ func (c *Conn) onOpenTimer() {
 			next = left
 		}
 	}
+	if d := c.ifPinged(l.PongTimeout); d > 0 { // maybe pinged just now
+		next = min(next, d-t.pinged.since(now))
+	}
 	if c.ifBlind() > 0 {
 		c.probe()
 	}
