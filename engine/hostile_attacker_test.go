@@ -45,6 +45,8 @@ func knock(t testing.TB, network, addr string) *attacker {
 	return &attacker{nc, bufio.NewReader(nc)}
 }
 
+func newReader(nc net.Conn) *bufio.Reader { return bufio.NewReader(nc) }
+
 // attack connects and finishes the opening handshake.
 func attack(t testing.TB, s *Server) *attacker {
 	t.Helper()
@@ -277,10 +279,23 @@ func (e *endings) reset() {
 	clear(e.closed)
 }
 
+// eventually waits until a condition holds and reports whether it did.
+func eventually(d time.Duration, holds func() bool) bool {
+	for end := time.Now().Add(d); !holds(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			return false
+		}
+	}
+	return true
+}
+
 // one is a path's only CloseEvent.
 func (e *endings) one(t testing.TB, path string) CloseEvent {
 	t.Helper()
-	within(t, 15*time.Second, "OnClose of "+path, func() bool { _, c := e.of(path); return len(c) > 0 })
+	if !eventually(timeoutOf(10), func() bool { _, c := e.of(path); return len(c) > 0 }) {
+		t.Errorf("no OnClose for %s", path)
+		return CloseEvent{}
+	}
 	if n, c := e.of(path); n != 1 || len(c) != 1 {
 		t.Errorf("%s: OnOpen %d times, OnClose %d times", path, n, len(c))
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
 	"slices"
@@ -194,6 +195,9 @@ func besideInnocent(t *testing.T, s *Server, attack func()) {
 
 func besideInnocentAt(t *testing.T, addr string, attack func()) {
 	t.Helper()
+	// The attackers are in this process and must not queue for the same processors in
+	// Go's scheduler, which lets a goroutine run for 10 ms: the kernel's is fairer.
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(4 * runtime.NumCPU()))
 	in, by := innocentAt(t, addr), bystander(t)
 	defer in.stop()
 	defer by.stop()
