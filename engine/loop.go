@@ -278,6 +278,19 @@ func (l *loop) adopt(a arrival) {
 	}
 }
 
+// transport is the net.Conn of a bridged connection that is not CLOSED; nil for others.
+func (c *Conn) transport() net.Conn {
+	if c.loop.bridge == nil {
+		return nil
+	}
+	c.mu.Lock()
+	defer c.unlock()
+	if c.ReadyState() == Closed { // the descriptor may be another's
+		return nil
+	}
+	return c.loop.bridge.Conn(int(c.fd))
+}
+
 // addr is an address of the connection's own socket.
 func (l *loop) addr(c *Conn, local bool) net.Addr {
 	c.mu.Lock()

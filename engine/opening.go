@@ -14,9 +14,9 @@ type opening struct {
 	parser handshake.Parser
 	buf    *pool.Buffer // the request's head so far, and what came with it
 	req    handshake.Request
-	taken  int // bytes of buf that the head took
-	late   *Upgrade
-	past   bool // the PROXY header was taken
+	taken  int      // bytes of buf that the head took
+	late   *Upgrade // whose decision is awaited
+	past   bool     // the PROXY header was taken
 }
 
 var openingPool = sync.Pool{New: func() any { return new(opening) }}
@@ -30,12 +30,12 @@ func (c *Conn) dropOpening() {
 	if o.buf != nil {
 		o.buf.Release()
 	}
-	late := o.late
+	if o.late != nil {
+		o.late.over.Store(true)
+	}
 	o.req.Reset()
 	*o = opening{req: o.req}
-	if late == nil { // a late decision may still look at it
-		openingPool.Put(o)
-	}
+	openingPool.Put(o)
 }
 
 func (k *config) headLimits() handshake.Limits {
@@ -104,7 +104,7 @@ func (c *Conn) onRequest(req *handshake.Request, b []byte, n int, err error) []b
 		c.open(&c.loop.plain)
 		return b[n:]
 	}
-	return c.ask(&Upgrade{conn: c, req: req}, b, n)
+	return c.ask(&Upgrade{conn: c, req: req, head: b[:n]}, b, n)
 }
 
 // originListed applies Options.Origins and the same-origin rule. A request without
@@ -119,88 +119,89 @@ func (c *Conn) originListed(req *handshake.Request) bool {
 // ask lets the user decide about a handshake.
 func (c *Conn) ask(u *Upgrade, b []byte, n int) []byte {
 	c.agreed = unique.Make(agreement{host: view(u.req.Host), target: view(u.req.Target), tls: c.flags&overTLS != 0})
-	no := c.consult(u)
-	if no == nil && u.later {
+	d := c.consult(u)
+	if d == nil {
 		c.await(u, b, n)
 		return nil
 	}
-	if no == nil {
-		no = u.refusal // after Later it would be another goroutine's to write
-	}
-	u.over.Store(true)
+	u.over.Store(true) // what it is a view of is about to be reused
 	switch {
-	case no != nil:
-		c.refuse(no)
+	case d.refusal != nil:
+		c.refuse(d.refusal)
 	case c.open(u):
 		return b[n:]
 	}
 	return nil
 }
 
-// consult runs the user's code, and returns what it knows against the request. Its panic
-// refuses the request (500).
-func (c *Conn) consult(u *Upgrade) (no *handshake.Refusal) {
+// consult runs the user's code, and returns what it decided; nil if that comes later.
+// Its panic refuses the request (500).
+func (c *Conn) consult(u *Upgrade) (d *decision) {
 	e := c.loop.engine
 	defer func() {
 		if r := recover(); r != nil {
 			e.panicked(c, r)
-			no = internalError
+			d = &decision{internalError}
+		}
+		if d != nil {
+			u.decision.CompareAndSwap(nil, d) // no other is taken any more
 		}
 	}()
 	if !u.originAllowed() {
-		return forbiddenOrigin
+		return &decision{forbiddenOrigin}
 	}
 	if e.hooks.upgrade != nil {
 		e.hooks.upgrade(u)
 	}
-	return nil
+	if d = u.decision.Load(); d == nil && !u.later {
+		d = accepted
+	}
+	return d
 }
 
-// await keeps a request until somebody decides. Nothing is read meanwhile: what came
-// with the request is kept, and the rest waits in the kernel.
+// await keeps what came behind a request until somebody decides about it. Nothing is
+// read meanwhile: the rest waits in the kernel.
 func (c *Conn) await(u *Upgrade, b []byte, n int) {
-	switch {
-	case n == 0: // from net/http: the request has memory of its own
-		c.keepHead(b)
-	case c.opening == nil || &c.opening.req != u.req:
-		o := c.keepHead(b)
-		if _, err := o.parser.Parse(o.buf.B, &o.req, c.loop.engine.conf.headLimits()); err != nil {
-			panic("engine: a request that parsed does not parse again")
-		}
-		u.req = &o.req
+	if c.opening == nil {
+		c.keepHead(b[n:])
+	} else {
+		c.opening.taken = n // b is what it keeps
 	}
-	c.opening.late, c.opening.taken = u, n
+	c.opening.late = u
 	c.flags |= pausedByWork
 	c.watch()
 	u.kept.Store(true)
-	if u.decided.Load() { // decided while the hook still ran
+	if u.decision.Load() != nil { // decided while the hook still ran
 		c.decideLate()
 	}
 }
 
 // decideLate acts on a decision made by Upgrade.Accept or Refuse from elsewhere.
 func (c *Conn) decideLate() {
-	if c.opening == nil || c.opening.late == nil || !c.opening.late.decided.Load() || c.ReadyState() != Connecting {
+	if c.opening == nil || c.opening.late == nil || c.ReadyState() != Connecting {
 		return
 	}
 	o := c.opening
 	u := o.late
+	d := u.decision.Load()
+	if d == nil {
+		return
+	}
 	c.flags &^= pausedByWork
-	u.over.Store(true)
-	if u.refusal != nil {
-		c.refuse(u.refusal)
+	if d.refusal != nil {
+		c.refuse(d.refusal)
 		return
 	}
 	// Ours from here on: OnOpen may end the connection, and with it what opening holds.
 	buf, taken := o.buf, o.taken
 	o.buf = nil
+	c.dropOpening()
 	if c.open(u) && len(buf.B) > taken {
 		c.loop.feed(c, buf.B[taken:])
 	} else {
 		c.settleTurn()
 	}
 	buf.Release()
-	c.dropOpening()
 	c.watch()
 }
 

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"bytes"
 	"crypto/tls"
 	"fmt"
 	"iter"
@@ -14,24 +15,31 @@ import (
 )
 
 // Upgrade is an opening handshake to decide about. It is valid inside OnUpgrade, or,
-// after Later, until Accept or Refuse; afterwards its methods answer zero values. What is to be kept is copied by
-// the methods that return strings.
+// after Later, until Accept or Refuse or until the connection is gone; afterwards its
+// methods (but Conn) answer zero values, and those that would change it ErrInvalidState.
+// The strings that they return are copies.
 //
 // When OnUpgrade returns and neither Refuse nor Later was called, the request is accepted.
 type Upgrade struct {
 	conn     *Conn
 	req      *handshake.Request
+	head     []byte // what req is a view of, for Later to copy; empty when req's memory is its own
 	protocol string
 	header   []handshake.HeaderField
 	ctx      any
 	limits   *Limits
-	refusal  *handshake.Refusal
 
-	later   bool
-	kept    atomic.Bool // the loop keeps the request for a late decision
-	decided atomic.Bool
-	over    atomic.Bool
+	later    bool
+	kept     atomic.Bool // the loop waits for a late decision
+	over     atomic.Bool // the methods answer zero values
+	decision atomic.Pointer[decision]
 }
+
+// decision is the answer to a handshake: refused, or accepted when refusal is nil. Only
+// the first one counts.
+type decision struct{ refusal *handshake.Refusal }
+
+var accepted = new(decision)
 
 // Method is the request's method: GET.
 func (u *Upgrade) Method() string {
@@ -104,18 +112,27 @@ func (u *Upgrade) Protocols() []string {
 }
 
 // RemoteAddr is the peer's address.
-func (u *Upgrade) RemoteAddr() net.Addr { return u.conn.RemoteAddr() }
+func (u *Upgrade) RemoteAddr() net.Addr {
+	if u.over.Load() {
+		return nil
+	}
+	return u.conn.RemoteAddr()
+}
 
 // LocalAddr is our end's address.
-func (u *Upgrade) LocalAddr() net.Addr { return u.conn.LocalAddr() }
+func (u *Upgrade) LocalAddr() net.Addr {
+	if u.over.Load() {
+		return nil
+	}
+	return u.conn.LocalAddr()
+}
 
 // TLS is the state of a wss connection, nil for a ws one.
 func (u *Upgrade) TLS() *tls.ConnectionState {
-	b := u.conn.loop.bridge
-	if b == nil {
+	if u.over.Load() {
 		return nil
 	}
-	if t, ok := b.Conn(int(u.conn.fd)).(interface{ ConnectionState() tls.ConnectionState }); ok {
+	if t, ok := u.conn.transport().(tlsConn); ok {
 		s := t.ConnectionState()
 		return &s
 	}
@@ -128,7 +145,10 @@ func (u *Upgrade) Conn() *Conn { return u.conn }
 // SetProtocol chooses a sub-protocol; one that was not offered is ErrSyntax, because
 // the client would have to fail the connection (RFC 6455 4.1).
 func (u *Upgrade) SetProtocol(p string) error {
-	if p != "" && (u.over.Load() || !u.req.Offers(p)) {
+	if u.over.Load() {
+		return ErrInvalidState
+	}
+	if p != "" && !u.req.Offers(p) {
 		return fmt.Errorf("gannet: sub-protocol %q was not offered: %w", p, ErrSyntax)
 	}
 	u.protocol = p
@@ -138,6 +158,9 @@ func (u *Upgrade) SetProtocol(p string) error {
 // AddHeader adds a header to the 101 response. It answers ErrSyntax for what is not a
 // header, and for the handshake's own ones.
 func (u *Upgrade) AddHeader(name, value string) error {
+	if u.over.Load() {
+		return ErrInvalidState
+	}
 	if err := handshake.ValidField(name, value); err != nil {
 		return fmt.Errorf("%w: %w", ErrSyntax, err)
 	}
@@ -146,10 +169,17 @@ func (u *Upgrade) AddHeader(name, value string) error {
 }
 
 // SetContext sets what Conn.Context answers from OnOpen on.
-func (u *Upgrade) SetContext(v any) { u.ctx = v }
+func (u *Upgrade) SetContext(v any) {
+	if !u.over.Load() {
+		u.ctx = v
+	}
+}
 
 // SetLimits sets the connection's limits; zero fields take the engine's values.
 func (u *Upgrade) SetLimits(l Limits) error {
+	if u.over.Load() {
+		return ErrInvalidState
+	}
 	l = l.withDefaults(u.conn.loop.engine.conf.limits)
 	if err := l.check(); err != nil {
 		return err
@@ -159,37 +189,56 @@ func (u *Upgrade) SetLimits(l Limits) error {
 }
 
 // Refuse answers with an HTTP status (300 to 599) and a plain text body. A status out of
-// range is ErrSyntax and decides nothing.
+// range is ErrSyntax and decides nothing. Errors otherwise: see Accept.
 func (u *Upgrade) Refuse(status int, body string) error {
 	if err := handshake.ValidStatus(status); err != nil {
 		return fmt.Errorf("%w: %w", ErrSyntax, err)
 	}
-	return u.decide(refusal(status, "handler", body))
+	return u.decide(&decision{refusal(status, "handler", body)})
 }
 
 // Later postpones the decision: OnUpgrade may return, and another goroutine calls
-// Accept or Refuse within HandshakeTimeout. No other method may be called at the same time as another.
-func (u *Upgrade) Later() { u.later = true }
+// Accept or Refuse within HandshakeTimeout. It is called inside OnUpgrade, before that
+// goroutine gets to see u: the request is copied. From then on one goroutine at a time
+// may use u, but for Accept and Refuse, which any number may call.
+func (u *Upgrade) Later() {
+	if u.later || u.over.Load() {
+		return
+	}
+	u.later = true
+	if len(u.head) == 0 { // it came from net/http
+		return
+	}
+	// The garbage collector's memory, not the pool's: nobody tells the goroutine that
+	// decides when the connection is gone, and it may be reading just then.
+	var p handshake.Parser
+	req := new(handshake.Request)
+	if _, err := p.Parse(bytes.Clone(u.head), req, u.conn.loop.engine.conf.headLimits()); err != nil {
+		panic("engine: a request that parsed does not parse again")
+	}
+	u.req, u.head = req, nil
+}
 
-// Accept decides, after Later. It answers ErrClosed when the connection is gone or was
-// closed, and ErrInvalidState when it was decided before.
+// Accept decides, after Later. It answers ErrInvalidState when it was decided before, and
+// ErrClosed when the connection is gone or was closed.
 func (u *Upgrade) Accept() error {
 	if !u.later {
 		return ErrInvalidState
 	}
-	return u.decide(nil)
+	return u.decide(accepted)
 }
 
-func (u *Upgrade) decide(r *handshake.Refusal) error {
-	if u.decided.Load() || !u.later && u.over.Load() {
+func (u *Upgrade) decide(d *decision) error {
+	switch {
+	case u.decision.Load() != nil:
+		return ErrInvalidState
+	case u.conn.ReadyState() >= Closing:
+		return ErrClosed
+	case !u.decision.CompareAndSwap(nil, d):
 		return ErrInvalidState
 	}
-	if u.conn.ReadyState() >= Closing {
-		return ErrClosed
-	}
-	u.refusal = r
 	if u.later {
-		u.decided.Store(true)
+		u.over.Store(true)
 		if u.kept.Load() {
 			u.conn.notify(todoDecide)
 		}
