@@ -1,9 +1,12 @@
 package engine
 
 import (
+	"context"
 	"errors"
+	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"sync"
 	"time"
@@ -18,35 +21,43 @@ import (
 // fallback is the net/http server behind Options.Fallback.
 type fallback struct {
 	once   sync.Once
-	server *http.Server
+	server *http.Server // nil until the first connection comes
 	conns  chan net.Conn
-	done   chan struct{}
+	ending sync.Once
+	done   chan struct{} // no more connections are taken
+	ended  chan struct{} // and the server has those that were
 }
 
 // handOver gives the connection, and the bytes read from it, to net/http. On the loop.
 func (c *Conn) handOver(read []byte) {
 	l := c.loop
-	first := append([]byte(nil), read...)
+	r := &replayConn{first: append([]byte(nil), read...), count: &held{engine: l.engine, peer: c.countedAs()}}
+	if c.peer != (peerAddr{}) {
+		r.peer = net.TCPAddrFromAddrPort(c.peer.addrPort())
+	}
 	fd := int(c.fd)
-	var take func() (net.Conn, error)
+	var take func() error
 	if l.bridge != nil {
-		take = func() (net.Conn, error) {
-			nc, more, err := l.bridge.Detach(fd)
-			first = append(first, more...)
-			return nc, err
+		take = func() (err error) {
+			var more []byte
+			r.Conn, more, err = l.bridge.Detach(fd)
+			r.first = append(r.first, more...)
+			return err
 		}
 	} else {
 		nc, err := netio.FileConn(fd) // a duplicate: the descriptor itself is buried
-		take = func() (net.Conn, error) { return nc, err }
+		r.Conn = nc
+		take = func() error { return err }
 	}
 	c.state.Store(uint32(Closed))
 	l.engine.stats.connecting.Add(-1)
 	c.dropOpening()
 	c.leave()
-	go l.engine.serveFallback(take, &first)
+	go l.engine.serveFallback(r, take)
 }
 
-// leave takes a connection out of the loop whose transport lives on elsewhere.
+// leave takes a connection out of the loop whose transport lives on elsewhere. It goes
+// on counting against the limits: see held.
 func (c *Conn) leave() {
 	l := c.loop
 	c.flags |= buried
@@ -56,21 +67,23 @@ func (c *Conn) leave() {
 	l.conns.Add(-1)
 	if l.bridge == nil {
 		l.bury(int(c.fd), false)
+	} else {
+		l.engine.stats.bridged.Add(-1)
 	}
-	l.engine.connGone(c)
 }
 
-func (e *engine) serveFallback(take func() (net.Conn, error), first *[]byte) {
-	nc, err := take()
-	if err != nil {
+func (e *engine) serveFallback(r *replayConn, take func() error) {
+	if err := take(); err != nil {
+		r.count.release()
 		e.log().Error("gannet: handing a connection to the fallback", "err", err)
 		return
 	}
 	e.fallback.once.Do(e.startFallback)
 	select {
-	case e.fallback.conns <- &replayConn{Conn: nc, first: *first}:
+	case e.fallback.conns <- r.outermost():
 	case <-e.fallback.done:
-		_ = nc.Close()
+		r.count.release()
+		_ = r.Conn.Close()
 	}
 }
 
@@ -81,8 +94,15 @@ func (e *engine) startFallback() {
 		ReadHeaderTimeout: e.conf.HandshakeTimeout,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    e.conf.MaxHandshakeBytes,
+		ErrorLog:          slog.NewLogLogger(e.log().Handler(), slog.LevelWarn),
+		ConnState: func(nc net.Conn, s http.ConnState) {
+			if s == http.StateHijacked || s == http.StateClosed {
+				nc.(replayer).released()
+			}
+		},
 	}
 	go func() {
+		defer close(f.ended)
 		err := f.server.Serve(handedOver{f})
 		if !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
 			e.log().Error("gannet: the fallback's server ended", "err", err)
@@ -99,13 +119,28 @@ func (e *engine) route(w http.ResponseWriter, r *http.Request) {
 	e.conf.Fallback.ServeHTTP(w, r)
 }
 
-// stopFallback ends the fallback's server and its connections.
-func (e *engine) stopFallback() {
-	f := &e.fallback
-	close(f.done)
-	f.once.Do(func() {})
+// end takes no more connections, and returns when the server, if there is one, has all
+// that were taken before: only then its Close and Shutdown reach every one of them.
+func (f *fallback) end() *http.Server {
+	f.ending.Do(func() { close(f.done) })
+	f.once.Do(func() {}) // it has started, or never will
 	if f.server != nil {
-		_ = f.server.Close()
+		<-f.ended
+	}
+	return f.server
+}
+
+// shutDown lets the fallback finish the requests under way.
+func (f *fallback) shutDown(ctx context.Context) {
+	if s := f.end(); s != nil {
+		_ = s.Shutdown(ctx) // ctx's error is Server.Shutdown's to tell
+	}
+}
+
+// stop ends the fallback's server and its connections.
+func (f *fallback) stop() {
+	if s := f.end(); s != nil {
+		_ = s.Close()
 	}
 }
 
@@ -124,10 +159,46 @@ func (h handedOver) Accept() (net.Conn, error) {
 func (handedOver) Close() error   { return nil }
 func (handedOver) Addr() net.Addr { return &net.UnixAddr{Name: "gannet-fallback", Net: "unix"} }
 
+// held is a connection's place under the limits, while net/http has the connection.
+type held struct {
+	engine *engine
+	peer   netip.AddrPort // what it was counted by
+	once   sync.Once
+}
+
+func (h *held) release() { h.once.Do(func() { h.engine.uncount(h.peer) }) }
+
 // replayConn is a connection of which some bytes were read already.
 type replayConn struct {
 	net.Conn
 	first []byte
+	peer  net.Addr // the one that was accepted, or that a proxy named; nil: Conn's own
+	count *held
+}
+
+// replayer is a replayConn, or what wraps one.
+type replayer interface {
+	// unwrap gives the connection back, and what of the bytes was not read again.
+	unwrap() (net.Conn, []byte)
+	// released says that net/http has it no longer.
+	released()
+}
+
+func (r *replayConn) unwrap() (net.Conn, []byte) { return r.Conn, r.first }
+func (r *replayConn) released()                  { r.count.release() }
+
+// outermost is what net/http gets to see: over TLS it asks for the state of that.
+func (r *replayConn) outermost() net.Conn {
+	if t, ok := r.Conn.(tlsConn); ok {
+		return secureReplay{r, t}
+	}
+	return r
+}
+
+// secureReplay is a replayConn over TLS.
+type secureReplay struct {
+	*replayConn
+	tlsConn
 }
 
 func (r *replayConn) Read(p []byte) (int, error) {
@@ -137,6 +208,23 @@ func (r *replayConn) Read(p []byte) (int, error) {
 	n := copy(p, r.first)
 	r.first = r.first[n:]
 	return n, nil
+}
+
+// CloseWrite is for net/http, which lets a peer read its answer to a request that it
+// did not read to the end.
+func (r *replayConn) CloseWrite() error {
+	if w, ok := r.Conn.(interface{ CloseWrite() error }); ok {
+		return w.CloseWrite()
+	}
+	return errors.ErrUnsupported
+}
+
+// RemoteAddr is the peer's.
+func (r *replayConn) RemoteAddr() net.Addr {
+	if r.peer != nil {
+		return r.peer
+	}
+	return r.Conn.RemoteAddr()
 }
 
 // noDeadline takes a deadline off.

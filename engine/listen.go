@@ -26,6 +26,8 @@ const (
 	acceptsPerTurn = 64
 	minAcceptPause = 20 * time.Millisecond
 	maxAcceptPause = time.Second
+	// turnAwayTime is how long a bridged connection over the limits has to take its 503.
+	turnAwayTime = time.Second
 )
 
 // acceptOn accepts what waits on a listening descriptor.
@@ -62,29 +64,31 @@ func (l *loop) accept(ln *listener, most int) (empty bool) {
 
 // place hands an accepted descriptor to its loop.
 func (e *engine) place(l *loop, spread bool, a arrival) {
-	if reason, ok := e.admitConn(a.peer); !ok {
+	if reason, ok := e.admitConn(e.countedBy(&a)); !ok {
 		e.turnAway(l, a.fd, reason)
 		return
 	}
-	to := l
-	if spread {
-		to = leastLoaded(e.native)
-	}
-	if to == l {
+	if !spread {
 		l.adopt(a)
 		return
 	}
-	to.conns.Add(1) // so that a burst spreads evenly
-	if !to.post(task{call: func() { to.conns.Add(-1); to.adopt(a) }}) {
-		e.uncount(a.peer)
+	to := leastLoaded(e.native)
+	if to == l {
+		l.adoptReserved(a)
+		return
+	}
+	if !to.post(task{call: func() { to.adoptReserved(a) }}) {
+		e.uncount(e.countedBy(&a))
 		_ = l.sys.Abort(a.fd)
 	}
 }
 
+var tooManyConns = handshake.AppendRefusal(nil, 503, nil, "too many connections\n")
+
 // turnAway answers 503 to a connection over the limits, without waiting for its request.
 func (e *engine) turnAway(l *loop, fd int, reason string) {
 	e.stats.refusals.add(reason)
-	_, _ = l.sys.Write(fd, handshake.AppendRefusal(nil, 503, nil, "too many connections\n"))
+	_, _ = l.sys.Write(fd, tooManyConns)
 	_ = l.sys.CloseWrite(fd)
 	l.bury(fd, false)
 }
@@ -171,13 +175,16 @@ func (g *listening) addr() net.Addr {
 	return g.all[0].at
 }
 
-func (g *listening) add(v *served) bool {
+// add notes v and runs begin, unless the server is closed already. Under the lock, so
+// that what begin posts to the loops comes before what closeAll does.
+func (g *listening) add(v *served, begin func()) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.closed {
 		return false
 	}
 	g.all = append(g.all, v)
+	begin()
 	return true
 }
 
@@ -255,14 +262,19 @@ func (s *Server) Serve(ln net.Listener) error {
 }
 
 func (s *Server) serveNative(v *served, spread bool) error {
-	if !s.listening.add(v) {
+	begin := func() {
+		for i, fd := range v.fds {
+			l := v.loops[i]
+			l.post(task{call: func() { l.addListener(fd, spread) }})
+		}
+	}
+	if !s.listening.add(v, begin) {
+		for i, fd := range v.fds { // no loop has seen them
+			_ = v.loops[i].sys.Close(fd)
+		}
 		v.fds = nil
 		v.close(false)
 		return ErrServerClosed
-	}
-	for i, fd := range v.fds {
-		l := v.loops[i]
-		l.post(task{call: func() { l.addListener(fd, spread) }})
 	}
 	<-v.done
 	return ErrServerClosed
@@ -279,7 +291,7 @@ func (l *loop) addListener(fd int, spread bool) {
 // serveBridged accepts on this goroutine, for listeners that no loop can take over.
 func (s *Server) serveBridged(ln net.Listener) error {
 	v := &served{at: ln.Addr(), ln: ln, done: make(chan struct{})}
-	if !s.listening.add(v) {
+	if !s.listening.add(v, func() {}) {
 		_ = ln.Close()
 		return ErrServerClosed
 	}
@@ -288,7 +300,7 @@ func (s *Server) serveBridged(ln net.Listener) error {
 		nc, err := ln.Accept()
 		if err == nil {
 			pause = 0
-			s.adoptBridged(nc, nil, nil)
+			s.adoptBridged(nc, arrival{peer: addrPortOf(nc.RemoteAddr())})
 			continue
 		}
 		if s.closing.Load() {
@@ -321,27 +333,31 @@ func isTransient(err error) bool {
 }
 
 // adoptBridged has goroutines carry nc.
-func (e *engine) adoptBridged(nc net.Conn, early []byte, h *httpArrival) {
-	peer := addrPortOf(nc.RemoteAddr())
-	if reason, ok := e.admitConn(peer); !ok {
+func (e *engine) adoptBridged(nc net.Conn, a arrival) {
+	if reason, ok := e.admitConn(e.countedBy(&a)); !ok {
 		e.stats.refusals.add(reason)
-		_ = nc.SetWriteDeadline(time.Now().Add(time.Second))
-		_, _ = nc.Write(handshake.AppendRefusal(nil, 503, nil, "too many connections\n"))
-		_ = nc.Close()
+		go turnAwayBridged(nc)
 		return
 	}
 	l, err := e.bridgeLoop()
 	if err != nil {
-		e.uncount(peer)
+		e.uncount(e.countedBy(&a))
 		_ = nc.Close()
 		return
 	}
-	_, secure := nc.(tlsConn)
-	a := arrival{peer: peer, early: early, http: h, tls: secure}
-	if !l.post(task{call: func() { a.fd = l.bridge.Attach(nc); l.adopt(a) }}) {
-		e.uncount(peer)
+	_, a.tls = nc.(tlsConn)
+	if !l.post(task{call: func() { a.fd = l.bridge.Attach(nc); l.adoptReserved(a) }}) {
+		e.uncount(e.countedBy(&a))
 		_ = nc.Close()
 	}
+}
+
+// turnAwayBridged answers 503. Not on the goroutine that accepts: a TLS handshake comes
+// first, and the peer may take its time.
+func turnAwayBridged(nc net.Conn) {
+	_ = nc.SetDeadline(time.Now().Add(turnAwayTime))
+	_, _ = nc.Write(tooManyConns)
+	_ = nc.Close()
 }
 
 func addrPortOf(a net.Addr) netip.AddrPort {

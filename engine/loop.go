@@ -96,6 +96,14 @@ func (m *mailbox) take() []task {
 	return m.taken
 }
 
+// closeEmpty closes the mailbox unless there is something in it.
+func (m *mailbox) closeEmpty() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.closed = len(m.tasks) == 0
+	return m.closed
+}
+
 // post leaves a letter and wakes the loop. Any goroutine. It reports false once the loop has ended.
 func (l *loop) post(t task) bool {
 	if !l.mailbox.put(t) {
@@ -116,11 +124,15 @@ func (l *loop) run() {
 	close(l.done)
 }
 
-// end gives back what the loop still has.
+// end gives back what the loop still has: first what letters that came too late for the
+// last turn bring, a connection to adopt among them.
 func (l *loop) end() {
-	l.mailbox.mu.Lock()
-	l.mailbox.closed = true
-	l.mailbox.mu.Unlock()
+	for !l.mailbox.closeEmpty() {
+		for _, t := range l.mailbox.take() {
+			l.serveTask(t)
+		}
+		l.terminateEach()
+	}
 	for range 2 {
 		l.closeDead()
 	}
@@ -247,7 +259,7 @@ func (l *loop) adopt(a arrival) {
 	if a.tls {
 		c.flags |= overTLS
 	}
-	if a.peer.IsValid() {
+	if l.engine.countedBy(&a).IsValid() {
 		c.flags |= counted
 	}
 	if l.bridge != nil {

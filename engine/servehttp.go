@@ -39,13 +39,17 @@ func (e *engine) serveHTTP(w http.ResponseWriter, r *http.Request) {
 	nc, buffered, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		e.log().Error("gannet: ServeHTTP needs a connection that can be hijacked (HTTP/1.1)", "err", err)
-		e.refuseHTTP(w, internalError)
+		e.refuseHTTP(w, notHijackable)
 		return
 	}
 	early := make([]byte, buffered.Reader.Buffered())
 	_, _ = buffered.Reader.Read(early)
-	e.adoptConn(nc, early, &httpArrival{req})
+	e.adoptConn(nc, arrival{peer: addrPortOf(nc.RemoteAddr()), early: early, http: &httpArrival{req}})
 }
+
+// notHijackable: what stands between net/http and us (a middleware's ResponseWriter, say)
+// hides the connection.
+var notHijackable = refusal(500, "not-hijackable", "this server's HTTP layer does not let WebSocket connections through")
 
 func (e *engine) refuseHTTP(w http.ResponseWriter, err error) {
 	f, ok := err.(*handshake.Refusal)
@@ -60,29 +64,39 @@ func (e *engine) refuseHTTP(w http.ResponseWriter, err error) {
 }
 
 // adoptConn moves a net.Conn to a native loop if that can be, else to a bridge.
-func (e *engine) adoptConn(nc net.Conn, early []byte, h *httpArrival) {
+func (e *engine) adoptConn(nc net.Conn, a arrival) {
+	if r, ok := nc.(replayer); ok {
+		var rest []byte
+		nc, rest = r.unwrap()
+		a.early = append(a.early, rest...)
+	}
 	_ = nc.SetDeadline(noDeadline)
 	if len(e.native) == 0 {
-		e.adoptBridged(nc, early, h)
+		e.adoptBridged(nc, a)
 		return
 	}
 	fd, ok, err := netio.DupConn(nc)
 	if err != nil || !ok {
-		e.adoptBridged(nc, early, h)
+		e.adoptBridged(nc, a)
 		return
 	}
-	peer := addrPortOf(nc.RemoteAddr())
+	a.fd = fd
 	_ = nc.Close() // the duplicate lives on
+	reason, admitted := e.admitConn(e.countedBy(&a))
 	l := leastLoaded(e.native)
-	reason, admitted := e.admitConn(peer)
-	if !l.post(task{call: func() {
+	if l.post(task{call: func() {
 		if !admitted {
+			l.conns.Add(-1)
 			e.turnAway(l, fd, reason)
 			return
 		}
-		l.adopt(arrival{fd: fd, peer: peer, early: early, http: h})
-	}}) && admitted {
-		e.uncount(peer)
+		l.adoptReserved(a)
+	}}) {
+		return
+	}
+	_ = l.sys.Abort(fd)
+	if admitted {
+		e.uncount(e.countedBy(&a))
 	}
 }
 

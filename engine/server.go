@@ -40,6 +40,8 @@ type engine struct {
 	gone      chan struct{} // closed when closing and no connection is left
 	wakeGone  sync.Once
 	fallback  fallback
+
+	newNative func() (netio.System, error) // tests take the native loops away
 }
 
 // Server serves WebSocket connections to a Handler. Its methods may be called from any goroutine.
@@ -67,12 +69,15 @@ func (e *engine) init(conf *config, h hooks) {
 	e.conf, e.hooks, e.pool = conf, h, pool.New()
 	e.budget.limit = conf.InboundBudget
 	e.gone = make(chan struct{})
-	e.fallback.conns, e.fallback.done = make(chan net.Conn), make(chan struct{})
+	e.fallback.conns, e.fallback.done, e.fallback.ended = make(chan net.Conn), make(chan struct{}), make(chan struct{})
 	e.loops.Store(new([]*loop))
+	e.newNative = newNative
 	if conf.MaxConnsPerAddress > 0 {
 		e.addresses = make(map[netip.Addr]int)
 	}
 }
+
+func newNative() (netio.System, error) { return netio.NewNative() }
 
 func (e *engine) log() *slog.Logger { return e.conf.Logger }
 
@@ -88,7 +93,7 @@ func (e *engine) start() error {
 	}
 	var fresh []*loop
 	for i := range e.conf.Loops {
-		sys, err := netio.NewNative()
+		sys, err := e.newNative()
 		if errors.Is(err, errors.ErrUnsupported) {
 			break
 		}
@@ -103,6 +108,7 @@ func (e *engine) start() error {
 			shared = fresh[0].table
 		}
 		fresh = append(fresh, e.newLoop(sys, nil, shared))
+		fresh[i].index = i
 	}
 	if e.conf.Workers > 0 {
 		e.workers = startWorkers(e.conf.Workers)
@@ -120,7 +126,7 @@ func (e *engine) newLoop(sys netio.System, bridge *netio.Bridge, t *table) *loop
 		t = newTable()
 	}
 	l := &loop{
-		engine: e, index: len(*e.loops.Load()), sys: sys, bridge: bridge, table: t,
+		engine: e, sys: sys, bridge: bridge, table: t,
 		slab: make([]byte, slabHeadroom+slabBytes), done: make(chan struct{}),
 	}
 	l.wheel = wheel.New(wheelTick, wheelSlots, func(fd int32) *wheel.Node { return &l.table.get(int(fd)).timer })
@@ -137,6 +143,7 @@ func (e *engine) bridgeLoop() (*loop, error) {
 	for len(e.bridges) < e.conf.Loops {
 		b := netio.NewBridge()
 		l := e.newLoop(b, b, nil)
+		l.index = len(e.native) + len(e.bridges)
 		e.bridges = append(e.bridges, l)
 		go l.run()
 	}
@@ -146,14 +153,13 @@ func (e *engine) bridgeLoop() (*loop, error) {
 
 func (e *engine) publishLoops() {
 	all := append(append([]*loop(nil), e.native...), e.bridges...)
-	for i, l := range all {
-		l.index = i
-	}
 	e.loops.Store(&all)
 }
 
 func (e *engine) allLoops() []*loop { return *e.loops.Load() }
 
+// leastLoaded is the loop for the next connection. It counts as there already, so that
+// a burst spreads evenly; adoptReserved takes that back.
 func leastLoaded(loops []*loop) *loop {
 	best := loops[0]
 	for _, l := range loops[1:] {
@@ -161,7 +167,14 @@ func leastLoaded(loops []*loop) *loop {
 			best = l
 		}
 	}
+	best.conns.Add(1)
 	return best
+}
+
+// adoptReserved is adopt on a loop that leastLoaded chose.
+func (l *loop) adoptReserved(a arrival) {
+	l.adopt(a)
+	l.conns.Add(-1)
 }
 
 // arrival is a connection that is about to be taken over.
@@ -219,19 +232,30 @@ func (e *engine) uncount(peer netip.AddrPort) {
 	}
 }
 
-// uncountAddress: the address that a connection was counted by is not its peer's, and
-// the one it turned out to have counts from now on.
-func (e *engine) uncountAddress(c *Conn) {
-	if e.addresses == nil {
-		return
+// countedBy is the address that an arrival counts against MaxConnsPerAddress. In front
+// of a PROXY header it has none: the proxy's own is everybody's. See admitProxied.
+func (e *engine) countedBy(a *arrival) netip.AddrPort {
+	if e.conf.ProxyProtocol && a.http == nil {
+		return netip.AddrPort{}
 	}
-	a := c.loop.addr(c, false)
+	return a.peer
+}
+
+// admitProxied takes over the address that a PROXY header names, and counts it.
+func (e *engine) admitProxied(c *Conn, peer netip.AddrPort) bool {
+	c.peer = newPeerAddr(peer)
+	if e.addresses == nil {
+		return true
+	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	key := addressKey(addrPortOf(a))
-	if e.addresses[key]--; e.addresses[key] <= 0 {
-		delete(e.addresses, key)
+	key := addressKey(peer)
+	if e.addresses[key] >= e.conf.MaxConnsPerAddress {
+		return false
 	}
+	e.addresses[key]++
+	c.flags |= counted
+	return true
 }
 
 // connGone: a connection has left its loop.
@@ -239,11 +263,15 @@ func (e *engine) connGone(c *Conn) {
 	if c.flags&bridged != 0 {
 		e.stats.bridged.Add(-1)
 	}
-	peer := netip.AddrPort{}
-	if c.peer != (peerAddr{}) && c.flags&counted != 0 {
-		peer = c.peer.addrPort()
+	e.uncount(c.countedAs())
+}
+
+// countedAs is the address that the connection is counted by; invalid when by none.
+func (c *Conn) countedAs() netip.AddrPort {
+	if c.flags&counted == 0 {
+		return netip.AddrPort{}
 	}
-	e.uncount(peer)
+	return c.peer.addrPort()
 }
 
 // closed notes the end of a connection that was open.
@@ -323,6 +351,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	for _, l := range s.allLoops() {
 		l.post(task{call: l.goAway})
 	}
+	s.fallback.shutDown(ctx)
 	s.checkGone()
 	var err error
 	select {
@@ -383,7 +412,7 @@ func (e *engine) stop() {
 	for _, l := range e.allLoops() {
 		l.post(task{call: l.terminateAll})
 	}
-	e.stopFallback()
+	e.fallback.stop()
 	e.waitLoops()
 	if e.workers != nil {
 		e.workers.stop()
@@ -399,6 +428,15 @@ func (e *engine) waitLoops() {
 // terminateAll ends the loop's connections and then the loop itself. A connection whose
 // lock is taken ends when its holder lets go, so the loop turns until none is left.
 func (l *loop) terminateAll() {
+	l.terminateEach()
+	if l.conns.Load() > 0 {
+		time.AfterFunc(time.Millisecond, func() { l.post(task{call: l.terminateAll}) })
+		return
+	}
+	l.stop = true
+}
+
+func (l *loop) terminateEach() {
 	l.table.each(func(c *Conn) bool {
 		if c.loop == l {
 			if c.flags&lingering != 0 {
@@ -410,11 +448,6 @@ func (l *loop) terminateAll() {
 		}
 		return true
 	})
-	if l.conns.Load() > 0 {
-		time.AfterFunc(time.Millisecond, func() { l.post(task{call: l.terminateAll}) })
-		return
-	}
-	l.stop = true
 }
 
 // onLoop tells whether the caller runs on one of the engine's loops.
