@@ -1,0 +1,361 @@
+package engine
+
+import (
+	"bufio"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"errors"
+	"io"
+	"math/big"
+	"net"
+	"net/url"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/gobwas/ws"
+
+	"github.com/gannet-ws/gannet/engine/internal/netio"
+)
+
+// A door is a way for connections into the engine.
+type door struct {
+	name string
+	// listen makes a listener, and what connects to it.
+	listen func(t testing.TB) (net.Listener, func() (net.Conn, error))
+	// loopless takes the native loops away, as on a system that has none.
+	loopless bool
+	bridged  bool // goroutines carry its connections
+	secure   bool // wss
+	wholly   bool // its connections have no half to close
+}
+
+var doors = []door{
+	{name: "tcp", listen: listenTCP},
+	{name: "unix", listen: listenUnixSocket},
+	{name: "bridged tcp", listen: hidden(listenTCP), bridged: true},
+	{name: "bridged tls", listen: listenTLS, bridged: true, secure: true},
+	{name: "bridged pipe", listen: listenPipe, bridged: true, wholly: true},
+	{name: "loopless tcp", listen: listenTCP, bridged: true, loopless: true},
+	{name: "loopless unix", listen: listenUnixSocket, bridged: true, loopless: true},
+	{name: "loopless tls", listen: listenTLS, bridged: true, loopless: true, secure: true},
+}
+
+func doorNamed(t testing.TB, name string) door {
+	t.Helper()
+	for _, d := range doors {
+		if d.name == name {
+			return d
+		}
+	}
+	t.Fatal("no door named", name)
+	return door{}
+}
+
+// house is a server behind one door.
+type house struct {
+	*Server
+	door
+	knock func() (net.Conn, error)
+	serve chan error // what Serve answered
+}
+
+// build starts a server behind the door. When the test ends, it must leave nothing: no
+// connection, buffer or goroutine.
+func (d door) build(t testing.TB, h Handler, o Options) *house {
+	t.Helper()
+	noGoroutinesLeft(t)
+	s, err := NewServer(h, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d.loopless {
+		takeLoops(s)
+	}
+	ln, knock := d.listen(t)
+	w := &house{Server: s, door: d, knock: knock, serve: make(chan error, 1)}
+	go func() { w.serve <- s.Serve(ln) }()
+	leaveNothing(t, s)
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error("Close:", err)
+		}
+		if err := <-w.serve; err != ErrServerClosed {
+			t.Error("Serve:", err)
+		}
+	})
+	within(t, 5*time.Second, "the server serves", func() bool { return s.Addr() != nil })
+	return w
+}
+
+// takeLoops makes a server that has not started do without native loops.
+func takeLoops(s *Server) {
+	s.newNative = func() (netio.System, error) { return nil, errors.ErrUnsupported }
+}
+
+// leaveNothing checks, once the server is closed, that nothing of it is left.
+func leaveNothing(t testing.TB, s *Server) {
+	t.Cleanup(func() {
+		within(t, 3*time.Second, "every connection is counted out", func() bool {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			return s.total == 0 && len(s.addresses) == 0
+		})
+		st := s.Stats()
+		if st.Connecting != 0 || st.Open != 0 || st.Closing != 0 || st.Bridged != 0 {
+			t.Errorf("connections left: %+v", st)
+		}
+		if st.Buffers.Out != 0 {
+			t.Errorf("%d buffers are still out: %v", st.Buffers.Out, s.pool.Leaks())
+		}
+	})
+}
+
+// noGoroutinesLeft checks in the end that there are no more goroutines than now.
+func noGoroutinesLeft(t testing.TB) {
+	before := runtime.NumGoroutine()
+	t.Cleanup(func() {
+		for end := time.Now().Add(5 * time.Second); runtime.NumGoroutine() > before; time.Sleep(time.Millisecond) {
+			if time.Now().After(end) {
+				b := make([]byte, 1<<20)
+				t.Fatalf("%d goroutines, %d before:\n%s", runtime.NumGoroutine(), before, b[:runtime.Stack(b, true)])
+			}
+		}
+	})
+}
+
+// call opens a transport to the server.
+func (w *house) call(t testing.TB) net.Conn {
+	t.Helper()
+	nc, err := w.knock()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = nc.SetDeadline(time.Now().Add(20 * time.Second))
+	t.Cleanup(func() { _ = nc.Close() })
+	return nc
+}
+
+// guest is a client whose handshake is done.
+type guest struct {
+	net.Conn
+	r io.Reader
+}
+
+func (g *guest) Read(p []byte) (int, error) { return g.r.Read(p) }
+
+// visit opens a connection and makes a WebSocket of it.
+func (w *house) visit(t testing.TB) *guest {
+	t.Helper()
+	return welcome(t, w.call(t), ws.Dialer{})
+}
+
+func welcome(t testing.TB, nc net.Conn, d ws.Dialer) *guest {
+	t.Helper()
+	br, _, err := d.Upgrade(nc, &url.URL{Scheme: "ws", Host: "house.example", Path: "/room"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if br == nil {
+		br = bufio.NewReader(nc)
+	}
+	return &guest{nc, br}
+}
+
+// say sends one whole message, or control frame.
+func (g *guest) say(t testing.TB, op ws.OpCode, p []byte) {
+	t.Helper()
+	g.part(t, op, true, p)
+}
+
+func (g *guest) part(t testing.TB, op ws.OpCode, fin bool, p []byte) {
+	t.Helper()
+	if _, err := g.Write(saidFrame(op, fin, p)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// saidFrame is a masked frame in one piece.
+func saidFrame(op ws.OpCode, fin bool, p []byte) []byte {
+	return ws.MustCompileFrame(ws.MaskFrame(ws.NewFrame(op, fin, p)))
+}
+
+// hear reads one frame, which must be of op and, if want is not nil, say that.
+func (g *guest) hear(t testing.TB, op ws.OpCode, want []byte) []byte {
+	t.Helper()
+	f, err := ws.ReadFrame(g)
+	if err != nil {
+		t.Fatal("hearing: ", err)
+	}
+	if f.Header.OpCode != op || want != nil && string(f.Payload) != string(want) {
+		t.Fatalf("heard op %v and %d bytes (%.60q), want op %v and %.60q", f.Header.OpCode, len(f.Payload), f.Payload, op, want)
+	}
+	return f.Payload
+}
+
+// hearClose reads a Close frame, and that the stream ends behind it.
+func (g *guest) hearClose(t testing.TB, code int, reason string) {
+	t.Helper()
+	c, r := ws.ParseCloseFrameData(g.hear(t, ws.OpClose, nil))
+	if int(c) != code || r != reason {
+		t.Fatalf("Close %d %q, want %d %q", c, r, code, reason)
+	}
+}
+
+// hearEnd reads the end of the stream.
+func (g *guest) hearEnd(t testing.TB) {
+	t.Helper()
+	var b [1]byte
+	if n, err := g.Read(b[:]); n != 0 || isTimeout(err) {
+		t.Fatalf("wanted the end of the stream, got %d bytes %x and %v", n, b[:n], err)
+	}
+}
+
+func isTimeout(err error) bool {
+	var ne net.Error
+	return errors.As(err, &ne) && ne.Timeout()
+}
+
+// sayClose sends a Close frame.
+func (g *guest) sayClose(t testing.TB, code int, reason string) {
+	t.Helper()
+	g.say(t, ws.OpClose, ws.NewCloseFrameBody(ws.StatusCode(code), reason))
+}
+
+// endSpeech ends the client's half of the stream, where there are halves.
+func (g *guest) endSpeech(t testing.TB) {
+	t.Helper()
+	if h, ok := g.Conn.(interface{ CloseWrite() error }); ok {
+		if err := h.CloseWrite(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// slam ends the connection as rudely as the transport allows: by a reset on TCP.
+func (g *guest) slam() {
+	nc := g.Conn
+	if t, ok := nc.(*tls.Conn); ok {
+		nc = t.NetConn()
+	}
+	if t, ok := nc.(*net.TCPConn); ok {
+		_ = t.SetLinger(0)
+	}
+	_ = nc.Close()
+}
+
+func listenTCP(t testing.TB) (net.Listener, func() (net.Conn, error)) {
+	t.Helper()
+	return listenNet(t, "tcp", "127.0.0.1:0")
+}
+
+func listenUnixSocket(t testing.TB) (net.Listener, func() (net.Conn, error)) {
+	t.Helper()
+	return listenNet(t, "unix", filepath.Join(t.TempDir(), "s"))
+}
+
+func listenNet(t testing.TB, network, addr string) (net.Listener, func() (net.Conn, error)) {
+	t.Helper()
+	ln, err := net.Listen(network, addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := ln.Addr().String()
+	return ln, func() (net.Conn, error) { return net.Dial(network, at) }
+}
+
+func listenTLS(t testing.TB) (net.Listener, func() (net.Conn, error)) {
+	t.Helper()
+	ln, dial := listenTCP(t)
+	return tls.NewListener(ln, &tls.Config{Certificates: []tls.Certificate{houseCertificate()}}), func() (net.Conn, error) {
+		nc, err := dial()
+		if err != nil {
+			return nil, err
+		}
+		return tls.Client(nc, &tls.Config{InsecureSkipVerify: true}), nil
+	}
+}
+
+// houseCertificate signs itself.
+var houseCertificate = sync.OnceValue(func() tls.Certificate {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		panic(err)
+	}
+	template := x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "house.example"}, NotAfter: time.Now().Add(time.Hour)}
+	der, err := x509.CreateCertificate(rand.Reader, &template, &template, &key.PublicKey, key)
+	if err != nil {
+		panic(err)
+	}
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
+})
+
+// hidden makes of a listener one of no known type, whose connections are none either.
+func hidden(listen func(testing.TB) (net.Listener, func() (net.Conn, error))) func(testing.TB) (net.Listener, func() (net.Conn, error)) {
+	return func(t testing.TB) (net.Listener, func() (net.Conn, error)) {
+		ln, dial := listen(t)
+		return hiding{ln}, dial
+	}
+}
+
+type hiding struct{ net.Listener }
+
+// hiddenConn is a TCP connection that package netio does not know as one.
+type hiddenConn struct{ *net.TCPConn }
+
+func (h hiding) Accept() (net.Conn, error) {
+	nc, err := h.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return hiddenConn{nc.(*net.TCPConn)}, nil
+}
+
+// pipeListener accepts one end of net.Pipe: no buffer, no half-close, no address.
+type pipeListener struct {
+	conns chan net.Conn
+	done  chan struct{}
+	once  sync.Once
+}
+
+func listenPipe(testing.TB) (net.Listener, func() (net.Conn, error)) {
+	p := &pipeListener{conns: make(chan net.Conn), done: make(chan struct{})}
+	return p, p.dial
+}
+
+func (p *pipeListener) dial() (net.Conn, error) {
+	ours, theirs := net.Pipe()
+	select {
+	case p.conns <- theirs:
+		return ours, nil
+	case <-p.done:
+		return nil, net.ErrClosed
+	}
+}
+
+func (p *pipeListener) Accept() (net.Conn, error) {
+	select {
+	case nc := <-p.conns:
+		return nc, nil
+	case <-p.done:
+		return nil, net.ErrClosed
+	}
+}
+
+func (p *pipeListener) Close() error {
+	p.once.Do(func() { close(p.done) })
+	return nil
+}
+
+func (p *pipeListener) Addr() net.Addr { return pipeAddress{} }
+
+type pipeAddress struct{}
+
+func (pipeAddress) Network() string { return "pipe" }
+func (pipeAddress) String() string  { return "pipe" }
