@@ -320,6 +320,7 @@ func (c *Conn) watch() {
 	if err := c.loop.sys.Interest(int(c.fd), c.watched, want); err != nil {
 		c.loop.engine.log().Error("gannet: poller refused a change of interest", "err", err)
 		c.abandon(&CloseError{codeAbnormal, &lostError{err}})
+		c.settleTurn() // OnClose may have run
 		return
 	}
 	if (want^c.watched)&netio.Readable != 0 && !plantedBug(bugPausedClocks) {
