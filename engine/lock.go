@@ -11,9 +11,9 @@ func (c *Conn) tryLockOr(bits uint32) bool {
 	if c.mu.TryLock() {
 		return true
 	}
-	schedulingPoint()
+	schedulingPoint(c)
 	c.owed.Or(bits)
-	schedulingPoint()
+	schedulingPoint(c)
 	if plantedBug(bugLostOwed) || !c.mu.TryLock() {
 		return false
 	}
@@ -24,7 +24,7 @@ func (c *Conn) tryLockOr(bits uint32) bool {
 // unlock releases the lock and serves what was left meanwhile.
 func (c *Conn) unlock() {
 	c.mu.Unlock()
-	schedulingPoint()
+	schedulingPoint(c)
 	for c.owed.Load() != 0 && c.mu.TryLock() {
 		bits := c.owed.Swap(0)
 		if bits&todoFlush != 0 {
@@ -42,7 +42,7 @@ func (c *Conn) notify(bits uint32) {
 		return
 	}
 	first := c.todo.Or(bits) == 0
-	schedulingPoint()
+	schedulingPoint(c)
 	if first && !c.corked.Load() {
 		c.loop.post(task{conn: c})
 	}

@@ -366,7 +366,7 @@ func (d *ledger) checkQuietOpen() {
 		d.broke("the queue is empty, OnDrain was not called")
 	case d.ran != d.posted:
 		d.broke("%d of %d postings ran", d.ran, d.posted)
-	case c.out != nil || c.in != nil || c.opening != nil:
+	case c.out != nil || (c.in != nil) != p.hoarding || c.opening != nil:
 		d.broke("an idle connection keeps buffers: out %v, in %v, opening %v", c.out != nil, c.in != nil, c.opening != nil)
 	}
 }

@@ -37,11 +37,14 @@ type simPeer struct {
 	silent    bool // it answers no ping
 	deafClose bool // it answers no Close
 	eager     bool // it does not wait for the 101
+	bursts    bool // it sends very many messages, very small
+	hoards    bool // it begins a large message, and no more
 
 	pend []byte // to be written
 
 	open, refused  bool // by the response
 	over           bool // it sends nothing more of its own
+	hoarding       bool // it is in the middle of a message for ever
 	closeSent      bool // in pend or written
 	closeRead      bool
 	dead           bool // its socket is closed
@@ -64,6 +67,7 @@ func newSimPeer(r *rand.Rand, end *sim.Peer, id int, quiet bool) *simPeer {
 		p.plan = staysOpen
 	}
 	p.silent, p.deafClose, p.eager = r.IntN(8) == 0, r.IntN(12) == 0, r.IntN(4) == 0
+	p.bursts, p.hoards = r.IntN(4) == 0, r.IntN(6) == 0
 	p.pend = fmt.Appendf(nil, "GET /%d HTTP/1.1\r\nHost: sim.test\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"+
 		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n", id)
 	return p
@@ -147,9 +151,16 @@ func (p *simPeer) produce() {
 			p.ping()
 		}
 		p.message()
+		for p.bursts && p.rng.IntN(40) != 0 {
+			p.message()
+		}
 		return
 	}
 	if !p.open || p.rng.IntN(8) != 0 {
+		return
+	}
+	if p.hoards {
+		p.hoard()
 		return
 	}
 	p.over = p.plan != staysOpen
@@ -174,7 +185,11 @@ func (p *simPeer) produce() {
 
 // message sends a random message, in one frame or many, with pings between them.
 func (p *simPeer) message() {
-	op, data := randomPayload(p.rng, randomSize(p.rng))
+	n := randomSize(p.rng)
+	if p.bursts {
+		n = p.rng.IntN(8)
+	}
+	op, data := randomPayload(p.rng, n)
 	p.sent = append(p.sent, digestOf(op, data))
 	if p.rng.IntN(3) != 0 {
 		p.frame(op, true, data)
@@ -205,6 +220,15 @@ func (p *simPeer) frame(op Opcode, fin bool, data []byte) {
 	p.pend = codec.AppendMaskedFrame(p.pend, op, fin, false, key, data)
 }
 
+// hoard begins a message that it never ends.
+func (p *simPeer) hoard() {
+	p.over = true
+	var key [4]byte
+	p.pend = codec.AppendMaskedHeader(p.pend, OpBinary, true, false, 200<<10, key)
+	p.pend = append(p.pend, materials.binary[:(60+p.rng.IntN(120))<<10]...)
+	p.hoarding, p.silent, p.deafClose = true, true, true // all else would be part of it
+}
+
 // ping sends a ping that says its number.
 func (p *simPeer) ping() {
 	p.pings++
@@ -213,7 +237,7 @@ func (p *simPeer) ping() {
 }
 
 func (p *simPeer) sendClose(code int) {
-	if p.closeSent {
+	if p.closeSent || p.hoarding {
 		return
 	}
 	p.closeSent, p.over, p.closeCode = true, true, code

@@ -2,4 +2,4 @@
 
 package engine
 
-func setSchedulingPoint(f func()) { atSchedulingPoint = f }
+func setSchedulingPoint(f func(*Conn)) { atSchedulingPoint = f }

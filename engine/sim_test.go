@@ -105,7 +105,7 @@ func (m *simulation) tell(d *ledger, format string, args ...any) {
 
 // run is a whole life: storm, calm, patience, end. It returns the law that was broken.
 func (m *simulation) run() error {
-	setSchedulingPoint(m.others)
+	setSchedulingPoint(m.atSchedulingPoint)
 	defer setSchedulingPoint(nil)
 	for range simSteps {
 		m.step()
@@ -251,6 +251,18 @@ func (m *simulation) others() {
 	default:
 		m.actOn(d)
 	}
+}
+
+// atSchedulingPoint: c's lock is about to be tried or was just given up. That is when the
+// goroutine that has it, if one has, lets go for choice.
+func (m *simulation) atSchedulingPoint(c *Conn) {
+	if m.nested || m.rng.IntN(3) != 0 {
+		m.others()
+		return
+	}
+	m.nested = true
+	m.release(m.byConn[c])
+	m.nested = false
 }
 
 // decide decides about an upgrade that waits.

@@ -67,7 +67,7 @@ func (s *System) Now() time.Duration {
 	w := s.enter()
 	defer w.mu.Unlock()
 	if s.turning && w.chance(w.faults.SlowClock) {
-		w.now += time.Duration(w.rng.IntN(int(400 * time.Microsecond)))
+		w.now += time.Duration(w.rng.IntN(int(2 * time.Millisecond)))
 	}
 	return w.now
 }
