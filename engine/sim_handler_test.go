@@ -261,69 +261,64 @@ func (m *simulation) write(d *ledger) {
 			d.broke("a writer was opened in %v", before)
 		}
 	case len(w.rest) > 0 && m.rng.IntN(4) != 0:
-		m.writeSome(d, w, before)
+		m.writeSome(d, w)
 	default:
 		m.endWriter(d)
 	}
 }
 
-func (m *simulation) writeSome(d *ledger, w *simWriter, before ReadyState) {
-	p := w.rest[:1+m.rng.IntN(len(w.rest))]
+func (m *simulation) writeSome(d *ledger, w *simWriter) {
+	_ = m.fragment(d, w, w.rest[:1+m.rng.IntN(len(w.rest))])
+}
+
+// fragment writes p, and books it.
+func (m *simulation) fragment(d *ledger, w *simWriter, p []byte) error {
+	m.release(d)
+	before := d.conn.ReadyState()
+	earlier := w.digest
 	d.buffered += uint64(len(p))
 	d.asking++
-	earlier := w.digest
 	w.add(p)
+	w.trying = len(p)
 	n, err := w.Write(p)
 	m.tell(d, "writes %d: %v", len(p), err)
+	w.trying = 0
 	d.asking--
+	if err != nil {
+		w.digest = earlier
+	}
 	switch {
 	case err == nil && n == len(p) && before == Open:
 		w.rest = w.rest[n:]
 		d.watchQueue(0)
-		return
-	case err == ErrClosed && before >= Closing: // counted all the same
+		return nil
 	case err == ErrBufferFull && before == Open:
 		d.buffered -= uint64(len(p))
-		w.digest = earlier
-		return
+		return err // it can be tried again
 	case err == ErrSlowConsumer && before == Open:
 		d.buffered -= uint64(len(p))
 		d.tooSlow()
+	case err == ErrClosed && before >= Closing: // counted all the same
 	default:
 		d.broke("Write in %v answered %d, %v", before, n, err)
 	}
-	w.digest = earlier
 	d.writer = nil
+	return err
 }
 
-// endWriter closes the open writer, if there is one. What is left of a text may not end inside a code point.
+// endWriter closes the open writer, if there is one. A text may not end inside a code
+// point, so what is left of it is written first.
 func (m *simulation) endWriter(d *ledger) {
 	w := d.writer
 	if w == nil {
 		return
 	}
-	before := d.conn.ReadyState()
-	if w.op == OpText && before == Open && len(w.rest) > 0 {
-		p := w.rest
-		d.buffered += uint64(len(p))
-		d.asking++
-		earlier := w.digest
-		w.add(p)
-		_, err := w.Write(p)
-		d.asking--
-		if err != nil {
-			d.buffered -= uint64(len(p))
-			w.digest = earlier
-			if err == ErrSlowConsumer {
-				d.tooSlow()
-				d.writer = nil
-			}
-			return
-		}
-		w.rest = nil
+	m.release(d)
+	if w.op == OpText && d.conn.ReadyState() == Open && len(w.rest) > 0 && m.fragment(d, w, w.rest) != nil {
+		return
 	}
 	m.release(d)
-	before = d.conn.ReadyState()
+	before := d.conn.ReadyState()
 	w.open = false // before Close: it may leave inside
 	err := w.Close()
 	m.tell(d, "closes the writer: %v", err)

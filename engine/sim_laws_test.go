@@ -15,6 +15,7 @@ type posting struct {
 	asked  bool // Send has not answered yet
 	open   bool // a NewWriter's, not closed
 	frames bool // a NewWriter's
+	trying int  // bytes of the fragment that Write has not answered yet
 }
 
 // ledger is one connection's.
@@ -148,7 +149,7 @@ func (d *ledger) onFrame(op Opcode, fin bool, n uint64) {
 		d.broke("a data frame of %d bytes that nobody sent", n)
 		return
 	}
-	if p := d.unleft[0]; op != 0 && p.open && p.n == 0 && len(d.unleft) > 1 && d.conn.ReadyState() != Open {
+	if p := d.unleft[0]; op != 0 && p.open && p.n == p.trying && len(d.unleft) > 1 && d.conn.ReadyState() != Open {
 		d.unleft = d.unleft[1:] // closing passes a writer by that has sent nothing
 	}
 	p := d.unleft[0]
@@ -205,8 +206,8 @@ func (d *ledger) onControl(op Opcode, body []byte) {
 
 // checkClose: our Close frame is on the wire.
 func (d *ledger) checkClose() {
-	if len(d.unleft) > 0 && !d.unleft[0].asked && !d.unleft[0].open {
-		d.broke("the Close frame overtakes %d messages", len(d.unleft))
+	if k := d.overtaken(); k > 0 {
+		d.broke("the Close frame overtakes %d messages", k)
 	}
 	codes := append(d.codes, d.peer.closeCode, d.peer.broke, codeGoingAway)
 	if d.m.tightBudget || d.asking > 0 { // a Send may find the peer too slow
@@ -215,6 +216,20 @@ func (d *ledger) checkClose() {
 	if !slices.Contains(codes, d.closeOut) {
 		d.broke("our Close frame says %d, of %v", d.closeOut, codes)
 	}
+}
+
+// overtaken is how many messages should have left before our Close frame: all but an
+// unfinished one and those behind it. One that has not begun holds nobody up.
+func (d *ledger) overtaken() (n int) {
+	for _, p := range d.unleft {
+		if p.open && p.n != p.trying {
+			return n
+		}
+		if !p.open && !p.asked {
+			n++
+		}
+	}
+	return n
 }
 
 // enter begins a callback, which leave ends: they never overlap.
@@ -276,6 +291,7 @@ func (d *ledger) onPing(p []byte) {
 
 func (d *ledger) onHighWater() {
 	d.enter("OnHighWater")
+	d.watchQueue(0)
 	if d.high {
 		d.broke("OnHighWater twice")
 	}
@@ -322,8 +338,8 @@ func (d *ledger) onClose(e CloseEvent) {
 	if d.closeOut == 0 || !d.peer.closeSent {
 		d.broke("%+v, but our Close frame left: %v, the peer sent one: %v", e, d.closeOut != 0, d.peer.closeSent)
 	}
-	if len(d.unleft) > 0 && !d.unleft[0].open {
-		d.broke("closed cleanly with %d messages unsent", len(d.unleft))
+	if k := d.overtaken(); k > 0 {
+		d.broke("closed cleanly with %d messages unsent", k)
 	}
 }
 
