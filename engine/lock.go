@@ -28,7 +28,7 @@ func (c *Conn) unlock() {
 	for c.owed.Load() != 0 && c.mu.TryLock() {
 		bits := c.owed.Swap(0)
 		if bits&todoFlush != 0 {
-			c.flushLocked(nil)
+			c.flushCork()
 		}
 		c.mu.Unlock()
 		c.notify(bits &^ todoFlush)
