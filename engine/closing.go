@@ -120,8 +120,8 @@ func (c *Conn) Terminate() {
 	case Connecting:
 		c.state.Store(uint32(Closing))
 	}
+	c.notify(todoAbort) // under the lock: who sees CLOSING sees why
 	c.unlock()
-	c.notify(todoAbort)
 }
 
 // fail closes because the peer, or the handler, broke a rule. On the loop.
@@ -215,6 +215,10 @@ func (c *Conn) advanceClosing() {
 		return
 	}
 	if c.flags&opened == 0 || !c.tryLockOr(todoClose) {
+		return
+	}
+	if c.todo.Load()&todoAbort != 0 { // Terminate was called: no Close frame leaves, and its own end comes next
+		c.unlock()
 		return
 	}
 	e := c.beginOnLoopLocked()
