@@ -1,0 +1,183 @@
+package engine
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// childEnv tells the test binary that it is the server of TestOutOfDescriptors.
+const childEnv = "GANNET_TEST_OUT_OF_DESCRIPTORS"
+
+// childReport is what the child answers to each command.
+type childReport struct {
+	Addr  string
+	CPU   time.Duration // user and system time so far
+	Stats Stats
+}
+
+// TestOutOfDescriptors: a server in a process of its own runs out of descriptors for two
+// seconds while clients keep coming. Open connections never notice, the process does not
+// spin, and the clients that came meanwhile are served when there are descriptors again.
+func TestOutOfDescriptors(t *testing.T) {
+	if os.Getenv(childEnv) != "" {
+		serveAsChild()
+	}
+	ask := startChild(t)
+	addr := ask("hello").Addr
+	var early []*attacker
+	for range 20 {
+		a := knock(t, "tcp", addr)
+		a.upgrade(t)
+		early = append(early, a)
+	}
+	in := innocentAt(t, addr)
+	calm := in.during(t, func() { time.Sleep(300 * time.Millisecond) })
+
+	before := ask("starve")
+	var waiting []*attacker
+	stress := in.during(t, func() {
+		for end := time.Now().Add(2 * time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+			a := knock(t, "tcp", addr)
+			a.say(t, requestFor("/waiting"))
+			waiting = append(waiting, a)
+		}
+	})
+	starved := ask("feed")
+
+	if stress-calm > riseAllowed || in.failure() != nil {
+		t.Errorf("the innocent's p99 rose from %v to %v, %v", calm, stress, in.failure())
+	}
+	spent, tries := starved.CPU-before.CPU, starved.Stats.AcceptErrors-before.Stats.AcceptErrors
+	t.Logf("2 s without descriptors: %v of processor time, %d tries to accept, %d clients waiting, innocent p99 %v -> %v",
+		spent, tries, len(waiting), calm, stress)
+	if starved.Stats.Opened != before.Stats.Opened || tries == 0 {
+		t.Errorf("it was not starved: %+v", starved.Stats)
+	}
+	// 20 ms, doubling up to a second, are 7 tries.
+	if spent > time.Second || tries > 14 {
+		t.Error("it spins")
+	}
+	for i, a := range waiting {
+		a.expect101(t)
+		a.say(t, string(maskedFrame(0x82, []byte("x"))))
+		if f, err := a.hear(); err != nil || string(f.payload) != "x" {
+			t.Fatalf("waiting client %d: %v", i, err)
+		}
+	}
+	for _, a := range early {
+		a.say(t, string(maskedFrame(0x82, []byte("y"))))
+		if f, err := a.hear(); err != nil || string(f.payload) != "y" {
+			t.Fatal("an early client:", err)
+		}
+	}
+	if st := ask("hello").Stats; st.Open != int64(21+len(waiting)) || len(st.Closes) != 0 {
+		t.Errorf("%+v", st)
+	}
+}
+
+// startChild runs this test binary as the server, and returns how to command it.
+func startChild(t *testing.T) func(string) childReport {
+	t.Helper()
+	cmd := exec.Command(os.Args[0], "-test.run=^TestOutOfDescriptors$", "-test.timeout=60s")
+	cmd.Env = append(os.Environ(), childEnv+"=1")
+	cmd.Stderr = os.Stderr
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = in.Close() // the child ends with its commands
+		if err := cmd.Wait(); err != nil {
+			t.Error("child:", err)
+		}
+	})
+	answers := json.NewDecoder(bufio.NewReader(out))
+	return func(command string) (r childReport) {
+		t.Helper()
+		if _, err := io.WriteString(in, command+"\n"); err != nil {
+			t.Fatal(err)
+		}
+		if err := answers.Decode(&r); err != nil {
+			t.Fatal("child:", err)
+		}
+		return r
+	}
+}
+
+// serveAsChild is the server: it obeys its commands and exits.
+func serveAsChild() {
+	s, err := NewServer(echoHandler, Options{Loops: 2, Logger: quietLogger})
+	if err != nil {
+		panic(err)
+	}
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		panic(err)
+	}
+	go func() { _ = s.Serve(ln) }()
+	for s.Addr() == nil {
+		time.Sleep(time.Millisecond)
+	}
+	var plenty syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &plenty); err != nil {
+		panic(err)
+	}
+	answers := json.NewEncoder(os.Stdout)
+	for commands := bufio.NewScanner(os.Stdin); commands.Scan(); {
+		now := report(s)
+		switch strings.TrimSpace(commands.Text()) {
+		case "starve":
+			limitDescriptors(lowestFree(), plenty.Max)
+		case "feed":
+			limitDescriptors(plenty.Cur, plenty.Max)
+		}
+		if err := answers.Encode(now); err != nil {
+			panic(err)
+		}
+	}
+	if err := s.Close(); err != nil || s.Stats().Buffers.Out != 0 {
+		fmt.Fprintln(os.Stderr, "child: Close:", err, s.pool.Leaks())
+		os.Exit(1)
+	}
+	os.Exit(0)
+}
+
+func report(s *Server) childReport {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		panic(err)
+	}
+	return childReport{Addr: s.Addr().String(), CPU: time.Duration(u.Utime.Nano() + u.Stime.Nano()), Stats: s.Stats()}
+}
+
+// lowestFree is the number that the next descriptor would get.
+func lowestFree() uint64 {
+	fd, err := syscall.Open("/dev/null", syscall.O_RDONLY|syscall.O_CLOEXEC, 0)
+	if err != nil {
+		panic(err)
+	}
+	_ = syscall.Close(fd)
+	return uint64(fd)
+}
+
+func limitDescriptors(n, most uint64) {
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: n, Max: most}); err != nil {
+		panic(err)
+	}
+}
