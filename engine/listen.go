@@ -246,6 +246,9 @@ func (s *Server) ListenAndServe(network, addr string) error {
 // kind (tls.NewListener's, say) is served by goroutines: its connections are bridged.
 func (s *Server) Serve(ln net.Listener) error {
 	if err := s.start(); err != nil {
+		if err == ErrServerClosed {
+			_ = ln.Close()
+		}
 		return err
 	}
 	if len(s.native) == 0 {
