@@ -10,6 +10,7 @@ import (
 	"crypto/x509/pkix"
 	"errors"
 	"io"
+	"log"
 	"math/big"
 	"net"
 	"net/url"
@@ -359,3 +360,6 @@ type pipeAddress struct{}
 
 func (pipeAddress) Network() string { return "pipe" }
 func (pipeAddress) String() string  { return "pipe" }
+
+// discardedLog is where net/http tells of the broken connections that tests make.
+var discardedLog = log.New(io.Discard, "", 0)
