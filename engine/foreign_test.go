@@ -227,7 +227,7 @@ type diary struct {
 }
 
 func newDiary(t testing.TB) *diary {
-	return &diary{t: t, opened: make(chan *Conn, 16), closed: make(chan CloseEvent, 16)}
+	return &diary{t: t, opened: make(chan *Conn, 256), closed: make(chan CloseEvent, 256)}
 }
 
 func (d *diary) note(c *Conn, format string, args ...any) {
