@@ -37,6 +37,7 @@ func (m *simulation) onUpgrade(u *Upgrade) {
 	d := m.ledgers[id]
 	d.conn = u.Conn()
 	m.byConn[d.conn] = d
+	m.tell(d, "is descriptor %d", d.conn.fd)
 	if m.rng.IntN(2) == 0 {
 		_ = u.SetLimits(m.randomLimits())
 	}

@@ -2,8 +2,10 @@ package engine
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"slices"
+	"time"
 )
 
 // The laws of a connection, kept by a ledger that sees only what both ends see: what the
@@ -36,7 +38,9 @@ type ledger struct {
 	writing  bool // somebody uses it
 	closeOut int  // the code of our Close frame, once it is on the wire
 	codes    []int
-	pongs    uint32 // the number of the last ping answered
+	outAt    time.Duration // when it was
+	resetAt  time.Duration // when the peer first saw a reset
+	pongs    uint32        // the number of the last ping answered
 
 	// callbacks
 	inside              bool
@@ -200,6 +204,7 @@ func (d *ledger) onControl(op Opcode, body []byte) {
 		if len(body) >= 2 {
 			d.closeOut = int(binary.BigEndian.Uint16(body))
 		}
+		d.outAt = d.m.world.Clock()
 		d.checkClose()
 	}
 }
@@ -230,6 +235,24 @@ func (d *ledger) overtaken() (n int) {
 		}
 	}
 	return n
+}
+
+// checkReset: closing a socket with unread input resets it, and the reset may overtake what
+// was sent. So our Close frame comes before the end of the stream, whatever the peer still
+// sends, if the peer takes it within lingerTime.
+func (d *ledger) checkReset() {
+	p := d.peer
+	if d.resetAt != 0 || !p.sawRST {
+		return
+	}
+	d.resetAt = d.m.world.Now()
+	if d.closeOut == 0 || !d.closed || p.closeRead || p.end.Broken() || d.resetAt-d.outAt >= lingerTime {
+		return
+	}
+	var why *CloseError
+	if d.event.WasClean || errors.As(d.event.Err, &why) && why.Code != codeAbnormal {
+		d.broke("a reset eats our Close frame (%+v)", d.event)
+	}
 }
 
 // enter begins a callback, which leave ends: they never overlap.

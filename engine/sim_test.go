@@ -240,7 +240,7 @@ func (m *simulation) others() {
 		m.decide()
 	case r < 5 && len(m.holds) > 0:
 		m.letGo(m.holds[m.rng.IntN(len(m.holds))])
-	case d.conn == nil || m.locked(d):
+	case d.conn == nil || d.asking > 0 || m.locked(d):
 	case r < 8 && d.conn.ReadyState() != Connecting:
 		d.conn.mu.Lock()
 		h := &hold{d: d, turns: m.rng.IntN(6), sent: m.rng.IntN(2) == 0}
@@ -287,6 +287,7 @@ func (m *simulation) check() {
 			continue
 		}
 		d.checkBuffered()
+		d.checkReset()
 		d.watchQueue(0)
 		if c.corked.Load() {
 			d.broke("corked although no callback runs")

@@ -70,11 +70,11 @@ func (p *Peer) Waiting() int {
 	return len(p.socket.out)
 }
 
-// Broken tells whether the network broke the connection: neither end is to blame.
+// Broken tells whether the machine or the network failed the connection: neither end is to blame.
 func (p *Peer) Broken() bool {
 	p.world.mu.Lock()
 	defer p.world.mu.Unlock()
-	return p.socket.timedOut
+	return p.socket.failed
 }
 
 // Widen makes the connection's buffers hold so many bytes.

@@ -22,16 +22,16 @@ type socket struct {
 	listening bool
 	backlog   []*socket
 
-	peer     *Peer
-	in       []byte // arrived, not read
-	inRoom   int
-	inEnd    bool  // the peer ended its half
-	broken   error // reset, or timed out
-	timedOut bool  // of itself
-	out      []byte
-	outRoom  int
-	outEnd   bool // the engine ended its half
-	gone     bool // the peer has closed: what is written from now on meets a reset
+	peer    *Peer
+	in      []byte // arrived, not read
+	inRoom  int
+	inEnd   bool  // the peer ended its half
+	broken  error // reset, or timed out
+	failed  bool  // of itself
+	out     []byte
+	outRoom int
+	outEnd  bool // the engine ended its half
+	gone    bool // the peer has closed: what is written from now on meets a reset
 }
 
 // ready is what the poller would report, whatever is watched.

@@ -104,6 +104,7 @@ func (s *System) Interest(fd int, was, now netio.Interest) error {
 		return syscall.ENOENT
 	}
 	if w.chance(w.faults.NoMemory) {
+		k.failed = true
 		return errMemory
 	}
 	k.watched = now
@@ -161,7 +162,7 @@ func (s *System) stream(call string, fd int) (*socket, error) {
 		w.breached("%s on descriptor %d, which listens", call, fd)
 		return nil, syscall.ENOTCONN
 	case w.chance(w.faults.Break):
-		k.timedOut = true
+		k.failed = true
 		k.breakOff(syscall.ETIMEDOUT, w)
 	case w.chance(w.faults.Again) && k.broken == nil:
 		return nil, netio.ErrAgain

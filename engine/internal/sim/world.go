@@ -79,6 +79,9 @@ func (w *World) Now() time.Duration {
 	return w.now
 }
 
+// Clock is Now for a Tap, which is called in the middle of a system call.
+func (w *World) Clock() time.Duration { return w.now }
+
 // Advance lets time pass.
 func (w *World) Advance(d time.Duration) {
 	w.mu.Lock()
