@@ -19,8 +19,11 @@ func (a *attachments) retire() (wake bool)  { return false }
 
 // polling is the poller's Polling, by ourselves if we can.
 func polling(n *Native) error {
-	if fd := epollOf(n.poller, n.wakeFD); fd >= 0 && !n.plain {
-		return new(waiter).wait(fd, n.onEvent)
+	if n.epoll >= 0 && !n.plain {
+		return new(waiter).wait(n)
 	}
 	return n.poller.Polling(n.onEvent)
 }
+
+// ownEpoll is the descriptor that polling waits on itself, or -1.
+func ownEpoll(n *Native) int { return epollOf(n.poller, n.wakeFD) }

@@ -52,3 +52,6 @@ func (a *attachments) retire() (wake bool) {
 // polling leaves the turns to gnet, whose event list here holds those pointers; it
 // allocates when it changes its size.
 func polling(n *Native) error { return n.poller.Polling() }
+
+// ownEpoll: gnet's Polling is the only one that reads this build's events.
+func ownEpoll(*Native) int { return -1 }

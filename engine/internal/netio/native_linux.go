@@ -33,6 +33,8 @@ type Native struct {
 	start   time.Time
 	armed   time.Duration // when the timer is due; 0: disarmed
 	scratch scratch
+	edge    edge
+	epoll   int  // the poller's descriptor; -1: not known
 	plain   bool // tests: leave the turns to gnet's Polling
 
 	_       [64]byte      // Wake's callers write below, the loop reads above at each event
@@ -53,7 +55,8 @@ var _ System = (*Native)(nil)
 
 // NewNative opens a poller. It holds four descriptors until Release.
 func NewNative() (*Native, error) {
-	n := &Native{wakeFD: -1, timerFD: -1, start: time.Now()}
+	n := &Native{wakeFD: -1, timerFD: -1, epoll: -1, start: time.Now()}
+	n.edge.current = -1
 	n.onEvent = n.dispatch
 	if err := n.open(); err != nil {
 		_ = n.Release()
@@ -81,7 +84,12 @@ func (n *Native) open() (err error) {
 	if err = n.poller.AddRead(n.attach.of(n.wakeFD, n.onEvent), true); err != nil {
 		return err
 	}
-	return n.poller.AddRead(n.attach.of(n.timerFD, n.onEvent), true)
+	if err = n.poller.AddRead(n.attach.of(n.timerFD, n.onEvent), true); err != nil {
+		return err
+	}
+	n.epoll = ownEpoll(n)
+	n.edge.on = n.epoll >= 0
+	return nil
 }
 
 // canOpen tries whether so many descriptors are left. gnet v2.10.0 under poll_opt
@@ -114,7 +122,11 @@ func (n *Native) dispatch(fd int, ev netpoll.IOEvent, _ netpoll.IOFlags) error {
 	if fd == n.wakeFD || fd == n.timerFD {
 		return n.onSignal(fd)
 	}
-	n.handler.OnEvent(fd, readiness(ev))
+	if n.edge.on {
+		n.report(fd, readiness(ev), ev&sticky != 0)
+	} else {
+		n.handler.OnEvent(fd, readiness(ev))
+	}
 	return nil
 }
 
@@ -215,20 +227,24 @@ func (n *Native) arm() {
 
 // Add implements System.
 func (n *Native) Add(fd int) error {
-	return n.poller.AddRead(n.attach.of(fd, n.onEvent), false)
+	n.edge.watch(fd, Readable)
+	return n.poller.AddRead(n.attach.of(fd, n.onEvent), n.edge.on)
 }
 
 // Interest implements System. gnet has neither a write-only nor an empty modify, so
-// these two leave the poller and, for write-only, come back.
+// these two leave the poller and, for write-only, come back. Interest in writing is rare,
+// and level-triggered in the kernel.
 func (n *Native) Interest(fd int, was, now Interest) error {
+	if was == now {
+		return nil
+	}
+	n.edge.watch(fd, now)
 	pa := n.attach.of(fd, n.onEvent)
 	switch {
-	case was == now:
-		return nil
 	case was == 0:
 		return n.watch(pa, now)
 	case now == Readable:
-		return n.poller.ModRead(pa, false)
+		return n.poller.ModRead(pa, n.edge.on)
 	case now == Readable|Writable:
 		return n.poller.ModReadWrite(pa, false)
 	}
@@ -242,7 +258,7 @@ func (n *Native) Interest(fd int, was, now Interest) error {
 func (n *Native) watch(pa *netpoll.PollAttachment, now Interest) error {
 	switch now {
 	case Readable:
-		return n.poller.AddRead(pa, false)
+		return n.poller.AddRead(pa, n.edge.on)
 	case Writable:
 		return n.poller.AddWrite(pa, false)
 	default:
@@ -253,6 +269,7 @@ func (n *Native) watch(pa *netpoll.PollAttachment, now Interest) error {
 // Remove implements System. A descriptor that is watched for nothing is not in the
 // poller, which is the only error this can meet.
 func (n *Native) Remove(fd int) {
+	n.edge.watch(fd, 0)
 	_ = n.poller.Delete(fd)
 	if n.attach.drop(fd) {
 		n.Wake()

@@ -19,7 +19,7 @@ func nativeRigs() []rig {
 	}
 	openPlain := func(t testing.TB) System {
 		n := open(t).(*Native)
-		n.plain = true
+		n.plain, n.edge.on = true, false
 		return n
 	}
 	accept := func(network, addr string) func(t testing.TB, l *loop) (int, net.Conn) {

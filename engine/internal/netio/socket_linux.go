@@ -33,9 +33,11 @@ func (n *Native) Read(fd int, p []byte) (int, error) {
 			if got == 0 {
 				return 0, io.EOF
 			}
+			n.edge.read(fd, got, len(p))
 			return got, nil
 		case unix.EINTR:
 		case unix.EAGAIN:
+			n.nothing(fd)
 			return 0, ErrAgain
 		default:
 			return 0, errno
@@ -128,6 +130,7 @@ func (n *Native) Accept(listener int) (int, netip.AddrPort, error) {
 		case unix.EINTR, unix.ECONNABORTED, unix.EPROTO:
 			// The last two are the end of the connection at the head of the queue.
 		case unix.EAGAIN:
+			n.nothing(listener)
 			return -1, netip.AddrPort{}, ErrAgain
 		default:
 			return -1, netip.AddrPort{}, errno

@@ -43,25 +43,27 @@ func epollOf(p *netpoll.Poller, member int) int {
 // wait turns the loop until the callback ends it. After a turn with events it looks
 // once more without sleeping; when that finds nothing it lets other goroutines of this
 // processor run before the thread sleeps, which the scheduler would notice late.
-func (w *waiter) wait(epoll int, callback netpoll.PollEventHandler) error {
+func (w *waiter) wait(n *Native) error {
 	sleep := true
 	for {
-		n, err := w.look(epoll, sleep)
+		found, err := w.look(n.epoll, sleep)
 		if err != 0 && err != unix.EINTR {
 			return err
 		}
-		if n == 0 {
+		n.edge.turn()
+		if found == 0 && len(n.edge.serving) == 0 {
 			sleep = true
 			runtime.Gosched()
 			continue
 		}
 		sleep = false
-		for i := range w.list[:n] {
+		for i := range w.list[:found] {
 			ev := &w.list[i]
-			if callback(int(ev.Fd), ev.Events, 0) != nil {
+			if n.dispatch(int(ev.Fd), ev.Events, 0) != nil {
 				return gneterrors.ErrEngineShutdown
 			}
 		}
+		n.reportAgain()
 	}
 }
 
