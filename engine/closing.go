@@ -167,6 +167,10 @@ func wrapClose(code int, err error) error {
 
 // abandon: the transport is gone, nothing can be sent any more.
 func (c *Conn) abandon(err *CloseError) {
+	if c.flags&lingering != 0 {
+		c.endLinger()
+		return
+	}
 	e := c.ending
 	if e == nil {
 		e = new(ending)
