@@ -15,6 +15,9 @@ const (
 	directBytes = 4 << 10
 	// tailBytes is the size of the buffers that small messages share in the queue.
 	tailBytes = 16 << 10
+	// flushBytes is what one flush writes at most, about a millisecond's worth. A reader
+	// that keeps up never fills the socket: one write of 2 GiB would hold the loop for a second.
+	flushBytes = 2 << 20
 	// maxVectors is how many slices one writev takes.
 	maxVectors = 16
 )
@@ -165,33 +168,38 @@ func (c *Conn) flushLocked(direct []byte) {
 		c.settleLocked(o)
 		return
 	}
-	for !o.blocked && !o.failed && o.left != o.placed {
-		n, err := c.writeOnce(o, direct)
+	for budget := flushBytes; !o.blocked && !o.failed && o.left != o.placed; {
+		n, err := c.writeOnce(o, direct, budget)
 		direct = o.advance(n, direct)
-		if err == nil {
-			continue
-		}
-		if err == netio.ErrAgain {
-			o.blocked = true
-			c.notify(todoWatch)
-		} else {
-			o.failed = true
-			c.notify(todoFail)
-		}
+		budget -= n
+		c.afterWrite(o, err, budget)
 	}
 	c.placeDirect(o, direct)
 	c.settleLocked(o)
 }
 
-// writeOnce is one system call.
-func (c *Conn) writeOnce(o *outbound, direct []byte) (int, error) {
+// afterWrite notes that the socket is full or broken. With the budget spent it counts as
+// full: the loop goes on when it has served the others.
+func (c *Conn) afterWrite(o *outbound, err error, budget int) {
+	switch {
+	case err == netio.ErrAgain || err == nil && budget <= 0 && o.left != o.placed:
+		o.blocked = true
+		c.notify(todoWatch)
+	case err != nil:
+		o.failed = true
+		c.notify(todoFail)
+	}
+}
+
+// writeOnce is one system call, of at most most bytes.
+func (c *Conn) writeOnce(o *outbound, direct []byte, most int) (int, error) {
 	sys, fd := c.loop.sys, int(c.fd)
 	if o.head == len(o.queue) {
 		switch {
 		case len(direct) == 0:
 			return sys.Write(fd, o.cork)
 		case len(o.cork) == 0:
-			return sys.Write(fd, direct)
+			return sys.Write(fd, direct[:min(len(direct), most)])
 		}
 	}
 	v := &o.vectors
@@ -203,6 +211,10 @@ func (c *Conn) writeOnce(o *outbound, direct []byte) (int, error) {
 	if k == len(o.queue)-o.head {
 		v[k], v[k+1] = o.cork, direct
 		k += 2
+	}
+	for i := range v[:k] {
+		v[i] = v[i][:min(len(v[i]), most)]
+		most -= len(v[i])
 	}
 	n, err := sys.Writev(fd, v[:k])
 	clear(v[:k])

@@ -1,9 +1,5 @@
 package engine
 
-import (
-	"github.com/gannet-ws/gannet/engine/internal/netio"
-)
-
 // stages are what some connections do to a message between its limits and the socket.
 // The order is fixed: state, limits, compress, frame, mask, place; then seal, socket.
 type stages struct {
@@ -44,20 +40,15 @@ type record struct {
 // has left when the last sealed byte of it has.
 func (c *Conn) flushSealed(o *outbound) {
 	s := c.stages
-	for !o.blocked && !o.failed {
+	for budget := flushBytes; !o.blocked && !o.failed; {
 		s.sealSome(c, o)
 		if len(s.sealed) == 0 {
 			return
 		}
 		n, err := c.loop.sys.Write(int(c.fd), s.sealed)
 		s.sent(o, n)
-		if err == netio.ErrAgain {
-			o.blocked = true
-			c.notify(todoWatch)
-		} else if err != nil {
-			o.failed = true
-			c.notify(todoFail)
-		}
+		budget -= n
+		c.afterWrite(o, err, budget)
 	}
 }
 
