@@ -18,7 +18,7 @@ type Overflow uint8
 
 const (
 	// CloseSlow closes the connection (1013): the peer does not read what it asked for.
-	CloseSlow Overflow = iota
+	CloseSlow Overflow = iota + 1
 	// DropMessage drops this message: Send answers ErrBufferFull.
 	DropMessage
 )
@@ -126,6 +126,9 @@ func (l Limits) withDefaults(d Limits) Limits {
 	}
 	orDefault(&l.LowWater, l.HighWater/4)
 	orDefault(&l.MaxBufferedAmount, max(d.MaxBufferedAmount, -1))
+	if l.Overflow == 0 {
+		l.Overflow = d.Overflow
+	}
 	orDefault(&l.IdleTimeout, d.IdleTimeout)
 	orDefault(&l.PingInterval, d.PingInterval)
 	orDefault(&l.PongTimeout, d.PongTimeout)
@@ -143,6 +146,7 @@ var defaultLimits = Limits{
 	HighWater:         1 << 20,
 	LowWater:          256 << 10,
 	MaxBufferedAmount: 64 << 20,
+	Overflow:          CloseSlow,
 	IdleTimeout:       2 * time.Minute,
 	PingInterval:      50 * time.Second,
 	PongTimeout:       30 * time.Second,

@@ -55,7 +55,7 @@ func (m *simulation) randomLimits() Limits {
 	return Limits{
 		HighWater: high, LowWater: 1 + m.rng.Int64N(high), MaxMessageSize: simMaxMessage,
 		MaxBufferedAmount: []int64{-1, 64 << 10, 400 << 10, 4 << 20}[m.rng.IntN(4)],
-		Overflow:          Overflow(m.rng.IntN(2)),
+		Overflow:          Overflow(1 + m.rng.IntN(2)),
 	}
 }
 
