@@ -222,7 +222,7 @@ func (c *Conn) open(u *Upgrade) bool {
 	c.flags |= opened
 	c.agreed = unique.Make(a)
 	o := c.outLocked()
-	dst := c.room(o, 512)
+	dst := c.room(o, 512, tailBytes)
 	n := len(*dst)
 	*dst = handshake.AppendSwitching(*dst, u.req.Key, a.protocol, a.extensions, u.header)
 	o.placed += uint64(len(*dst) - n)

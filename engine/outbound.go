@@ -114,9 +114,9 @@ func (o *outbound) recycle() {
 // queued is the number of bytes that wait, framing and control frames included.
 func (o *outbound) queued() uint64 { return o.placed - o.left }
 
-// room returns the slice that the next small frame of n bytes is appended to; the
-// caller stores the longer one with placedIn.
-func (c *Conn) room(o *outbound, n int) *[]byte {
+// room returns the slice that the next n bytes are appended to: the cork, or the queue's
+// end. A new buffer there has room for least bytes, so that small frames share it.
+func (c *Conn) room(o *outbound, n, least int) *[]byte {
 	if o.head == len(o.queue) {
 		if len(o.cork)+n > cap(o.cork) && len(o.cork) > 0 {
 			c.flushLocked(nil)
@@ -133,7 +133,7 @@ func (c *Conn) room(o *outbound, n int) *[]byte {
 			s.end = len(s.buf.B)
 		}
 	}
-	b := c.loop.engine.pool.Get(max(n, tailBytes))
+	b := c.loop.engine.pool.Get(max(n, least))
 	o.queue = append(o.queue, segment{buf: b, end: -1})
 	return &b.B
 }
@@ -291,7 +291,7 @@ func (c *Conn) settleLocked(o *outbound) {
 				c.notify(todoDrain)
 			}
 		}
-	} else if q > corkBytes && q > c.limits.Load().HighWater {
+	} else if o.blocked && q > c.limits.Load().HighWater {
 		c.high.Store(true)
 		c.notify(todoHigh)
 	}

@@ -122,9 +122,13 @@ func (c *Conn) sendLocked(m *outgoing) error {
 // admitLocked applies MaxBufferedAmount. A message into an empty queue always passes.
 func (c *Conn) admitLocked(o *outbound, n int) error {
 	l := c.limits.Load()
-	q := o.queued() + o.deferredBytes
-	if l.MaxBufferedAmount < 0 || q == 0 || q+uint64(n) <= uint64(l.MaxBufferedAmount) {
+	if l.MaxBufferedAmount < 0 || o.takes(n, l) {
 		return nil
+	}
+	if !o.blocked { // corked by a callback, which is no queue: the peer may read all it is sent
+		if c.flushLocked(nil); o.takes(n, l) {
+			return nil
+		}
 	}
 	if l.Overflow == DropMessage {
 		c.loop.stats.dropped.Add(1)
@@ -132,6 +136,12 @@ func (c *Conn) admitLocked(o *outbound, n int) error {
 	}
 	c.failLocked(&CloseError{codeTryAgainLater, ErrSlowConsumer})
 	return ErrSlowConsumer
+}
+
+// takes tells whether n bytes more are within MaxBufferedAmount.
+func (o *outbound) takes(n int, l *Limits) bool {
+	q := o.queued() + o.deferredBytes
+	return q == 0 || q+uint64(n) <= uint64(l.MaxBufferedAmount)
 }
 
 // frameLocked compresses, frames, masks and places one frame of a message.
@@ -159,8 +169,8 @@ func (c *Conn) frameLocked(o *outbound, m *outgoing, first, fin bool) {
 
 // placeFrame places an unmasked frame, and returns what of it is lent to be written at once.
 func (c *Conn) placeFrame(o *outbound, op Opcode, fin, rsv1 bool, p []byte, m *outgoing) (direct []byte) {
-	if len(p) < directBytes {
-		dst := c.room(o, len(p)+codec.MaxHeaderSize)
+	if len(p) < directBytes || o.blocked && m.owned == nil && m.prepared == nil { // it is copied anyway
+		dst := c.room(o, len(p)+codec.MaxHeaderSize, tailBytes)
 		n := len(*dst)
 		*dst = append(codec.AppendHeader(*dst, op, fin, rsv1, uint64(len(p))), p...)
 		o.placed += uint64(len(*dst) - n)
@@ -169,7 +179,7 @@ func (c *Conn) placeFrame(o *outbound, op Opcode, fin, rsv1 bool, p []byte, m *o
 	if m.prepared != nil {
 		return c.placePrepared(o, m.prepared)
 	}
-	dst := c.room(o, codec.MaxHeaderSize)
+	dst := c.room(o, codec.MaxHeaderSize, codec.MaxHeaderSize)
 	n := len(*dst)
 	*dst = codec.AppendHeader(*dst, op, fin, rsv1, uint64(len(p)))
 	o.placed += uint64(len(*dst)-n) + uint64(len(p))
@@ -194,7 +204,7 @@ func (c *Conn) placePrepared(o *outbound, p *Prepared) (direct []byte) {
 
 // placeMasked places a client's frame: payload and key are mixed while copying, so the caller's slice is never masked.
 func (c *Conn) placeMasked(o *outbound, op Opcode, fin, rsv1 bool, p []byte, key [4]byte) {
-	dst := c.room(o, len(p)+codec.MaxHeaderSize)
+	dst := c.room(o, len(p)+codec.MaxHeaderSize, tailBytes)
 	n := len(*dst)
 	*dst = codec.AppendMaskedFrame(*dst, op, fin, rsv1, key, p)
 	o.placed += uint64(len(*dst) - n)
