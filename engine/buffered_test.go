@@ -87,9 +87,10 @@ func TestBufferedAmountOfOthersDuringACallback(t *testing.T) {
 // meter is a system whose socket takes as many bytes as there is credit for.
 type meter struct {
 	nullSystem
-	input  []byte
-	credit int
-	taken  []byte
+	input   []byte
+	credit  int
+	taken   []byte
+	watched netio.Interest
 }
 
 func (m *meter) Read(_ int, p []byte) (int, error) {
