@@ -49,7 +49,7 @@ var nullRequest = []byte("GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nCon
 	"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n")
 
 // nullConn is an open connection on a loop that nobody runs.
-func nullConn(b *testing.B, h Handler, input []byte) (*loop, *Conn) {
+func nullConn(b testing.TB, h Handler, input []byte) (*loop, *Conn) {
 	b.Helper()
 	s, err := NewServer(h, Options{Loops: 1})
 	if err != nil {
