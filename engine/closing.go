@@ -315,8 +315,8 @@ func (c *Conn) linger(k closing) {
 	}
 	c.flags |= lingering
 	c.flags &^= writeWanted
-	c.watch()
 	c.setDeadline(lingerTime)
+	c.watch() // the last step: it may find that the connection is over
 }
 
 // endLinger ends a lingering connection: the peer has gone, or had its time. It reports
