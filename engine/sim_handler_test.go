@@ -320,7 +320,7 @@ func (m *simulation) endWriter(d *ledger) {
 	}
 	m.release(d)
 	before := d.conn.ReadyState()
-	w.open = false // before Close: it may leave inside
+	w.open = before != Open // set before Close: the message may leave inside
 	err := w.Close()
 	m.tell(d, "closes the writer: %v", err)
 	d.watchQueue(0)

@@ -237,6 +237,31 @@ func (d *ledger) overtaken() (n int) {
 	return n
 }
 
+// checkTended: between turns everything that waits has somebody who will go on with it.
+// Without this the next Send would hide what was forgotten.
+func (d *ledger) checkTended() {
+	c := d.conn
+	if d.m.holding(d) || c.todo.Load() != 0 || c.flags&buried != 0 {
+		return // who has the lock, or the loop when it serves its letters
+	}
+	if o := c.out; o != nil && o.queued() > 0 && !o.failed {
+		if !o.blocked {
+			d.broke("%d bytes wait and nobody will send them", o.queued())
+		} else if c.flags&writeWanted == 0 {
+			d.broke("the socket was full and nobody waits for room")
+		}
+	}
+	if c.owed.Load() != 0 {
+		d.broke("the loop is owed %b, nobody has the lock", c.owed.Load())
+	}
+	if c.ReadyState() == Open && d.opened && !c.timer.Scheduled() {
+		d.broke("OPEN without a timer")
+	}
+	if c.watched != c.wanted() {
+		d.broke("watched for %b, waits for %b (flags %b)", c.watched, c.wanted(), c.flags)
+	}
+}
+
 // checkReset: closing a socket with unread input resets it, and the reset may overtake what
 // was sent. So our Close frame comes before the end of the stream, whatever the peer still
 // sends, if the peer takes it within lingerTime.

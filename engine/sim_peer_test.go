@@ -298,7 +298,7 @@ func (p *simPeer) onControl(op Opcode, body []byte) {
 			if p.broke == 1007 && code != 1007 {
 				p.broke = 0 // the engine was closing already and did not look at texts any more
 			}
-			if p.broke == 0 {
+			if p.broke == 0 && code >= 1000 && code < 5000 {
 				p.sendClose(code)
 			}
 		}

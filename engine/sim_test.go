@@ -288,6 +288,7 @@ func (m *simulation) check() {
 		}
 		d.checkBuffered()
 		d.checkReset()
+		d.checkTended()
 		d.watchQueue(0)
 		if c.corked.Load() {
 			d.broke("corked although no callback runs")
@@ -454,6 +455,11 @@ func simulate(t *testing.T, seed uint64) {
 	t.Helper()
 	watchdog := time.AfterFunc(simHang, func() { debug.SetTraceback("all"); panic(fmt.Sprintf("seed %d hangs", seed)) })
 	defer watchdog.Stop()
+	defer func() {
+		if r := recover(); r != nil {
+			t.Errorf("seed %d: panic: %v\n%s", seed, r, debug.Stack())
+		}
+	}()
 	if err := newSimulation(seed).run(); err != nil {
 		t.Error(err)
 	}
