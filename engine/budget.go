@@ -110,4 +110,17 @@ func (b *budget) shed(l *loop) {
 	worst.shed.Store(true)
 	l.engine.stats.causes.add("inbound-budget")
 	worst.conn.notify(todoShed)
+	worst.conn.loop.doomed.Store(true)
+}
+
+// shedOn are the connections of a loop that were chosen and still hold something.
+func (b *budget) shedOn(l *loop) (chosen []*Conn) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, h := range b.holders {
+		if h.conn.loop == l && h.shed.Load() {
+			chosen = append(chosen, h.conn)
+		}
+	}
+	return chosen
 }

@@ -48,6 +48,7 @@ type loop struct {
 	armed      time.Duration
 
 	mailbox   mailbox
+	doomed    atomic.Bool   // the inbound budget chose one of ours
 	goroutine atomic.Uint64 // its number, for onLoop
 	stats     loopStats
 	conns     atomic.Int64 // in the table
@@ -154,6 +155,18 @@ func (l *loop) OnEvent(fd int, ev netio.Event) {
 	}
 	if ev&netio.Readable != 0 && c.watched&netio.Readable != 0 && c.flags&buried == 0 {
 		l.onReadable(c)
+	}
+	if l.doomed.Load() {
+		l.serveDoomed()
+	}
+}
+
+// serveDoomed closes the connections that the inbound budget chose, at once: until the
+// next wake every other connection of this turn could add a slab to what is over it.
+func (l *loop) serveDoomed() {
+	l.doomed.Store(false)
+	for _, c := range l.engine.budget.shedOn(l) {
+		c.serve()
 	}
 }
 
