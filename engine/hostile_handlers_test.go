@@ -225,6 +225,54 @@ func TestHandlerBlocks(t *testing.T) {
 	a.reset()
 }
 
+// TestLoopWithoutTime: a callback holds the loop, or the machine sleeps, for longer than
+// every clock runs. What the peers said and took meanwhile waits in the kernel, and counts.
+func TestLoopWithoutTime(t *testing.T) {
+	const slept = 61 * time.Second
+	limits := Limits{IdleTimeout: time.Minute, PingInterval: -1, WriteStallTimeout: time.Minute, CloseTimeout: time.Minute}
+	pinging := Limits{PingInterval: 10 * time.Second, PongTimeout: 30 * time.Second}
+	for name, k := range map[string]struct {
+		limits Limits
+		before func(*tapeRig)
+		wait   []byte // what comes while the loop sleeps
+		after  ReadyState
+	}{
+		"idle":    {limits, func(r *tapeRig) { r.open() }, maskedFrame(0x82, []byte("x")), Open},
+		"silent":  {limits, func(r *tapeRig) { r.open() }, nil, Closing},
+		"pong":    {pinging, func(r *tapeRig) { r.open(); r.pass(11 * time.Second) }, maskedFrame(0x8a, nil), Open},
+		"no pong": {pinging, func(r *tapeRig) { r.open(); r.pass(11 * time.Second) }, nil, Closed},
+		"Close":   {limits, func(r *tapeRig) { _ = r.open().Close(); r.settle() }, maskedFrame(0x88, []byte{3, 232}), Closed},
+		"request": {limits, func(r *tapeRig) { r.connect() }, []byte(requestFor("/")), Open},
+		"room": {Limits{IdleTimeout: -1, PingInterval: -1, WriteStallTimeout: time.Minute}, func(r *tapeRig) {
+			c := r.open()
+			r.sys.room = 0
+			_ = c.SendText("x")
+			r.settle()
+			r.sys.room = 100
+		}, nil, Open},
+	} {
+		t.Run(name, func(t *testing.T) {
+			clean := false
+			r := newTapeRig(t, Funcs{Close: func(_ *Conn, e CloseEvent) { clean = e.WasClean }}, Options{Limits: k.limits, HandshakeTimeout: time.Minute})
+			k.before(r)
+			c := r.conn()
+			if len(k.wait) > 0 {
+				r.sys.in = append(r.sys.in, k.wait)
+			}
+			r.sys.now += slept
+			r.l.OnWake() // the timer's event is the first of the turn
+			r.settle()
+			if c.ReadyState() != k.after {
+				t.Errorf("%v, wanted %v", c.ReadyState(), k.after)
+			}
+			if name == "Close" && !clean {
+				t.Error("the peer's Close came too late")
+			}
+			r.end()
+		})
+	}
+}
+
 // nullWriter is io.Discard without its ReadFrom.
 type nullWriter struct{}
 

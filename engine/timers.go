@@ -88,6 +88,12 @@ func (c *Conn) onTimer() {
 }
 
 func (c *Conn) onDeadline() {
+	if c.flags&lingering == 0 {
+		c.lastLook()
+		if c.flags&deadlineSet == 0 || c.flags&(lingering|buried) != 0 {
+			return // it was met
+		}
+	}
 	switch {
 	case c.flags&lingering != 0:
 		if !c.endLinger() {
@@ -194,7 +200,23 @@ func (c *Conn) ifBlind() time.Duration {
 }
 
 func (c *Conn) onMaxLifetime() { c.goAway("lifetime", "maximum lifetime reached") }
-func (c *Conn) onIdle()        { c.goAway("idle", "idle") }
+
+func (c *Conn) onIdle() {
+	if !c.lastLook() {
+		c.goAway("idle", "idle")
+	}
+}
+
+// lastLook reads before a clock ends the connection, and reports whether that is no longer
+// called for. The loop may have had no time to: a callback held it, or the machine slept,
+// and then everybody's clock is up while what they said waits in the kernel.
+func (c *Conn) lastLook() (heard bool) {
+	before := c.times.read
+	if c.watched&netio.Readable != 0 {
+		c.loop.onReadable(c)
+	}
+	return c.times.read != before || c.ReadyState() > Open
+}
 
 // goAway closes with 1001. Like everything on the loop it does not wait for the lock: when
 // its holder lets go, the clocks are looked at again.
@@ -211,11 +233,18 @@ func (c *Conn) goAway(cause, reason string) {
 }
 
 func (c *Conn) onPongLate() {
+	if c.lastLook() {
+		return
+	}
 	c.loop.engine.stats.causes.add("pong-timeout")
 	c.finish(closing{code: codeAbnormal, err: &CloseError{codeAbnormal, ErrPongTimeout}, abort: true})
 }
 
 func (c *Conn) onWriteStall() {
+	before := c.times.progress
+	if c.onWritable(); c.times.progress != before || c.flags&writeWanted == 0 || c.ReadyState() > Open {
+		return // the loop had no time to write on: see lastLook
+	}
 	c.loop.engine.stats.causes.add("write-stall")
 	c.loop.engine.stats.failures.add(codeTryAgainLater)
 	c.finish(closing{code: codeAbnormal, err: &CloseError{codeTryAgainLater, ErrSlowConsumer}, abort: true})
