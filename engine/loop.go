@@ -292,7 +292,7 @@ func (l *loop) adopt(a arrival) {
 	l.conns.Add(1)
 	l.engine.stats.connecting.Add(1)
 	if l.engine.closing.Load() {
-		c.refuse(unavailable("shutting-down", "the server is shutting down"))
+		c.refuse(shuttingDown)
 		return
 	}
 	c.setDeadline(l.engine.conf.HandshakeTimeout)

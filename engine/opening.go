@@ -297,6 +297,7 @@ func unavailable(reason, detail string) *handshake.Refusal { return refusal(503,
 
 var (
 	forbiddenOrigin = refusal(403, "origin", "this origin may not connect here")
+	shuttingDown    = unavailable("shutting-down", "the server is shutting down")
 	internalError   = refusal(500, "handler-panic", "the server failed to decide about this request")
 	upgradeRequired = &handshake.Refusal{
 		Status: 426, Reason: "not-an-upgrade", Detail: "this is a WebSocket endpoint: send an upgrade request (RFC 6455 4.1)",

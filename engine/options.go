@@ -75,6 +75,7 @@ type Options struct {
 	// MaxConns is the most connections at a time; one more is answered 503 and closed. 0: no limit but the system's.
 	MaxConns int
 	// MaxConnsPerAddress is the same for one remote IP address (a /64 for IPv6). 0: no limit.
+	// With ProxyProtocol it is the address that the proxy names; the proxy's own is not counted.
 	MaxConnsPerAddress int
 	// InboundBudget is how many bytes the engine holds of unfinished, paused and waiting
 	// messages of all connections, beyond 64 KiB each. Default: a quarter of the memory
@@ -93,7 +94,8 @@ type Options struct {
 	// CheckOrigin, if set, decides instead of Origins.
 	CheckOrigin func(u *Upgrade) bool
 	// Fallback serves requests that do not ask for a WebSocket. nil answers 426.
-	// A connection that it takes leaves the loops and is served by net/http.
+	// A connection that it takes leaves the loops and is served by net/http; it counts
+	// against MaxConns and MaxConnsPerAddress as long as net/http has it.
 	Fallback http.Handler
 	// ProxyProtocol demands a PROXY protocol header (version 1 or 2) in front of each
 	// connection and takes the peer's address from it. Only behind a proxy that sends one.

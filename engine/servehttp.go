@@ -54,7 +54,7 @@ var notHijackable = refusal(500, "not-hijackable", "this server's HTTP layer doe
 func (e *engine) refuseHTTP(w http.ResponseWriter, err error) {
 	f, ok := err.(*handshake.Refusal)
 	if !ok {
-		f = unavailable("shutting-down", "the server is shutting down")
+		f = shuttingDown
 	}
 	e.stats.refusals.add(f.Reason)
 	for _, h := range f.Header {

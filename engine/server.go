@@ -340,7 +340,8 @@ func (l *loop) keeps(c *Conn, keep func(*Conn) bool) (yes bool) {
 func (s *Server) Stats() Stats { return s.snapshot() }
 
 // Shutdown stops accepting, closes every connection with 1001 once what is queued for it
-// has left, and waits until all are gone. When ctx ends first it terminates the rest and
+// has left, lets Fallback finish the requests that it has, and waits until all are gone;
+// a handshake that OnUpgrade put off (Later) may still be decided. When ctx ends first it terminates the rest and
 // answers ctx's error. It answers ErrOnLoop on a loop.
 func (s *Server) Shutdown(ctx context.Context) error {
 	if s.onLoop() {
@@ -389,11 +390,17 @@ func (e *engine) checkGone() {
 	}
 }
 
-// goAway closes the loop's connections with 1001.
+// goAway closes the loop's connections with 1001, and refuses those that have not made
+// a request yet: an idle one would hold a Shutdown up until HandshakeTimeout. What waits
+// for a late decision is the user's to end.
 func (l *loop) goAway() {
 	l.table.each(func(c *Conn) bool {
-		if c.loop == l && c.ReadyState() == Open {
+		switch {
+		case c.loop != l:
+		case c.ReadyState() == Open:
 			_ = c.CloseWith(codeGoingAway, "server shutting down")
+		case c.ReadyState() == Connecting && (c.opening == nil || c.opening.late == nil):
+			c.refuse(shuttingDown)
 		}
 		return true
 	})
