@@ -31,6 +31,5 @@ const (
 	bugDeliversClosed     // messages after Close
 	bugNoLinger           // the socket is closed at once, and a reset eats the Close frame
 	bugTimerOnce          // a timer that fired is not set again
-	bugPausedClocks       // the clocks stop for good with a pause
 	bugs
 )

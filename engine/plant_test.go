@@ -20,7 +20,6 @@ var bugNames = [bugs]string{
 	bugLostDeferred: "lost behind a writer", bugTwoPongs: "two pongs", bugLostPong: "lost pong",
 	bugLostTail: "lost header tail", bugLostTurn: "lost turn", bugBudgetLeak: "inbound budget leak",
 	bugDeliversClosed: "message after Close", bugNoLinger: "no lingering", bugTimerOnce: "timer never set again",
-	bugPausedClocks: "clocks stop with a pause",
 }
 
 // TestPlantedBugs: the simulator is worth its laws. Each bug is caught within plantedTurns

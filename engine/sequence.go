@@ -323,7 +323,7 @@ func (c *Conn) watch() {
 		c.settleTurn() // OnClose may have run
 		return
 	}
-	if (want^c.watched)&netio.Readable != 0 && !plantedBug(bugPausedClocks) {
+	if (want^c.watched)&netio.Readable != 0 {
 		c.loop.schedule(c, c.loop.now) // which clocks run depends on whether the peer is read
 	}
 	c.watched = want

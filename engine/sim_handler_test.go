@@ -136,20 +136,28 @@ func (m *simulation) actOn(d *ledger) {
 	case r < 165:
 		d.paused = m.rng.IntN(2) == 0
 		c.setPaused(d.paused)
+		if m.rng.IntN(2) == 0 {
+			m.retime(d)
+		}
 	case r < 185:
 		m.post(d)
 	case r < 190:
-		l := *c.limits.Load()
-		l.PingInterval = time.Duration(1+m.rng.IntN(60)) * time.Second
-		l.IdleTimeout = l.PingInterval + time.Duration(5+m.rng.IntN(60))*time.Second
-		if err := c.SetLimits(l); err != nil {
-			m.broke("SetLimits: %v", err)
-		}
+		m.retime(d)
 	default:
 		m.end(d)
 	}
 	d.watchQueue(0)
 	d.checkBuffered()
+}
+
+// retime changes a connection's clocks. A ping always comes in time before the idle timeout.
+func (m *simulation) retime(d *ledger) {
+	l := *d.conn.limits.Load()
+	l.PingInterval = time.Duration(1+m.rng.IntN(60)) * time.Second
+	l.IdleTimeout = l.PingInterval + time.Duration(5+m.rng.IntN(60))*time.Second
+	if err := d.conn.SetLimits(l); err != nil {
+		m.broke("SetLimits: %v", err)
+	}
 }
 
 func (m *simulation) sendOwned(c *Conn, op Opcode, b *pool.Buffer) error {

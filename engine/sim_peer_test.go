@@ -57,14 +57,13 @@ type simPeer struct {
 	sawEnd, sawRST bool
 }
 
-func newSimPeer(r *rand.Rand, end *sim.Peer, id int, quiet bool) *simPeer {
+func newSimPeer(r *rand.Rand, end *sim.Peer, id int) *simPeer {
 	p := &simPeer{rng: r, end: end, buf: make([]byte, 64<<10), polite: true}
 	p.scanner.to = p
 	p.speed = []int{100, 1 << 10, 8 << 10, 64 << 10, 64 << 10}[r.IntN(5)]
 	p.messages = r.IntN(40)
-	p.plan = fate(r.IntN(int(fates)))
-	if quiet || r.IntN(3) == 0 {
-		p.plan = staysOpen
+	if r.IntN(3) != 0 {
+		p.messages, p.plan = r.IntN(10), fate(r.IntN(int(fates)))
 	}
 	p.silent, p.deafClose, p.eager = r.IntN(8) == 0, r.IntN(12) == 0, r.IntN(4) == 0
 	p.bursts, p.hoards = r.IntN(4) == 0, r.IntN(6) == 0
@@ -156,7 +155,7 @@ func (p *simPeer) produce() {
 		}
 		return
 	}
-	if !p.open || p.rng.IntN(8) != 0 {
+	if !p.open || p.rng.IntN(3) != 0 {
 		return
 	}
 	if p.hoards {
@@ -269,8 +268,8 @@ func (p *simPeer) violate() {
 		p.pend = codec.AppendMaskedHeader(p.pend, OpBinary, true, false, simMaxMessage+1, key)
 		p.broke = 1009
 	}
-	for range p.rng.IntN(3) { // nothing of this may be processed
-		p.frame(OpBinary, true, materials.binary[:p.rng.IntN(5000)])
+	for range p.rng.IntN(12) { // nothing of this may be processed
+		p.frame(OpBinary, true, materials.binary[:p.rng.IntN(30_000)])
 	}
 }
 

@@ -162,7 +162,7 @@ func (m *simulation) dial() {
 	end := m.world.Dial(m.door, rooms[m.rng.IntN(4)], rooms[m.rng.IntN(4)])
 	d := &ledger{m: m, id: len(m.ledgers), dip: 1 << 62}
 	d.wire.to = d
-	d.peer = newSimPeer(m.rng, end, d.id, false)
+	d.peer = newSimPeer(m.rng, end, d.id)
 	end.Tap(d.onWire)
 	m.ledgers = append(m.ledgers, d)
 }
