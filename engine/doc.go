@@ -6,6 +6,6 @@
 // Options.Workers, on a bounded pool, in order) and must not block. Every method of
 // [Conn] may be called from any goroutine unless its comment says otherwise.
 //
-// One byte in:  poller, slab, codec, message, UTF-8, handler   (loop.go, inbound.go, sequence.go)
+// One byte in:  poller, slab, codec, message, UTF-8, handler   (loop.go, inbound.go, assemble.go, sequence.go)
 // One message out: state, limits, compress, frame, mask, place; seal, socket  (send.go, outbound.go)
 package engine

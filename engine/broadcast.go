@@ -1,0 +1,56 @@
+package engine
+
+import (
+	"iter"
+)
+
+// Conns iterates over the connections that are OPEN or CLOSING. Those that come or go
+// meanwhile may or may not be seen. Any goroutine.
+func (s *Server) Conns() iter.Seq[*Conn] {
+	return func(yield func(*Conn) bool) {
+		seen := map[*table]bool{}
+		for _, l := range s.allLoops() {
+			if seen[l.table] {
+				continue
+			}
+			seen[l.table] = true
+			if !l.table.each(func(c *Conn) bool {
+				if st := c.ReadyState(); st != Open && st != Closing {
+					return true
+				}
+				return yield(c)
+			}) {
+				return
+			}
+		}
+	}
+}
+
+// Broadcast sends p to every connection that keep accepts (nil: all), each loop to its
+// own: it returns before they have. keep runs on the loops and must not block. A
+// connection that refuses the message (closing, or over MaxBufferedAmount) is passed over.
+func (s *Server) Broadcast(p *Prepared, keep func(*Conn) bool) {
+	for _, l := range s.allLoops() {
+		l.post(task{send: p, keep: keep})
+	}
+}
+
+func (l *loop) broadcast(p *Prepared, keep func(*Conn) bool) {
+	l.table.each(func(c *Conn) bool {
+		if c.loop == l && c.ReadyState() == Open && (keep == nil || l.keeps(c, keep)) {
+			_ = c.SendPrepared(p)
+		}
+		return true
+	})
+}
+
+// keeps calls the user's filter; its panic is no reason to lose the loop.
+func (l *loop) keeps(c *Conn, keep func(*Conn) bool) (yes bool) {
+	defer func() {
+		if r := recover(); r != nil {
+			l.engine.panicked(c, r)
+			yes = false
+		}
+	}()
+	return keep(c)
+}

@@ -1,0 +1,69 @@
+package engine
+
+import (
+	"github.com/gannet-ws/gannet/codec"
+	"github.com/gannet-ws/gannet/mask"
+)
+
+// onControl takes one piece of a control frame.
+func (l *loop) onControl(c *Conn, in *inbound, p *codec.Piece) {
+	mask.XOR(p.Payload, p.Key)
+	payload := p.Payload
+	if !p.First || !p.Last {
+		if p.First {
+			in.controlLen = 0
+		}
+		in.controlLen += uint8(copy(in.control[in.controlLen:], payload))
+		if !p.Last {
+			return
+		}
+		payload = in.control[:in.controlLen]
+	}
+	if !c.countControl() {
+		c.fail(&CloseError{codePolicy, ErrFlood})
+		return
+	}
+	switch p.Opcode {
+	case OpPing:
+		l.onPing(c, in, payload)
+	case OpPong:
+		l.stats.pongsIn.Add(1)
+		l.callLent(c, l.engine.hooks.pong, payload)
+	case OpClose:
+		c.onCloseFrame(payload)
+	}
+}
+
+// onPing answers a ping, and tells the handler. With a pong in the queue that the peer
+// has not taken yet only the newest ping is answered (RFC 6455 5.5.3).
+func (l *loop) onPing(c *Conn, in *inbound, payload []byte) {
+	l.stats.pingsIn.Add(1)
+	if c.ReadyState() == Open {
+		in.pongLen, in.pongOwed = uint8(copy(in.pong[:], payload)), true
+		c.answerPing(in)
+	}
+	l.callLent(c, l.engine.hooks.ping, payload)
+}
+
+// answerPing sends the pong that in keeps, when there is room for one.
+func (c *Conn) answerPing(in *inbound) {
+	if !in.pongOwed || !c.tryLockOr(todoPong) {
+		return
+	}
+	o := c.outLocked()
+	if c.ReadyState() != Open {
+		in.pongOwed = false
+	} else if !o.blocked || o.pongEnd <= o.left {
+		in.pongOwed = false
+		c.controlLocked(OpPong, in.pong[:in.pongLen])
+		if plantedBug(bugTwoPongs) {
+			c.controlLocked(OpPong, in.pong[:in.pongLen])
+		}
+		if c.out != nil {
+			c.out.pongEnd = c.out.placed
+		}
+	} else {
+		o.pongDue = true
+	}
+	c.unlock()
+}
