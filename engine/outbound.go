@@ -285,7 +285,7 @@ func (c *Conn) settleLocked(o *outbound) {
 	}
 	q := int64(o.queued())
 	if c.high.Load() {
-		if q <= c.limits.Load().LowWater || plantedBug(bugEarlyDrain) {
+		if l := c.limits.Load(); q <= l.LowWater || plantedBug(bugEarlyDrain) && q <= l.HighWater {
 			c.high.Store(false)
 			if !plantedBug(bugLostDrain) {
 				c.notify(todoDrain)
