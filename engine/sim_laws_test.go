@@ -286,6 +286,10 @@ func (d *ledger) enter(what string) {
 		d.broke("%s inside another callback", what)
 	}
 	d.inside = true
+	if d.m.callbacks++; d.m.callbacks > simCallbacks {
+		d.m.quiet = true // or it never ends
+		d.broke("%d callbacks in one run", simCallbacks)
+	}
 	if d.closed != (what == "OnClose") || !d.opened && what != "a posting" {
 		d.broke("%s; OnOpen before: %v, OnClose: %v", what, d.opened, d.closed)
 	}

@@ -21,8 +21,10 @@ const (
 	halfCloses // ends its half without a Close frame
 	vanishes   // closes its socket
 	resets
-	fates
 )
+
+// fates are what peers are dealt: more of them break rules than do in life.
+var fates = [...]fate{staysOpen, closes, breaksRule, breaksRule, breaksRule, halfCloses, vanishes, resets}
 
 // simPeer is the far end of a connection, with a part to play.
 type simPeer struct {
@@ -63,7 +65,7 @@ func newSimPeer(r *rand.Rand, end *sim.Peer, id int) *simPeer {
 	p.speed = []int{100, 1 << 10, 8 << 10, 64 << 10, 64 << 10}[r.IntN(5)]
 	p.messages = r.IntN(40)
 	if r.IntN(3) != 0 {
-		p.messages, p.plan = r.IntN(10), fate(r.IntN(int(fates)))
+		p.messages, p.plan = r.IntN(10), fates[r.IntN(len(fates))]
 	}
 	p.silent, p.deafClose, p.eager = r.IntN(8) == 0, r.IntN(12) == 0, r.IntN(4) == 0
 	p.bursts, p.hoards = r.IntN(4) == 0, r.IntN(6) == 0
@@ -146,7 +148,7 @@ func (p *simPeer) produce() {
 		return
 	}
 	if p.messages--; p.messages >= 0 {
-		if p.rng.IntN(4) == 0 {
+		for p.rng.IntN(2) == 0 {
 			p.ping()
 		}
 		p.message()

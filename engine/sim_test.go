@@ -34,6 +34,7 @@ type simulation struct {
 	holds       []*hold
 	late        []*Upgrade
 	turns       int
+	callbacks   int
 	quiet       bool // the handler and the other goroutines do nothing any more
 	nested      bool // in the middle of something of the engine's
 	tightBudget bool
@@ -48,6 +49,8 @@ const (
 	simSteps = 1500
 	// simPeers is the most peers of one run.
 	simPeers = 10
+	// simCallbacks is more callbacks than any run has.
+	simCallbacks = 100_000
 	// simHang is how long one run may take; the slowest take a second under the race detector.
 	simHang = 20 * time.Second
 	// settleTurns is in how many turns everything settles once faults stop and peers read.
