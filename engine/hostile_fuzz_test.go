@@ -12,7 +12,7 @@ import (
 
 // fuzzHandler does what the first byte of a message asks for, so that the fuzzer reaches
 // what handlers do inside callbacks.
-func fuzzHandler(closes *int) Funcs {
+func fuzzHandler(closes *int, pauses *bool) Funcs {
 	act := func(c *Conn, p []byte) {
 		if len(p) == 0 {
 			return
@@ -36,7 +36,9 @@ func fuzzHandler(closes *int) Funcs {
 		case 'H':
 			_ = c.SendBinary(make([]byte, 20_000))
 		case 'Z':
-			c.Pause()
+			if *pauses {
+				c.Pause()
+			}
 		case 'L':
 			_ = c.SetLimits(Limits{MaxMessageSize: 64, MaxFragments: 3})
 		case 'O':
@@ -79,16 +81,21 @@ func FuzzConnection(f *testing.F) {
 		say = append(append(say, maskedFrame(0x89, []byte(word))...), maskedFrame(0x80, []byte("end"))...)
 		f.Add(append(say, maskedFrame(0x88, []byte{3, 232})...), []byte{0, 5, 140, 90, 250}, uint8(len(word)))
 	}
-	closes := 0
+	closes, pauses := 0, true
 	var r *tapeRig
 	f.Fuzz(func(t *testing.T, data, cuts []byte, how uint8) {
 		if r == nil {
-			r = newTapeRig(t, fuzzHandler(&closes), Options{
+			r = newTapeRig(t, fuzzHandler(&closes, &pauses), Options{
 				Limits:        Limits{MaxMessageSize: 1 << 20, HighWater: 4096, MaxBufferedAmount: 64 << 10},
 				InboundBudget: 1 << 20, Logger: quietLogger,
 			})
 		}
-		r.t, closes = t, 0
+		defer func() {
+			if t.Failed() {
+				r = nil // what is left of this one must not fail the next
+			}
+		}()
+		r.t, closes, pauses = t, 0, true
 		c := r.open()
 		r.play(data, cuts)
 		switch how % 4 {
@@ -102,6 +109,7 @@ func FuzzConnection(f *testing.F) {
 			r.pass(time.Minute)
 		}
 		r.settle()
+		pauses = false // a connection that nobody resumes is not given up
 		c.Resume()
 		r.end()
 		if closes != 1 || c.ReadyState() != Closed {

@@ -3,7 +3,6 @@ package engine
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"runtime"
 	"testing"
 
@@ -192,7 +191,7 @@ func TestLengthErrorsAreValues(t *testing.T) {
 	r.end()
 	var ce *CloseError
 	if !errors.As(got.Err, &ce) || ce.Code != 1009 || !errors.Is(got.Err, ErrTooLarge) || got.Code != 1006 {
-		t.Error(fmt.Sprintf("%+v", got))
+		t.Errorf("%+v", got)
 	}
 }
 
