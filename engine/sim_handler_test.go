@@ -38,7 +38,7 @@ func (m *simulation) onUpgrade(u *Upgrade) {
 	d.conn = u.Conn()
 	m.byConn[d.conn] = d
 	m.tell(d, "is descriptor %d", d.conn.fd)
-	if m.rng.IntN(2) == 0 {
+	if m.rng.IntN(4) != 0 {
 		_ = u.SetLimits(m.randomLimits())
 	}
 	switch r := m.rng.IntN(30); {
@@ -51,9 +51,9 @@ func (m *simulation) onUpgrade(u *Upgrade) {
 }
 
 func (m *simulation) randomLimits() Limits {
-	high := int64(1+m.rng.IntN(256)) << 10
+	high := int64(1+m.rng.IntN(100)) << 10
 	return Limits{
-		HighWater: high, LowWater: 1 + m.rng.Int64N(high), MaxMessageSize: simMaxMessage,
+		HighWater: high, LowWater: 1 + m.rng.Int64N(high/2), MaxMessageSize: simMaxMessage,
 		MaxBufferedAmount: []int64{-1, 64 << 10, 400 << 10, 4 << 20}[m.rng.IntN(4)],
 		Overflow:          Overflow(1 + m.rng.IntN(2)),
 	}

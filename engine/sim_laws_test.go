@@ -50,7 +50,8 @@ type ledger struct {
 	delivered           int
 	pinged              uint32 // the number of the last ping that OnPing told of
 	high                bool
-	peak, dip           uint64 // of the queue since the last OnHighWater or OnDrain
+	peak                uint64 // of the queue since the last OnHighWater
+	over, fell          bool   // the queue passed HighWater, and then reached LowWater, since the last OnDrain
 	posted, ran         int
 	paused              bool
 	event               CloseEvent
@@ -131,7 +132,11 @@ func (d *ledger) watchQueue(leaving int) {
 		q = o.queued()
 	}
 	d.peak = max(d.peak, q)
-	d.dip = min(d.dip, q-min(q, uint64(leaving)))
+	l := d.conn.limits.Load()
+	d.over = d.over || q > uint64(l.HighWater)
+	if q -= min(q, uint64(leaving)); d.over && q <= uint64(l.LowWater) {
+		d.over, d.fell = false, true
+	}
 }
 
 // onWire is called with every byte that the network takes.
@@ -251,6 +256,9 @@ func (d *ledger) checkTended() {
 			d.broke("the socket was full and nobody waits for room")
 		}
 	}
+	if in := c.in; in != nil && in.pongOwed && c.ReadyState() == Open && (c.out == nil || !c.out.pongDue) {
+		d.broke("nobody will answer the newest ping")
+	}
 	if c.owed.Load() != 0 {
 		d.broke("the loop is owed %b, nobody has the lock", c.owed.Load())
 	}
@@ -358,10 +366,10 @@ func (d *ledger) onDrain() {
 	if !d.high {
 		d.broke("OnDrain without OnHighWater")
 	}
-	if limit := uint64(d.conn.limits.Load().LowWater); d.dip > limit {
-		d.broke("OnDrain, but at least %d bytes were queued (LowWater %d)", d.dip, limit)
+	if !d.fell {
+		d.broke("OnDrain, but the queue has not fallen to LowWater (%d) since it passed HighWater", d.conn.limits.Load().LowWater)
 	}
-	d.high, d.dip = false, 1<<62
+	d.high, d.fell = false, false
 }
 
 func (d *ledger) onError(err error) {

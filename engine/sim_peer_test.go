@@ -62,7 +62,7 @@ type simPeer struct {
 func newSimPeer(r *rand.Rand, end *sim.Peer, id int) *simPeer {
 	p := &simPeer{rng: r, end: end, buf: make([]byte, 64<<10), polite: true}
 	p.scanner.to = p
-	p.speed = []int{100, 1 << 10, 8 << 10, 64 << 10, 64 << 10}[r.IntN(5)]
+	p.speed = []int{100, 1 << 10, 4 << 10, 64 << 10}[r.IntN(4)]
 	p.messages = r.IntN(40)
 	if r.IntN(3) != 0 {
 		p.messages, p.plan = r.IntN(10), fates[r.IntN(len(fates))]

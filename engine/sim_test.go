@@ -163,7 +163,7 @@ func (m *simulation) turn(i int) {
 func (m *simulation) dial() {
 	rooms := []int{200, 4 << 10, 64 << 10, 256 << 10}
 	end := m.world.Dial(m.door, rooms[m.rng.IntN(4)], rooms[m.rng.IntN(4)])
-	d := &ledger{m: m, id: len(m.ledgers), dip: 1 << 62}
+	d := &ledger{m: m, id: len(m.ledgers)}
 	d.wire.to = d
 	d.peer = newSimPeer(m.rng, end, d.id)
 	end.Tap(d.onWire)

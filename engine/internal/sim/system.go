@@ -17,7 +17,11 @@ type System struct {
 	// turning: between the events of a turn; only then can a close come too early.
 	turning  bool
 	released bool
+	calls    int // since the turn began
 }
+
+// mostCalls is more system calls than any sane turn makes.
+const mostCalls = 1 << 18
 
 var _ netio.System = (*System)(nil)
 
@@ -28,6 +32,10 @@ func (w *World) NewSystem() *System { return &System{world: w} }
 func (s *System) enter() *World {
 	w := s.world
 	w.mu.Lock()
+	if s.calls++; s.calls > mostCalls {
+		w.mu.Unlock()
+		panic("sim: a turn without end")
+	}
 	if w.preempt == nil || !s.turning || w.preempting || !w.chance(w.faults.Preempt) {
 		return w
 	}
@@ -201,6 +209,7 @@ func (s *System) send(call string, fd int, v [][]byte) (int, error) {
 	}
 	if total == 0 {
 		w.breached("%s of nothing on descriptor %d", call, fd)
+		return 0, syscall.EINVAL
 	}
 	k, err := s.stream(call, fd)
 	if err != nil {

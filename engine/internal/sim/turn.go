@@ -20,6 +20,7 @@ func (s *System) Turn(h netio.Handler) (alive bool) {
 	s.world.mu.Lock()
 	found := s.collect()
 	s.turn++
+	s.calls = 0
 	s.turning = true
 	s.world.mu.Unlock()
 	defer s.endTurn()
