@@ -14,6 +14,8 @@ const (
 	// directReadBytes: what is missing of a frame from which on it is read straight
 	// into the message's buffer, past the slab.
 	directReadBytes = 32 << 10
+	// readsPerTurn bounds how often a big message is read before the others' turn: 2 MiB.
+	readsPerTurn = 4
 	// firstBytes is what a message's buffer starts with at least: memory follows the
 	// bytes received, never a length declared.
 	firstBytes = 4 << 10
@@ -111,12 +113,22 @@ func (in *inbound) releaseMessage() {
 	}
 }
 
-// onReadable is one read and what follows from it.
+// onReadable is one read and what follows from it; or a few, while a big message comes as
+// fast as it is read: its buffer is then still in the cache when it is delivered, and
+// again when the next connection's message takes it over.
 func (l *loop) onReadable(c *Conn) {
-	if in := c.in; in != nil && in.readsDirect() && c.flags&discarding == 0 {
-		l.readDirect(c, in)
+	if !c.readsDirect() && !l.readSlab(c) {
 		return
 	}
+	for range readsPerTurn {
+		if !c.readsDirect() || !l.readDirect(c) {
+			return
+		}
+	}
+}
+
+// readSlab reads through the slab, and reports whether that filled it.
+func (l *loop) readSlab(c *Conn) (full bool) {
 	start := slabHeadroom
 	if c.in != nil {
 		start -= copyTail(l.slab[:slabHeadroom], c.in)
@@ -124,12 +136,13 @@ func (l *loop) onReadable(c *Conn) {
 	n, err := l.sys.Read(int(c.fd), l.slab[slabHeadroom:])
 	if err != nil {
 		l.readFailed(c, err)
-		return
+		return false
 	}
 	if c.in != nil {
 		c.in.tailLen = 0
 	}
 	l.feed(c, l.slab[start:slabHeadroom+n])
+	return n == slabBytes
 }
 
 // copyTail puts the tail of an unfinished header at the end of room. It is kept until
@@ -297,8 +310,15 @@ func (in *inbound) readsDirect() bool {
 	return in.msg != nil && in.rest == nil && in.tailLen == 0 && in.dec.Remaining() >= directReadBytes
 }
 
-// readDirect reads into the message's buffer what belongs there.
-func (l *loop) readDirect(c *Conn, in *inbound) {
+// readsDirect tells whether the connection's next bytes go straight into its message.
+func (c *Conn) readsDirect() bool {
+	return c.in != nil && c.in.readsDirect() && c.flags&(discarding|buried) == 0 && c.watched&netio.Readable != 0
+}
+
+// readDirect reads into the message's buffer what belongs there, and reports whether
+// that filled it.
+func (l *loop) readDirect(c *Conn) (full bool) {
+	in := c.in
 	in.makeRoom(1)
 	buf := in.msg
 	from := len(buf.B)
@@ -306,11 +326,12 @@ func (l *loop) readDirect(c *Conn, in *inbound) {
 	n, err := l.sys.Read(int(c.fd), room)
 	if err != nil {
 		l.readFailed(c, err)
-		return
+		return false
 	}
 	c.times.read = tickOf(l.now)
 	l.directTurn(c, in, room[:n])
 	l.endTurn(c, in)
+	return n == len(room)
 }
 
 func (l *loop) directTurn(c *Conn, in *inbound, b []byte) {

@@ -77,9 +77,15 @@ func (e *engine) place(l *loop, spread bool, a arrival) {
 		l.adoptReserved(a)
 		return
 	}
+	e.send(l, to, a)
+}
+
+// send hands a descriptor from one loop to another. It is a function of its own because
+// what a closure takes along is allocated, even where the closure is not made.
+func (e *engine) send(from, to *loop, a arrival) {
 	if !to.post(task{call: func() { to.adoptReserved(a) }}) {
 		e.uncount(e.countedBy(&a))
-		_ = l.sys.Abort(a.fd)
+		_ = from.sys.Abort(a.fd)
 	}
 }
 

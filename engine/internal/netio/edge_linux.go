@@ -88,8 +88,8 @@ func (n *Native) nothing(fd int) {
 	}
 }
 
-// watch is called when fd's interest changes, before the kernel hears of it. The kernel
-// then reports anew what there is.
+// watch is called when fd's interest changes, before the kernel hears of it, or with all
+// of it when fd is new. The kernel then reports anew what there is.
 func (e *edge) watch(fd int, now Interest) {
 	if !e.on {
 		return

@@ -227,7 +227,7 @@ func (n *Native) arm() {
 
 // Add implements System.
 func (n *Native) Add(fd int) error {
-	n.edge.watch(fd, Readable)
+	n.edge.watch(fd, Readable|Writable)
 	return n.poller.AddRead(n.attach.of(fd, n.onEvent), n.edge.on)
 }
 
