@@ -2,7 +2,6 @@ package engine
 
 import (
 	"fmt"
-	"io"
 	"log/slog"
 	"math/rand/v2"
 	"os"
@@ -61,8 +60,7 @@ func newSimulation(seed uint64) *simulation {
 	r := rand.New(rand.NewPCG(seed, 6455))
 	m := &simulation{seed: seed, rng: r, world: sim.New(seed, sim.Rough()), byConn: map[*Conn]*ledger{}}
 	s, err := NewServer(m.handler(), Options{
-		Loops: 1 + r.IntN(2), Limits: Limits{MaxMessageSize: simMaxMessage},
-		Logger: slog.New(slog.NewTextHandler(io.Discard, &slog.HandlerOptions{Level: slog.LevelError + 1})),
+		Loops: 1 + r.IntN(2), Limits: Limits{MaxMessageSize: simMaxMessage}, Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		panic(err)
@@ -71,15 +69,8 @@ func newSimulation(seed uint64) *simulation {
 	if m.tightBudget = r.IntN(5) == 0; m.tightBudget {
 		s.budget.limit = 150 << 10
 	}
-	var shared *table
-	for range s.conf.Loops {
-		sys := m.world.NewSystem()
-		l := s.newLoop(sys, nil, shared)
-		shared = l.table
-		m.loops, m.systems, m.ended = append(m.loops, l), append(m.systems, sys), append(m.ended, false)
-	}
-	s.native, s.started = m.loops, true
-	s.publishLoops()
+	m.loops, m.systems = simulatedLoops(s, m.world)
+	m.ended = make([]bool, len(m.loops))
 	m.door = m.world.Listen()
 	m.loops[0].addListener(m.door, true)
 	m.world.SetPreempt(m.others)
@@ -87,6 +78,20 @@ func newSimulation(seed uint64) *simulation {
 		m.world.SetTrace(func(s string) { fmt.Fprintln(os.Stderr, m.turns, s) })
 	}
 	return m
+}
+
+// simulatedLoops is what start does, on simulated pollers.
+func simulatedLoops(s *Server, w *sim.World) (loops []*loop, systems []*sim.System) {
+	var shared *table
+	for range s.conf.Loops {
+		sys := w.NewSystem()
+		l := s.newLoop(sys, nil, shared)
+		shared = l.table
+		loops, systems = append(loops, l), append(systems, sys)
+	}
+	s.native, s.started = loops, true
+	s.publishLoops()
+	return loops, systems
 }
 
 // broke notes that a law was broken.

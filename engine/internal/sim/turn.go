@@ -1,7 +1,6 @@
 package sim
 
 import (
-	"runtime"
 	"time"
 
 	"github.com/gannet-ws/gannet/engine/internal/netio"
@@ -108,13 +107,16 @@ func (s *System) Timer() time.Duration {
 	return s.timer
 }
 
+// idleTime is what passes, in the world and outside, when a loop of its own goroutine has nothing to do.
+const idleTime = 20 * time.Microsecond
+
 // Run implements netio.System for a loop with a goroutine of its own. A turn that finds
-// nothing lets a little time pass and others run.
+// nothing lets a little time pass.
 func (s *System) Run(h netio.Handler) error {
 	for s.Turn(h) {
 		if s.Idle() {
-			s.world.Advance(100 * time.Microsecond)
-			runtime.Gosched()
+			s.world.Advance(idleTime)
+			time.Sleep(idleTime)
 		}
 	}
 	return nil
