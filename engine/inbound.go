@@ -14,8 +14,6 @@ const (
 	// directReadBytes: what is missing of a frame from which on it is read straight
 	// into the message's buffer, past the slab.
 	directReadBytes = 32 << 10
-	// readsPerTurn bounds how often a big message is read before the others' turn: 2 MiB.
-	readsPerTurn = 4
 	// firstBytes is what a message's buffer starts with at least: memory follows the
 	// bytes received, never a length declared.
 	firstBytes = 4 << 10
@@ -120,8 +118,8 @@ func (l *loop) onReadable(c *Conn) {
 	if !c.readsDirect() && !l.readSlab(c) {
 		return
 	}
-	for range readsPerTurn {
-		if !c.readsDirect() || !l.readDirect(c) {
+	for c.readsDirect() && l.readDirect(c) {
+		if l.sys.Now()-l.now > turnBudget {
 			return
 		}
 	}

@@ -56,6 +56,17 @@ func (n *Native) report(fd int, ev Event, stays bool) {
 	e.current = -1
 }
 
+// arrived reports what the kernel found. A descriptor that was to come again comes once.
+func (n *Native) arrived(fd int, ev Event, stays bool) {
+	for i := range n.edge.serving {
+		if u := &n.edge.serving[i]; u.fd == fd {
+			stays = stays || u.stays
+			u.fd = -1
+		}
+	}
+	n.report(fd, ev, stays)
+}
+
 // reportAgain reports what an earlier turn left.
 func (n *Native) reportAgain() {
 	for i := range n.edge.serving {

@@ -123,7 +123,7 @@ func (n *Native) dispatch(fd int, ev netpoll.IOEvent, _ netpoll.IOFlags) error {
 		return n.onSignal(fd)
 	}
 	if n.edge.on {
-		n.report(fd, readiness(ev), ev&sticky != 0)
+		n.arrived(fd, readiness(ev), ev&sticky != 0)
 	} else {
 		n.handler.OnEvent(fd, readiness(ev))
 	}
