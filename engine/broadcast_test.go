@@ -128,7 +128,7 @@ func TestBroadcastBehindSend(t *testing.T) {
 	for _, g := range all {
 		sends, broadcasts := 0, 0
 		for sends+broadcasts < 2*rounds {
-			f, err := ws.ReadFrame(g)
+			f, err := readFrame(g)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -225,11 +225,19 @@ func TestServeHTTPWithoutHijacking(t *testing.T) {
 func TestServeHTTPUndoesDeadlines(t *testing.T) {
 	for _, start := range []func(*httptest.Server){(*httptest.Server).Start, (*httptest.Server).StartTLS} {
 		n := innOn(t, echoHandler, Options{Loops: 1}, false, func(h *httptest.Server) {
-			h.Config.ReadTimeout, h.Config.WriteTimeout, h.Config.IdleTimeout = 150*time.Millisecond, 150*time.Millisecond, 150*time.Millisecond
+			s := h.Config.Handler
+			h.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				soon := time.Now().Add(50 * time.Millisecond)
+				c := http.NewResponseController(w)
+				if err := errors.Join(c.SetReadDeadline(soon), c.SetWriteDeadline(soon)); err != nil {
+					t.Error(err)
+				}
+				s.ServeHTTP(w, r)
+			})
 			start(h)
 		})
 		g := welcome(t, n.call(t), ws.Dialer{})
-		time.Sleep(200 * time.Millisecond) // past all of them
+		time.Sleep(80 * time.Millisecond) // past both
 		g.say(t, ws.OpText, []byte("still here"))
 		g.hear(t, ws.OpText, []byte("still here"))
 	}

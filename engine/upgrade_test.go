@@ -334,7 +334,7 @@ func TestLateDeciderReadsTheRequest(t *testing.T) {
 				_ = u.Accept()
 			}()
 		}
-		w := build(h, Options{HandshakeTimeout: 2 * time.Second})
+		w := build(h, Options{})
 		var all sync.WaitGroup
 		for range 4 {
 			all.Go(func() {
