@@ -162,7 +162,7 @@ func (f *foreign) write(b []byte) {
 // next reads one frame.
 func (f *foreign) next() ws.Frame {
 	f.t.Helper()
-	fr, err := ws.ReadFrame(f)
+	fr, err := readFrame(f)
 	if err != nil {
 		f.t.Fatal("the client's read:", err)
 	}

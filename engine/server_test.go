@@ -114,7 +114,7 @@ func TestCloseHandshake(t *testing.T) {
 	if err := wsutil.WriteClientMessage(c, ws.OpClose, ws.NewCloseFrameBody(3001, "bye")); err != nil {
 		t.Fatal(err)
 	}
-	f, err := ws.ReadFrame(c)
+	f, err := readFrame(c)
 	if err != nil || f.Header.OpCode != ws.OpClose {
 		t.Fatal(f, err)
 	}
@@ -136,10 +136,10 @@ func TestServerCloses(t *testing.T) {
 		Close: func(c *Conn, e CloseEvent) { closed <- e },
 	}, Options{})
 	c := dial(t, s)
-	if f, err := ws.ReadFrame(c); err != nil || string(f.Payload) != "first" {
+	if f, err := readFrame(c); err != nil || string(f.Payload) != "first" {
 		t.Fatal(f, err)
 	}
-	f, err := ws.ReadFrame(c)
+	f, err := readFrame(c)
 	if code, reason := ws.ParseCloseFrameData(f.Payload); err != nil || code != 4000 || reason != "done" {
 		t.Fatal(code, reason, err)
 	}
