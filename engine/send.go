@@ -195,6 +195,7 @@ func (c *Conn) placeFrame(o *outbound, op Opcode, fin, rsv1 bool, p []byte, m *o
 func (c *Conn) placePrepared(o *outbound, p *Prepared) (direct []byte) {
 	o.placed += uint64(len(p.frame))
 	if o.blocked {
+		c.corkToQueue(o) // a sealer takes the queue away, so there may be a cork although the socket is full
 		o.sealTail()
 		o.queue = append(o.queue, segment{raw: p.frame})
 		return nil
