@@ -14,7 +14,7 @@ import (
 // both do a random mix of everything a Conn can.
 
 func (m *simulation) handler() Funcs {
-	return Funcs{
+	h := Funcs{
 		Upgrade:   m.onUpgrade,
 		Open:      func(c *Conn) { m.callback(c, (*ledger).onOpen) },
 		Message:   m.onMessage,
@@ -25,6 +25,10 @@ func (m *simulation) handler() Funcs {
 		Ping:      func(c *Conn, p []byte) { m.callback(c, func(d *ledger) { d.onPing(p) }) },
 		Pong:      func(c *Conn, _ []byte) { m.callback(c, func(d *ledger) { d.enter("OnPong") }) },
 	}
+	if m.rng.IntN(5) == 0 {
+		h.Chunk = m.onChunk
+	}
+	return h
 }
 
 // onUpgrade finds the connection's ledger by the target, "/7".
@@ -40,6 +44,9 @@ func (m *simulation) onUpgrade(u *Upgrade) {
 	m.tell(d, "is descriptor %d", d.conn.fd)
 	if m.rng.IntN(4) != 0 {
 		_ = u.SetLimits(m.randomLimits())
+	}
+	if m.rng.IntN(6) == 0 {
+		m.seal(d)
 	}
 	switch r := m.rng.IntN(30); {
 	case r == 0:
@@ -70,7 +77,7 @@ func (m *simulation) callback(c *Conn, law func(*ledger)) {
 func (m *simulation) onMessage(c *Conn, msg Message) {
 	d := m.byConn[c]
 	defer d.leave()
-	d.onMessage(msg.Op, msg.Data)
+	d.onMessage(digestOf(msg.Op, msg.Data))
 	if m.quiet {
 		return
 	}

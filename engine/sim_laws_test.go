@@ -29,6 +29,7 @@ type ledger struct {
 
 	// outbound
 	wire     wireScanner
+	opener   *simOpener // of a sealed connection
 	unleft   []*posting // accepted, in the order they must leave, and not wholly left
 	now      digest     // what has left of unleft[0]
 	left     int        // messages that have
@@ -46,8 +47,8 @@ type ledger struct {
 	inside              bool
 	opened, closed, err bool
 	asked               bool // the state left OPEN by a call of ours, which has returned
-	failed              bool // the handler panicked
 	delivered           int
+	chunks              digest // of the message that OnChunk is in
 	pinged              uint32 // the number of the last ping that OnPing told of
 	high                bool
 	peak                uint64 // of the queue since the last OnHighWater
@@ -141,6 +142,9 @@ func (d *ledger) watchQueue(leaving int) {
 
 // onWire is called with every byte that the network takes.
 func (d *ledger) onWire(p []byte) {
+	if d.opener != nil {
+		p = d.opener.open(p)
+	}
 	if d.conn != nil {
 		d.watchQueue(len(p))
 	}
@@ -323,7 +327,7 @@ func (d *ledger) onOpen() {
 	}
 }
 
-func (d *ledger) onMessage(op Opcode, p []byte) {
+func (d *ledger) onMessage(got digest) {
 	d.enter("OnMessage")
 	if s := d.conn.ReadyState(); s != Open {
 		d.broke("OnMessage in %v", s)
@@ -335,7 +339,7 @@ func (d *ledger) onMessage(op Opcode, p []byte) {
 		d.broke("OnMessage with a message that the peer did not send")
 		return
 	}
-	if got, want := digestOf(op, p), d.peer.sent[d.delivered]; got != want {
+	if want := d.peer.sent[d.delivered]; got != want {
 		d.broke("message %d arrives as %+v, was %+v", d.delivered, got, want)
 	}
 	d.delivered++

@@ -31,6 +31,7 @@ type simPeer struct {
 	rng     *rand.Rand
 	end     *sim.Peer
 	scanner wireScanner
+	opener  *simOpener // of a sealed connection
 	buf     []byte
 
 	plan      fate
@@ -124,7 +125,11 @@ func (p *simPeer) read(n int) bool {
 	n, err := p.end.Read(p.buf[:min(n, len(p.buf))])
 	switch err {
 	case nil:
-		p.scanner.feed(p.buf[:n])
+		b := p.buf[:n]
+		if p.opener != nil {
+			b = p.opener.open(b)
+		}
+		p.scanner.feed(b)
 		return true
 	case netio.ErrAgain:
 		return false

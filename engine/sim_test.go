@@ -60,7 +60,7 @@ func newSimulation(seed uint64) *simulation {
 	r := rand.New(rand.NewPCG(seed, 6455))
 	m := &simulation{seed: seed, rng: r, world: sim.New(seed, sim.Rough()), byConn: map[*Conn]*ledger{}}
 	s, err := NewServer(m.handler(), Options{
-		Loops: 1 + r.IntN(2), Limits: Limits{MaxMessageSize: simMaxMessage}, Logger: slog.New(slog.DiscardHandler),
+		Loops: 1 + r.IntN(2), Limits: Limits{MaxMessageSize: simMaxMessage}, MaxConns: 6 + r.IntN(20), Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		panic(err)
@@ -140,6 +140,8 @@ func (m *simulation) step() {
 		m.others()
 	case r < 95 && len(m.ledgers) < simPeers:
 		m.dial()
+	case r < 96:
+		m.broadcast()
 	case r < 99:
 		m.world.Advance(time.Duration(m.rng.IntN(int(5 * time.Millisecond))))
 	case m.rng.IntN(10) == 0:

@@ -1,0 +1,103 @@
+package engine
+
+// What some connections of a simulation have besides: a sealer (as TLS is one), messages in
+// chunks, and broadcasts.
+
+// simSealer makes records of two bytes of length and a payload that is plainly not text.
+type simSealer struct{}
+
+func (simSealer) Seal(dst, p []byte) []byte {
+	dst = append(dst, byte(len(p)>>8), byte(len(p)))
+	for _, x := range p {
+		dst = append(dst, x^0xa5)
+	}
+	return dst
+}
+
+// simOpener undoes simSealer. Like any receiver it has nothing of a record before it has all.
+type simOpener struct {
+	kept []byte
+}
+
+func (o *simOpener) open(p []byte) (plain []byte) {
+	o.kept = append(o.kept, p...)
+	for len(o.kept) >= 2 {
+		n := 2 + int(o.kept[0])<<8 + int(o.kept[1])
+		if len(o.kept) < n {
+			break
+		}
+		for _, x := range o.kept[2:n] {
+			plain = append(plain, x^0xa5)
+		}
+		o.kept = o.kept[:copy(o.kept, o.kept[n:])]
+	}
+	return plain
+}
+
+// seal puts a sealer into a connection that is not open yet.
+func (m *simulation) seal(d *ledger) {
+	d.conn.stages = &stages{seal: simSealer{}}
+	d.opener, d.peer.opener = new(simOpener), new(simOpener)
+}
+
+// onChunk takes the place of onMessage where a simulation has chunks.
+func (m *simulation) onChunk(c *Conn, k Chunk) {
+	d := m.byConn[c]
+	defer d.leave()
+	if k.First != (d.chunks.op == 0) {
+		d.broke("a chunk with First %v inside %+v", k.First, d.chunks)
+	}
+	if k.First {
+		d.chunks = digest{op: k.Op}
+	}
+	if k.Op != d.chunks.op {
+		d.broke("a chunk of opcode %d in a message of %d", k.Op, d.chunks.op)
+	}
+	d.chunks.add(k.Data)
+	if k.Last {
+		got := d.chunks
+		d.chunks = digest{}
+		d.onMessage(got)
+	} else {
+		d.onPart()
+	}
+	m.act(d, true)
+}
+
+// onPart is a chunk that does not end its message.
+func (d *ledger) onPart() {
+	d.enter("OnChunk")
+	if s := d.conn.ReadyState(); s != Open || d.asked {
+		d.broke("OnChunk in %v, after Close returned: %v", s, d.asked)
+	}
+	if d.delivered >= len(d.peer.sent) && d.peer.broke == 0 && !d.peer.hoarding {
+		d.broke("OnChunk of a message that the peer did not send")
+	}
+}
+
+// broadcast sends to some of all connections, each from its loop.
+func (m *simulation) broadcast() {
+	op, p := randomPayload(m.rng, randomSize(m.rng))
+	k, err := Prepare(op, p)
+	if err != nil {
+		m.broke("Prepare: %v", err)
+	}
+	m.server.Broadcast(k, func(c *Conn) bool {
+		d := m.byConn[c]
+		m.release(d)
+		// What may be refused is left out: nobody is told what came of it.
+		if !c.mu.TryLock() {
+			d.broke("a broadcast asks with the connection's lock held")
+			return false
+		}
+		l := c.limits.Load()
+		sure := c.ReadyState() == Open && (c.out == nil || l.MaxBufferedAmount < 0 || c.out.takes(len(p), l))
+		c.mu.Unlock()
+		if !sure || m.rng.IntN(3) == 0 {
+			return false
+		}
+		d.accept(digestOf(op, p)).asked = false
+		d.asking--
+		return true
+	})
+}
