@@ -19,6 +19,7 @@ const module = "github.com/gannet-ws/gannet/"
 var allowed = map[string]struct{ house, outside string }{
 	"mask":                      {"", "golang.org/x/sys"},
 	"pool":                      {"", "github.com/valyala/bytebufferpool golang.org/x/sys"},
+	"deflate":                   {"pool", "github.com/klauspost/compress"},
 	"codec":                     {"mask", "github.com/gobwas/ws golang.org/x/sys"},
 	"engine/internal/lattice":   {"", ""},
 	"engine/internal/handshake": {"", ""},

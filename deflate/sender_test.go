@@ -1,0 +1,290 @@
+package deflate
+
+import (
+	"bytes"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/gannet-ws/gannet/pool"
+)
+
+// wire is two connected ends, one direction of it, and the obvious decoder listening in.
+type wire struct {
+	tb       testing.TB
+	sender   *Sender
+	receiver *Receiver
+	witness  obvious
+	d        Direction
+}
+
+func newWire(tb testing.TB, p Policy, d Direction) *wire {
+	tb.Helper()
+	x, err := New(p)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	mem := pool.New()
+	s := x.Sender(Agreement{Send: d}, mem)
+	tb.Cleanup(func() {
+		s.Close()
+		if n := mem.Stats().Out; n != 0 {
+			tb.Errorf("the sender kept %d buffers", n)
+		}
+	})
+	return &wire{tb: tb, sender: &s, receiver: newReceiver(tb, d), d: d}
+}
+
+// check inflates a payload both ways, and asserts that it is m and within the window.
+func (w *wire) check(payload, m []byte, c cutting) {
+	w.tb.Helper()
+	if got, err := receive(w.receiver, payload, c); err != nil || !bytes.Equal(got, m) {
+		w.tb.Fatalf("%d bytes came back as %d, %v", len(m), len(got), err)
+	}
+	if !w.d.Takeover {
+		w.witness.out = nil
+	}
+	if got, err := w.witness.inflateMessage(payload); err != nil || !bytes.Equal(got, m) {
+		w.tb.Fatalf("the witness: %d bytes came back as %d, %v", len(m), len(got), err)
+	}
+	if w.witness.longest > 1<<w.d.WindowBits {
+		w.tb.Fatalf("distance %d in a window of %d bits", w.witness.longest, w.d.WindowBits)
+	}
+	if n := len(w.witness.out); n > 1<<16 {
+		w.witness.out = append([]byte(nil), w.witness.out[n-1<<15:]...)
+	}
+}
+
+// send compresses m and checks what arrives. It reports whether m was compressed.
+func (w *wire) send(m []byte) bool {
+	w.tb.Helper()
+	before := bytes.Clone(m)
+	out, ok := w.sender.Compress([]byte("prefix"), m)
+	if !bytes.Equal(m, before) {
+		w.tb.Fatal("the message was written")
+	}
+	payload, kept := bytes.CutPrefix(out, []byte("prefix"))
+	switch {
+	case !kept:
+		w.tb.Fatal("dst was changed")
+	case !ok && len(payload) != 0:
+		w.tb.Fatal("output of a message that is to be sent as it is")
+	case ok && len(payload) >= len(m) && !w.sender.ownsEncoder():
+		w.tb.Fatalf("%d bytes became %d", len(m), len(payload))
+	}
+	if ok {
+		w.check(payload, m, whole())
+	}
+	return ok
+}
+
+// Every corpus, window, level and kind of takeover: it arrives, and no distance passes the window.
+func TestDistances(t *testing.T) {
+	for _, bits := range []uint8{8, 9, 12, 15} {
+		for _, takeover := range []Takeover{SharedHistory, NoTakeover, OwnCompressor} {
+			for _, level := range []int{1, 3, 6, 9} {
+				testDistances(t, Policy{Takeover: takeover, Level: level, HistoryBytes: 512 << (level % 4), MinSize: 1}, bits)
+			}
+		}
+	}
+}
+
+func testDistances(t *testing.T, p Policy, bits uint8) {
+	name := fmt.Sprintf("%d bits, takeover %d, level %d", bits, p.Takeover, p.Level)
+	t.Run(name, func(t *testing.T) {
+		if testing.Short() && (p.Level > 1 || bits&1 == 0) {
+			return
+		}
+		w := newWire(t, p, Direction{bits, p.Takeover != NoTakeover})
+		compressed := 0
+		r := rand.New(rand.NewPCG(uint64(bits), 9))
+		all := corpora()
+		for i := range 21 {
+			m := all[i%len(all)].messages
+			if w.send(m[r.IntN(len(m))]) {
+				compressed++
+			}
+		}
+		if compressed < 14 {
+			t.Errorf("only %d of 21 messages were compressed", compressed)
+		}
+	})
+}
+
+// The trap of the issue: a long message after a short history, with a level that would use distances up to 32 KiB.
+func TestLongMessageInSmallWindow(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	long := append(randomBytes(r, 400), htmlPage(r, 60<<10)...)
+	long = append(long, long[:30<<10]...)
+	for bits := uint8(8); bits <= 14; bits++ {
+		for _, level := range []int{1, 6} {
+			w := newWire(t, Policy{Level: level, HistoryBytes: 512}, Direction{bits, true})
+			for _, m := range [][]byte{jsonOrders(r, 200), long, jsonOrders(r, 200), jsonOrders(r, 1<<10)} {
+				w.send(m)
+			}
+		}
+	}
+}
+
+// Connections share encoders, not histories: message by message in turn, each arrives at its own end.
+func TestSharedEncoders(t *testing.T) {
+	p := Policy{MinSize: 1}
+	var wires []*wire
+	for range 3 {
+		wires = append(wires, newWire(t, p, full()), newWire(t, p, Direction{9, true}), newWire(t, p, Direction{15, false}))
+	}
+	r := rand.New(rand.NewPCG(7, 7))
+	for i := range 300 {
+		wires[r.IntN(len(wires))].send(jsonOrders(r, 100+i%900))
+	}
+}
+
+// A message that would grow is sent as it is, and the history does not know it.
+func TestIncompressible(t *testing.T) {
+	w := newWire(t, Policy{MinSize: 1}, full())
+	r := rand.New(rand.NewPCG(1, 2))
+	for i := range 200 {
+		switch n := 1 + r.IntN(3000); i % 3 {
+		case 0:
+			if w.send(randomBytes(r, n)) {
+				t.Fatal("random bytes were compressed")
+			}
+		case 1:
+			w.send(jsonOrders(r, max(60, n)))
+		case 2:
+			// Half of each: whether or not it shrinks, the next has to refer to the right bytes.
+			w.send(append(randomBytes(r, n), jsonTick(r, 0)...))
+		}
+	}
+	w = newWire(t, Policy{MinSize: 200}, full())
+	if w.send(bytes.Repeat([]byte("a"), 199)) || !w.send(bytes.Repeat([]byte("a"), 200)) {
+		t.Error("the minimum size is not kept")
+	}
+	w = newWire(t, Policy{MinSize: 1}, full())
+	if w.send(nil) || w.send([]byte("a")) {
+		t.Error("what cannot shrink was compressed")
+	}
+}
+
+// A broadcast is compressed once; connections with a history, without one, and without takeover stay in step.
+func TestBroadcast(t *testing.T) {
+	r := rand.New(rand.NewPCG(5, 5))
+	x, _ := New(Policy{MinSize: 1})
+	wires := []*wire{
+		newWire(t, Policy{MinSize: 1}, full()), newWire(t, Policy{MinSize: 1}, Direction{10, true}),
+		newWire(t, Policy{MinSize: 1}, Direction{15, false}), newWire(t, Policy{MinSize: 1}, full()),
+	}
+	for i := range 60 {
+		m := jsonOrders(r, 100+r.IntN(2000))
+		if i%2 == 0 {
+			payload, ok := x.Compress(nil, m, 10)
+			if !ok {
+				t.Fatal("not compressed")
+			}
+			for _, w := range wires {
+				if !w.sender.Sent(m) {
+					t.Fatal("refused")
+				}
+				w.check(payload, m, whole())
+			}
+		} else {
+			wires[r.IntN(len(wires)-1)].send(m)
+		}
+	}
+	if last := wires[len(wires)-1].sender; last.history != nil {
+		t.Error("a connection that only got broadcasts has a history")
+	}
+	own := newWire(t, Policy{Takeover: OwnCompressor}, full())
+	if own.sender.Sent([]byte("x")) {
+		t.Error("a connection with its own compressor cannot send what others share")
+	}
+}
+
+// Messages in parts, among whole ones: cut anywhere, flushed or not.
+func TestStreams(t *testing.T) {
+	for _, p := range []Policy{{}, {Takeover: OwnCompressor}, {Takeover: NoTakeover}, {Level: 6, HistoryBytes: 8192}} {
+		for _, bits := range []uint8{8, 9, 12, 15} {
+			w := newWire(t, p, Direction{bits, p.Takeover != NoTakeover})
+			r := rand.New(rand.NewPCG(uint64(bits), 1))
+			for range 12 {
+				w.stream(r, htmlPage(r, 100+r.IntN(90000)))
+				w.send(jsonOrders(r, 500))
+				w.stream(r, randomBytes(r, r.IntN(3000)))
+				w.stream(r, nil)
+			}
+		}
+	}
+}
+
+func (w *wire) stream(r *rand.Rand, m []byte) {
+	w.tb.Helper()
+	var payload []byte
+	w.sender.Begin()
+	for rest := m; len(rest) > 0; {
+		n := 1 + r.IntN(len(rest))
+		flush := r.IntN(3) == 0
+		out := w.sender.Write([]byte("x"), rest[:n], flush)
+		if out[0] != 'x' || flush && !bytes.HasSuffix(out, appendedTail[:]) {
+			w.tb.Fatal("a part's output")
+		}
+		payload = append(payload, out[1:]...)
+		rest = rest[n:]
+	}
+	out := w.sender.End([]byte("x"))
+	payload = append(payload, out[1:]...)
+	w.check(payload, m, cutting{r: r, input: 5000, room: 5000})
+}
+
+// What was flushed can be inflated before the message ends.
+func TestFlushedPartArrives(t *testing.T) {
+	w := newWire(t, Policy{}, full())
+	w.sender.Begin()
+	part := w.sender.Write(nil, []byte("now, not later"), true)
+	dst := make([]byte, 100)
+	n, _, step, err := w.receiver.Inflate(dst, part, false)
+	if step != NeedInput || err != nil || string(dst[:n]) != "now, not later" {
+		t.Errorf("%q, %v, %v", dst[:n], step, err)
+	}
+	if k, _, step, err := w.receiver.Inflate(dst, w.sender.End(nil), true); k != 0 || step != Done || err != nil {
+		t.Error(k, step, err)
+	}
+}
+
+// Closing in the middle of a message gives its encoder and its history back; the sender starts afresh.
+func TestCloseWithin(t *testing.T) {
+	w := newWire(t, Policy{}, full())
+	w.send(corpora()[2].messages[0])
+	w.sender.Begin()
+	w.sender.Write(nil, []byte("unfinished"), false)
+	w.sender.Rest() // not now
+	if w.sender.history == nil || !w.sender.Streaming() {
+		t.Error("Rest within a message")
+	}
+	w.sender.Close()
+	if w.sender.history != nil || w.sender.encoder != nil || w.sender.Streaming() {
+		t.Error("something is kept")
+	}
+	w.send(corpora()[2].messages[1])
+	w.sender.Rest()
+	w.send(corpora()[2].messages[2])
+}
+
+func TestMisuse(t *testing.T) {
+	w := newWire(t, Policy{}, full())
+	mustPanic(t, msgIdle, func() { w.sender.Write(nil, nil, false) })
+	mustPanic(t, msgIdle, func() { w.sender.End(nil) })
+	w.sender.Begin()
+	mustPanic(t, msgStreaming, func() { w.sender.Begin() })
+	mustPanic(t, msgStreaming, func() { w.sender.Compress(nil, []byte("x")) })
+	mustPanic(t, msgStreaming, func() { w.sender.Sent([]byte("x")) })
+}
+
+func mustPanic(t *testing.T, want string, f func()) {
+	t.Helper()
+	defer func() {
+		if r := recover(); r != want {
+			t.Errorf("panic %v, want %q", r, want)
+		}
+	}()
+	f()
+}
