@@ -45,7 +45,8 @@ type UpgradeHandler interface{ OnUpgrade(u *Upgrade) }
 // ErrorHandler hears of a failed connection just before OnClose; the state is CLOSED.
 type ErrorHandler interface{ OnError(c *Conn, err error) }
 
-// HighWaterHandler hears that more than HighWater bytes are queued.
+// HighWaterHandler hears that more than HighWater bytes are queued. OnDrain follows, unless the
+// connection closes first: neither is called once the state has left OPEN.
 type HighWaterHandler interface{ OnHighWater(c *Conn) }
 
 // DrainHandler hears that what is queued has fallen to LowWater after it had passed HighWater.

@@ -240,8 +240,8 @@ func (c *Conn) serveBits(bits uint32) {
 // settleHigh tells of the high-water mark, in the order it was passed.
 func (c *Conn) settleHigh(bits uint32) {
 	h := &c.loop.engine.hooks
-	if c.ReadyState() == Closed {
-		return // OnClose was the last callback
+	if c.ReadyState() != Open {
+		return // nothing can be sent any more, and closing resumes reading
 	}
 	if bits&todoDrain != 0 && c.flags&pausedByHigh != 0 {
 		c.lowAgain()
