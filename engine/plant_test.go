@@ -5,7 +5,6 @@ package engine
 import (
 	"fmt"
 	"testing"
-	"time"
 )
 
 // plantedTurns is within how many turns a planted bug must be caught.
@@ -56,8 +55,7 @@ func huntFor(most int) (turns int, law error) {
 
 // hunt runs one seed for at most so many turns. A bug may make the engine panic: caught as well.
 func hunt(seed uint64, most int) (turns int, law error) {
-	watchdog := time.AfterFunc(simHang, func() { panic(fmt.Sprintf("bug %q: seed %d hangs", bugNames[planted], seed)) })
-	defer watchdog.Stop()
+	defer simWatchdog(fmt.Sprintf("bug %q: seed %d", bugNames[planted], seed))()
 	m := newSimulation(seed)
 	defer func() {
 		turns = min(m.turns, most)

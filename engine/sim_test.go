@@ -50,8 +50,10 @@ const (
 	simPeers = 10
 	// simCallbacks is more callbacks than any run has.
 	simCallbacks = 100_000
-	// simHang is how long one run may take; the slowest take a second under the race detector.
-	simHang = 20 * time.Second
+	// simSeeds is how many runs TestSim makes: 4 s of them. The race detector has 60 of them, and TestSimThrong.
+	simSeeds = 600
+	// simHang is how many seconds one run may take; the slowest take one under the race detector.
+	simHang = 30
 	// settleTurns is in how many turns everything settles once faults stop and peers read.
 	settleTurns = 1500
 )
@@ -455,7 +457,11 @@ func TestSim(t *testing.T) {
 		t.Logf("%d seeds", n)
 		return
 	}
-	for seed := range uint64(60) {
+	seeds := uint64(simSeeds)
+	if raceEnabled {
+		seeds /= 10
+	}
+	for seed := range seeds {
 		simulate(t, seed)
 	}
 }
@@ -463,8 +469,7 @@ func TestSim(t *testing.T) {
 // simulate runs one seed. A run that hangs is a broken law too: somebody waits for a lock.
 func simulate(t *testing.T, seed uint64) {
 	t.Helper()
-	watchdog := time.AfterFunc(simHang, func() { debug.SetTraceback("all"); panic(fmt.Sprintf("seed %d hangs", seed)) })
-	defer watchdog.Stop()
+	defer simWatchdog(fmt.Sprintf("seed %d", seed))()
 	defer func() {
 		if r := recover(); r != nil {
 			t.Errorf("seed %d: panic: %v\n%s", seed, r, debug.Stack())
@@ -473,6 +478,24 @@ func simulate(t *testing.T, seed uint64) {
 	if err := newSimulation(seed).run(); err != nil {
 		t.Error(err)
 	}
+}
+
+// simWatchdog ends the process, with all stacks, unless it is stopped in time. It counts
+// seconds one by one: a machine that stands still for a while is no hang.
+func simWatchdog(what string) (stop func()) {
+	done := make(chan struct{})
+	go func() {
+		for range simHang {
+			select {
+			case <-done:
+				return
+			case <-time.After(time.Second):
+			}
+		}
+		debug.SetTraceback("all")
+		panic(what + " hangs")
+	}()
+	return func() { close(done) }
 }
 
 // TestSimRepeats: equal seeds are equal runs, or no seed is worth keeping.
