@@ -36,14 +36,14 @@ func (c *Conn) unlock() {
 }
 
 // notify leaves work to the loop and sees to it that it is done: by the callback's end
-// when one is running, else by waking the loop. Any goroutine.
+// when one is running on the loop, else by waking the loop. Any goroutine.
 func (c *Conn) notify(bits uint32) {
 	if bits == 0 {
 		return
 	}
 	first := c.todo.Or(bits) == 0
 	schedulingPoint(c)
-	if first && !c.corked.Load() {
+	if first && (!c.corked.Load() || c.loop.engine.workers != nil) {
 		c.loop.post(task{conn: c})
 	}
 }

@@ -259,7 +259,7 @@ func (c *Conn) controlLocked(op Opcode, p []byte) {
 	}
 	if o.blocked {
 		c.settleLocked(o)
-	} else if !c.corked.Load() {
+	} else if !c.corked.Load() || c.loop.engine.workers != nil { // a worker's callback may take long
 		c.flushLocked(nil)
 		c.detachLocked()
 	}
@@ -272,6 +272,9 @@ func (c *Conn) Drain(ctx context.Context) error {
 		return ErrOnLoop
 	}
 	c.mu.Lock()
+	if c.out != nil && !c.out.blocked && c.loop.engine.workers != nil {
+		c.flushLocked(nil) // the caller may be the callback whose end would have done it
+	}
 	if c.out == nil || (c.buffered == 0 && c.out.queued() == 0) {
 		left := c.buffered
 		c.unlock()

@@ -2,6 +2,8 @@ package engine
 
 import (
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/gannet-ws/gannet/pool"
 )
@@ -55,16 +57,32 @@ type workers struct {
 	head  int
 	end   bool
 	alive sync.WaitGroup
+
+	goroutines []atomic.Uint64 // their numbers, for onWorker
 }
 
 func startWorkers(n int) *workers {
-	w := &workers{}
+	w := &workers{goroutines: make([]atomic.Uint64, n)}
 	w.ready.L = &w.mu
 	w.alive.Add(n)
-	for range n {
-		go w.run()
+	for i := range n {
+		go w.run(&w.goroutines[i])
 	}
 	return w
+}
+
+// onWorker tells whether the caller runs on one of the engine's workers.
+func (e *engine) onWorker() bool {
+	if e.workers == nil {
+		return false
+	}
+	id := goroutineID()
+	for i := range e.workers.goroutines {
+		if e.workers.goroutines[i].Load() == id {
+			return true
+		}
+	}
+	return false
 }
 
 func (w *workers) put(c *Conn) {
@@ -104,8 +122,9 @@ func (w *workers) stop() {
 	w.alive.Wait()
 }
 
-func (w *workers) run() {
+func (w *workers) run(goroutine *atomic.Uint64) {
 	defer w.alive.Done()
+	goroutine.Store(goroutineID())
 	var letters []letter
 	for c := w.take(); c != nil; c = w.take() {
 		letters = c.inbox.take(letters[:0])
@@ -211,16 +230,20 @@ func (c *Conn) readPastInbox() {
 // runLetters runs callbacks, corked, on a worker.
 func (c *Conn) runLetters(letters []letter) {
 	c.corked.Store(true)
+	began := time.Now()
 	for i := range letters {
 		c.runLetter(&letters[i])
+		if i+1 < len(letters) && time.Since(began) > turnBudget { // the first answers do not wait for slow callbacks
+			c.mu.Lock()
+			c.flushCork()
+			c.unlock()
+			began = time.Now()
+		}
 	}
 	c.mu.Lock()
 	c.flushCork()
 	c.corked.Store(false)
 	c.unlock()
-	if c.todo.Load() != 0 {
-		c.loop.post(task{conn: c})
-	}
 }
 
 func (c *Conn) runLetter(t *letter) {
