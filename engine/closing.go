@@ -18,6 +18,7 @@ type ending struct {
 	reason string // the peer's
 	reply  int    // the code of our Close frame
 	err    error  // it failed: we do not wait for the peer's Close
+	why    error  // what our Close was for
 	last   *closing
 }
 
@@ -165,6 +166,14 @@ func wrapClose(code int, err error) error {
 	return &CloseError{code, err}
 }
 
+// because adds to what failed a closing handshake what it was for.
+func (e *ending) because(err *CloseError) error {
+	if e == nil || e.why == nil {
+		return err
+	}
+	return &CloseError{err.Code, fmt.Errorf("%w; %w", e.why, err.Err)}
+}
+
 // abandon: the transport is gone, nothing can be sent any more.
 func (c *Conn) abandon(err *CloseError) {
 	if c.flags&lingering != 0 {
@@ -184,7 +193,7 @@ func (c *Conn) abandon(err *CloseError) {
 	case c.flags&sawClose != 0: // the peer closed and did not wait for our Close, nor for what was queued before it
 		e.last = &closing{code: e.code, reason: e.reason, err: err}
 	default:
-		e.last = &closing{code: codeAbnormal, err: err}
+		e.last = &closing{code: codeAbnormal, err: e.because(err)}
 	}
 	c.flags |= sawEnd | sawClose | discarding
 	c.dropInbound()

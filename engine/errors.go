@@ -44,7 +44,7 @@ var (
 	// ErrSlowConsumer: the connection was closed because its peer did not read what was sent:
 	// MaxBufferedAmount was reached under CloseSlow, or nothing left for WriteStallTimeout.
 	ErrSlowConsumer = errors.New("gannet: the peer does not read: slow consumer closed")
-	// ErrOnLoop: a call that waits was made on a loop, which it would have held.
+	// ErrOnLoop: a call that waits was made on a loop (Shutdown and Close: or on a worker), which it would have held.
 	ErrOnLoop = errors.New("gannet: this call waits and was made on an event loop; make it from another goroutine")
 	// ErrServerClosed: Serve and its like return it after Shutdown or Close.
 	ErrServerClosed = errors.New("gannet: server closed")
@@ -57,13 +57,13 @@ var (
 	ErrTerminated = errors.New("gannet: terminated")
 	// ErrHandshakeTimeout: the opening handshake took longer than HandshakeTimeout.
 	ErrHandshakeTimeout = errors.New("gannet: opening handshake timed out")
-	// ErrIdleTimeout: nothing was received for IdleTimeout.
+	// ErrIdleTimeout: nothing was received for IdleTimeout, and the closing handshake then failed.
 	ErrIdleTimeout = errors.New("gannet: nothing received for IdleTimeout")
 	// ErrPongTimeout: no answer to a ping within PongTimeout.
 	ErrPongTimeout = errors.New("gannet: no pong within PongTimeout")
 	// ErrCloseTimeout: the peer did not finish the closing handshake within CloseTimeout.
 	ErrCloseTimeout = errors.New("gannet: closing handshake timed out")
-	// ErrMaxLifetime: the connection reached MaxLifetime.
+	// ErrMaxLifetime: the connection reached MaxLifetime, and the closing handshake then failed.
 	ErrMaxLifetime = errors.New("gannet: connection reached MaxLifetime")
 	// ErrInboundBudget: the connection held the most of an exhausted InboundBudget.
 	ErrInboundBudget = errors.New("gannet: InboundBudget exhausted and this connection held the most of it")

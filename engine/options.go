@@ -101,7 +101,8 @@ type Options struct {
 	// connection and takes the peer's address from it. Only behind a proxy that sends one.
 	ProxyProtocol bool
 
-	// Workers moves the callbacks (all but OnUpgrade) to so many goroutines, in order per connection.
+	// Workers moves the callbacks (all but OnUpgrade) to so many goroutines, in order per connection,
+	// where they may block: what one sends leaves when it returns, or calls Drain.
 	// 0: they run on the loops. Each message then is copied out of the loop's slab.
 	Workers int
 	// InboxBytes is how many bytes may wait for the workers per connection before its reading pauses. Default 1 MiB.
@@ -217,7 +218,7 @@ func (o Options) config() (*config, error) {
 	for _, s := range o.Origins {
 		p, err := handshake.ParsePattern(s)
 		if err != nil {
-			return nil, fmt.Errorf("gannet: Options.Origins: %q: %w", s, err)
+			return nil, fmt.Errorf("gannet: Options: Origins: %w: %w", ErrSyntax, err)
 		}
 		k.origins = append(k.origins, p)
 	}

@@ -9,9 +9,10 @@ import (
 // Shutdown stops accepting, closes every connection with 1001 once what is queued for it
 // has left, lets Fallback finish the requests that it has, and waits until all are gone;
 // a handshake that OnUpgrade put off (Later) may still be decided. When ctx ends first it terminates the rest and
-// answers ctx's error. It answers ErrOnLoop on a loop.
+// answers ctx's error. It answers ErrOnLoop on a loop and on a worker,
+// which it would wait for.
 func (s *Server) Shutdown(ctx context.Context) error {
-	if s.onLoop() {
+	if s.onLoop() || s.onWorker() {
 		return ErrOnLoop
 	}
 	s.beginClosing()
@@ -31,9 +32,10 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	return err
 }
 
-// Close ends every connection at once, and the server. It answers ErrOnLoop on a loop.
+// Close ends every connection at once, and the server. It answers ErrOnLoop on a loop
+// and on a worker.
 func (s *Server) Close() error {
-	if s.onLoop() {
+	if s.onLoop() || s.onWorker() {
 		return ErrOnLoop
 	}
 	s.beginClosing()

@@ -105,7 +105,7 @@ func (c *Conn) onDeadline() {
 	case c.ending != nil && c.ending.err != nil:
 		c.finish(closing{code: codeAbnormal, err: c.ending.err, abort: true})
 	default:
-		c.finish(closing{code: codeAbnormal, err: &CloseError{codeAbnormal, ErrCloseTimeout}, abort: true})
+		c.finish(closing{code: codeAbnormal, err: c.ending.because(&CloseError{codeAbnormal, ErrCloseTimeout}), abort: true})
 	}
 }
 
@@ -199,11 +199,11 @@ func (c *Conn) ifBlind() time.Duration {
 	return probeInterval
 }
 
-func (c *Conn) onMaxLifetime() { c.goAway("lifetime", "maximum lifetime reached") }
+func (c *Conn) onMaxLifetime() { c.goAway("lifetime", "maximum lifetime reached", ErrMaxLifetime) }
 
 func (c *Conn) onIdle() {
 	if !c.lastLook() {
-		c.goAway("idle", "idle")
+		c.goAway("idle", "idle", ErrIdleTimeout)
 	}
 }
 
@@ -220,12 +220,16 @@ func (c *Conn) lastLook() (heard bool) {
 
 // goAway closes with 1001. Like everything on the loop it does not wait for the lock: when
 // its holder lets go, the clocks are looked at again.
-func (c *Conn) goAway(cause, reason string) {
+func (c *Conn) goAway(cause, reason string, why error) {
 	if !c.tryLockOr(todoTimers) {
 		return
 	}
 	if c.ReadyState() == Open {
 		c.loop.engine.stats.causes.add(cause)
+		if c.ending == nil {
+			c.ending = &ending{code: codeAbnormal}
+		}
+		c.ending.why = why
 		var body [codec.MaxControlPayload]byte
 		c.beginCloseLocked(codec.AppendCloseBody(body[:0], codeGoingAway, reason))
 	}
