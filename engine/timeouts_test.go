@@ -1,0 +1,358 @@
+package engine
+
+import (
+	"errors"
+	"net"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/gobwas/ws"
+)
+
+// The clocks (Limits). Times are short, so the bounds are one-sided where a slow machine
+// could break them: never early, and not so late that another clock would explain it.
+
+// never is what a test's other clocks are set to.
+const never = -1
+
+// early is how much sooner than asked for a clock may come due: its resolution.
+const early = 2 * tick
+
+// quietLimits has all clocks of an open connection off.
+func quietLimits() Limits {
+	return Limits{IdleTimeout: never, PingInterval: never, PongTimeout: never, MaxLifetime: never, WriteStallTimeout: never, CloseTimeout: 5 * time.Second}
+}
+
+func onlyOnce(t *testing.T, s *Server, cause string) {
+	t.Helper()
+	if causes := s.Stats().Causes; causes[cause] != 1 || len(causes) != 1 {
+		t.Errorf("causes %v, want %s alone", causes, cause)
+	}
+}
+
+func TestIdleTimeout(t *testing.T) {
+	t.Parallel()
+	inEveryMode(t, func(t *testing.T, m mode) {
+		t.Parallel()
+		l := quietLimits()
+		l.IdleTimeout = 300 * time.Millisecond
+		d := newDiary(t)
+		s := m.start(t, d.handler(Funcs{}), Options{Limits: l})
+		f := dialForeign(t, s, 0)
+		d.conn()
+		last := time.Now()
+		for _, op := range []ws.OpCode{ws.OpText, ws.OpPing, ws.OpPong, ws.OpText, ws.OpPong} { // anything counts
+			time.Sleep(100 * time.Millisecond)
+			last = time.Now()
+			f.send(op, true, "")
+			if op == ws.OpPing {
+				f.wants(ws.OpPong, "")
+			}
+		}
+		f.wantsClose(1001, "idle")
+		if took := time.Since(last); took < 300*time.Millisecond-early {
+			t.Error("idle after", took)
+		}
+		f.closeWith(1001, "")
+		if e := d.end(); e.Code != 1001 || !e.WasClean || e.Err != nil {
+			t.Errorf("%+v", e)
+		}
+		onlyOnce(t, s, "idle")
+	})
+}
+
+// A peer that is gone without a word does not answer the Close either: OnClose says both.
+func TestIdleAndGone(t *testing.T) {
+	t.Parallel()
+	for name, k := range map[string]struct {
+		limits func(l *Limits)
+		cause  string
+		why    error
+	}{
+		"idle":     {func(l *Limits) { l.IdleTimeout = 100 * time.Millisecond }, "idle", ErrIdleTimeout},
+		"lifetime": {func(l *Limits) { l.MaxLifetime = 100 * time.Millisecond }, "lifetime", ErrMaxLifetime},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			l := quietLimits()
+			k.limits(&l)
+			l.CloseTimeout = 100 * time.Millisecond
+			d := newDiary(t)
+			s := startServer(t, d.handler(Funcs{}), Options{Limits: l})
+			dialForeign(t, s, 0)
+			e := d.end()
+			isAll(t, e.Err, k.why, ErrCloseTimeout)
+			if e.Code != 1006 || e.WasClean {
+				t.Errorf("%+v", e)
+			}
+			onlyOnce(t, s, k.cause)
+		})
+	}
+}
+
+// A peer that answers pings lives; one that sends is not pinged; one that is silent is cut off.
+func TestPingInterval(t *testing.T) {
+	t.Parallel()
+	inEveryMode(t, func(t *testing.T, m mode) {
+		t.Parallel()
+		l := quietLimits()
+		l.PingInterval, l.PongTimeout = 200*time.Millisecond, 150*time.Millisecond
+		d := newDiary(t)
+		s := m.start(t, d.handler(Funcs{}), Options{Limits: l})
+		f := dialForeign(t, s, 0)
+		d.conn()
+		last := time.Now()
+		for range 4 { // answered at once, by a pong or by anything else
+			f.wants(ws.OpPing, "")
+			if took := time.Since(last); took < 200*time.Millisecond-early {
+				t.Error("pinged after", took)
+			}
+			last = time.Now()
+			f.send(ws.OpPong, true, "")
+		}
+		f.wants(ws.OpPing, "")
+		f.text("which is an answer too")
+		f.wants(ws.OpPing, "")
+		sent := time.Now()
+		e := d.end()
+		isAll(t, e.Err, ErrPongTimeout)
+		if took := time.Since(sent); e.Code != 1006 || e.WasClean || took < 150*time.Millisecond-early {
+			t.Errorf("%+v after %v", e, took)
+		}
+		onlyOnce(t, s, "pong-timeout")
+	})
+}
+
+// The pong is late PongTimeout after the ping, however long the interval is.
+func TestPongTimeoutShorterThanInterval(t *testing.T) {
+	t.Parallel()
+	l := quietLimits()
+	l.PingInterval, l.PongTimeout = 1200*time.Millisecond, 100*time.Millisecond
+	d := newDiary(t)
+	s := startServer(t, d.handler(Funcs{}), Options{Limits: l})
+	f := dialForeign(t, s, 0)
+	f.wants(ws.OpPing, "")
+	sent := time.Now()
+	isAll(t, d.end().Err, ErrPongTimeout)
+	if took := time.Since(sent); took > 900*time.Millisecond {
+		t.Error("cut off only after", took)
+	}
+}
+
+// A peer that talks is not pinged.
+func TestNoPingWhileThePeerTalks(t *testing.T) {
+	t.Parallel()
+	l := quietLimits()
+	l.PingInterval, l.PongTimeout = 500*time.Millisecond, 200*time.Millisecond
+	s := startServer(t, echoHandler, Options{Limits: l})
+	f := dialForeign(t, s, 0)
+	for range 20 {
+		time.Sleep(50 * time.Millisecond)
+		f.text("talk")
+		f.wants(ws.OpText, "talk") // a ping would come here
+	}
+}
+
+func TestMaxLifetime(t *testing.T) {
+	t.Parallel()
+	inEveryMode(t, func(t *testing.T, m mode) {
+		t.Parallel()
+		l := quietLimits()
+		l.MaxLifetime = 250 * time.Millisecond
+		d := newDiary(t)
+		s := m.start(t, d.handler(Funcs{}), Options{Limits: l})
+		began := time.Now()
+		f := dialForeign(t, s, 0)
+		stop := make(chan struct{})
+		go func() { // talking helps nothing
+			for {
+				select {
+				case <-stop:
+					return
+				case <-time.After(20 * time.Millisecond):
+					_ = ws.WriteFrame(f, ws.MaskFrame(ws.NewTextFrame([]byte("x"))))
+				}
+			}
+		}()
+		f.wantsClose(1001, "maximum lifetime reached")
+		close(stop)
+		if took := time.Since(began); took < 250*time.Millisecond-early {
+			t.Error("after", took)
+		}
+		f.closeWith(1001, "")
+		if e := d.end(); e.Code != 1001 || !e.WasClean {
+			t.Errorf("%+v", e)
+		}
+		onlyOnce(t, s, "lifetime")
+	})
+}
+
+// Nothing leaves for WriteStallTimeout: the end. As long as something does, however
+// little, the connection lives.
+func TestWriteStall(t *testing.T) {
+	t.Parallel()
+	inEveryMode(t, func(t *testing.T, m mode) {
+		t.Parallel()
+		l := quietLimits()
+		const stall = time.Second
+		l.WriteStallTimeout = stall
+		d := newDiary(t)
+		s := m.start(t, d.handler(Funcs{}), Options{Limits: l})
+		f := dialForeign(t, s, 0)
+		c := d.conn()
+		for range 600 {
+			_ = c.SendBinary(make([]byte, 50_000))
+		}
+		for range 8 { // enough at a time for the kernel to report room
+			time.Sleep(stall / 5)
+			for range 40 {
+				f.next()
+			}
+		}
+		if c.ReadyState() != Open {
+			t.Fatal("a slow reader was cut off:", (<-d.closed).Err)
+		}
+		stopped := time.Now()
+		e := d.end()
+		var ce *CloseError
+		isAll(t, e.Err, ErrSlowConsumer)
+		if took := time.Since(stopped); e.Code != 1006 || !errors.As(e.Err, &ce) || ce.Code != 1013 || took < stall/2 {
+			t.Errorf("%+v after %v", e, took)
+		}
+		onlyOnce(t, s, "write-stall")
+	})
+}
+
+// While we do not read, the peer's silence is our doing: idle and pong clocks stop, and
+// begin anew when reading goes on.
+func TestPausedClocks(t *testing.T) {
+	t.Parallel()
+	for name, k := range map[string]struct {
+		after  time.Duration
+		limits func(l *Limits)
+		begins func(f *foreign)
+	}{
+		"idle": {400 * time.Millisecond, func(l *Limits) { l.IdleTimeout = 400 * time.Millisecond },
+			func(f *foreign) { f.wantsClose(1001, "idle"); f.closeWith(1001, "") }},
+		"ping": {300 * time.Millisecond, func(l *Limits) { l.PingInterval, l.PongTimeout = 300*time.Millisecond, 100*time.Millisecond },
+			func(f *foreign) { f.wants(ws.OpPing, "") }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inEveryMode(t, func(t *testing.T, m mode) {
+				t.Parallel()
+				l := quietLimits()
+				k.limits(&l)
+				d := newDiary(t)
+				s := m.start(t, d.handler(Funcs{Open: func(c *Conn) { c.Pause() }}), Options{Limits: l})
+				f := dialForeign(t, s, 0)
+				c := d.conn()
+				time.Sleep(2 * k.after)
+				if c.ReadyState() != Open {
+					t.Fatal("a paused connection ended:", (<-d.closed).Err)
+				}
+				resumed := time.Now()
+				c.Resume()
+				k.begins(f)
+				if took := time.Since(resumed); took < k.after-early {
+					t.Error("after", took)
+				}
+				d.end()
+			})
+		})
+	}
+}
+
+// The same for a peer that is not read because it does not read: only the stall clock runs.
+func TestClocksAboveHighWater(t *testing.T) {
+	t.Parallel()
+	inEveryMode(t, func(t *testing.T, m mode) {
+		t.Parallel()
+		l := quietLimits()
+		l.IdleTimeout, l.PingInterval, l.PongTimeout = 200*time.Millisecond, 100*time.Millisecond, 100*time.Millisecond
+		l.WriteStallTimeout = 900 * time.Millisecond
+		d := newDiary(t)
+		s := m.start(t, d.handler(Funcs{}), Options{Limits: l})
+		dialForeign(t, s, 4096)
+		c := d.conn()
+		began := time.Now()
+		for range 200 {
+			_ = c.SendBinary(make([]byte, 50_000))
+		}
+		isAll(t, d.end().Err, ErrSlowConsumer)
+		if took := time.Since(began); took < 900*time.Millisecond-early {
+			t.Error("after", took)
+		}
+		onlyOnce(t, s, "write-stall")
+	})
+}
+
+// A handshake that is not finished, and one that nobody decides, end by HandshakeTimeout.
+func TestHandshakeTimeout(t *testing.T) {
+	t.Parallel()
+	inEveryMode(t, func(t *testing.T, m mode) {
+		t.Parallel()
+		kept := make(chan *Upgrade, 1)
+		s := m.start(t, Funcs{
+			Upgrade: func(u *Upgrade) { u.Later(); kept <- u },
+			Close:   func(*Conn, CloseEvent) { t.Error("OnClose of a connection that never opened") },
+		}, Options{HandshakeTimeout: 200 * time.Millisecond})
+		began := time.Now()
+		silent, err := net.Dial("tcp", s.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer silent.Close()
+		undecided := rawRequest(t, s, "")
+		u := receive(t, kept, "OnUpgrade")
+		_ = silent.SetDeadline(time.Now().Add(10 * time.Second))
+		for _, nc := range []net.Conn{silent, undecided} {
+			if b := readAll(nc); strings.Contains(b, "101") {
+				t.Errorf("%q", b)
+			}
+		}
+		if took := time.Since(began); took < 200*time.Millisecond-early {
+			t.Error("after", took)
+		}
+		settled(t, s)
+		if err := u.Accept(); err != ErrClosed {
+			t.Error("Accept after the time-out:", err)
+		}
+		if n := s.Stats().Refusals["timeout"]; n != 2 {
+			t.Error("refusals:", n)
+		}
+	})
+}
+
+// Clocks of one connection, set in OnOpen: its own and nobody else's.
+func TestClocksOfOneConnection(t *testing.T) {
+	t.Parallel()
+	inEveryMode(t, func(t *testing.T, m mode) {
+		t.Parallel()
+		d := newDiary(t)
+		var first atomic.Bool
+		s := m.start(t, d.handler(Funcs{Open: func(c *Conn) {
+			if first.CompareAndSwap(false, true) {
+				if err := c.SetLimits(Limits{IdleTimeout: 200 * time.Millisecond}); err != nil {
+					t.Error(err)
+				}
+			}
+		}}), Options{Limits: quietLimits()})
+		f := dialForeign(t, s, 0)
+		d.conn()
+		dialForeign(t, s, 0)
+		other := d.conn()
+		f.wantsClose(1001, "idle")
+		f.closeWith(1001, "")
+		d.end()
+		if other.ReadyState() != Open {
+			t.Error("the other one ended with it")
+		}
+		// And later, from elsewhere, of a connection that is idle already.
+		if err := other.SetLimits(Limits{IdleTimeout: 50 * time.Millisecond}); err != nil {
+			t.Error(err)
+		}
+		within(t, 5*time.Second, "CLOSING", func() bool { return other.ReadyState() != Open })
+	})
+}
