@@ -82,7 +82,7 @@ func TestPreparedToMany(t *testing.T) {
 			readers.Go(func() {
 				var next [senders]int
 				for range senders * each {
-					fr, err := ws.ReadFrame(f)
+					fr, err := readFrame(f)
 					var g, i int
 					if err == nil {
 						_, err = fmt.Sscanf(string(fr.Payload), "%d %d", &g, &i)

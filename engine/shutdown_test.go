@@ -34,12 +34,12 @@ func TestShutdownFlushes(t *testing.T) {
 		for _, f := range clients {
 			readers.Go(func() {
 				for range messages {
-					if fr, err := ws.ReadFrame(f); err != nil || len(fr.Payload) != size {
+					if fr, err := readFrame(f); err != nil || len(fr.Payload) != size {
 						t.Error(len(fr.Payload), err)
 						return
 					}
 				}
-				fr, err := ws.ReadFrame(f)
+				fr, err := readFrame(f)
 				if code, reason := ws.ParseCloseFrameData(fr.Payload); err != nil || code != 1001 || reason != "server shutting down" {
 					t.Error(fr, err)
 				}
