@@ -23,7 +23,7 @@ type encoderKind struct {
 	windowBits uint8 // 8 to 14; a level's own window is 32 KiB, as its distances
 }
 
-// An encoder is 0.7 to 1.6 MiB and made seldom. One that nobody uses for two collections of garbage is freed.
+// An encoder is 0.8 to 1.4 MiB and made seldom. One that nobody uses for two collections of garbage is freed.
 var encoders struct {
 	ofLevel  [maxLevel + 1]sync.Pool
 	ofWindow [maxWindowBits]sync.Pool

@@ -27,7 +27,7 @@ const blocksPerCall = 256
 // It is ours, not klauspost's, for four reasons, all measured or proved in tests: a reader that pulls from an io.Reader
 // cannot stop in the middle of a block without a goroutine; it copies up to 32 KiB of window in and as much out for
 // every message, where this one reads distances from the connection's ring and the caller's buffer; it cannot check a
-// distance against the agreed window; and it takes two to four times as long for a message of 1 KiB (TestBars).
+// distance against the agreed window; and it takes 1.8 times as long for 1 KiB of JSON, 1.4 times for long HTML (TestBars).
 type inflater struct {
 	held  uint64 // bits of the stream taken from src and not used yet, the next one lowest
 	count uint   // how many

@@ -10,7 +10,7 @@ import (
 // copied once used. Calls are made in the order of the messages on the wire, no two at the same time: under the
 // connection's lock.
 //
-// Memory: 48 bytes (TestSizes) and what Policy.Takeover says, from the first compressed message on. While a message is
+// Memory: 40 bytes (TestSizes) and what Policy.Takeover says, from the first compressed message on. While a message is
 // being written in parts it holds a compressor of about a megabyte besides, which connections share.
 type Sender struct {
 	extension  *Extension
@@ -100,7 +100,7 @@ func (s *Sender) Close() {
 
 // compress makes one message of p, shorter than p or not at all.
 func (x *Extension) compress(dst, p, dictionary []byte, windowBits uint8) ([]byte, bool) {
-	if x.policy.Level == 1 && len(p) <= maxShort {
+	if len(p) < blindUnder || x.policy.Level == 1 && len(p) <= maxShort {
 		return compressShort(dst, p, dictionary, windowBits)
 	}
 	e := takeEncoder(x.kindFor(len(dictionary)+len(p), windowBits))
@@ -114,6 +114,9 @@ func (x *Extension) compress(dst, p, dictionary []byte, windowBits uint8) ([]byt
 	}
 	return cutTail(out), true
 }
+
+// blindUnder: shorter messages klauspost's levels do not look up in the history (storeFast in its deflate.go).
+const blindUnder = 128
 
 // kindFor chooses an encoder for a stream of n bytes, dictionary included. Levels use distances up to 32 KiB, whatever
 // was agreed on, but none longer than the stream (TestDistances).

@@ -7,13 +7,16 @@ import (
 )
 
 // shortEncoder compresses one short message, with a history, into one DEFLATE block. It is ours because what most
-// WebSocket messages are is what general compressors are bad at (measured with klauspost/compress 1.20.3, level 1):
+// WebSocket messages are is what general compressors are bad at (klauspost/compress 1.20.3, level 1, beside it in
+// TestBars):
 //
-//   - Under 128 bytes they are stored or only Huffman-coded there, without a look at the history.
-//   - Of the time for 1 KiB of JSON half goes into optimal Huffman codes, and a tenth of a per cent of its size comes out.
-//   - A dictionary is compressed again for every message; here it is only looked at, and every other byte of it.
+//   - Under 128 bytes they are stored or only Huffman-coded there, without a look at the history: 88 bytes of JSON stay
+//     88, and become 36 here.
+//   - A dictionary is compressed again for every message; here it is only looked at, one byte in three. 1 KiB of JSON
+//     with 2 KiB of history: 249 bytes in 6.0 microseconds here, 256 bytes in 12.5 there.
+//   - 40 % of the time for such a message goes into making Huffman codes there, 15 % here.
 //
-// So level 1 is this encoder while message and history are short; everything else is klauspost's.
+// So level 1 is this encoder while messages are short; everything else is klauspost's.
 type shortEncoder struct {
 	text  [maxHistoryText + maxShort + wordMargin]byte // the history, then the message
 	heads [1 << headBits]uint32                        // where four bytes were seen last, plus base
@@ -25,19 +28,24 @@ type shortEncoder struct {
 }
 
 const (
-	// maxShort is the longest message that is compressed this way. At 16 KiB both ways cost the same.
+	// maxShort is the longest message that is compressed this way. At 8 KiB of JSON both ways cost the same, and
+	// klauspost's makes 2 % less of it; HTML is even at 12 KiB.
 	maxShort = 8 << 10
 	// maxHistoryText is the most history that is looked at.
 	maxHistoryText = 8 << 10
 	// wordMargin lets eight bytes be read at any position.
 	wordMargin = 8
 
-	// headBits: 16 KiB of heads stay in the first-level cache beside text.
+	// headBits: 32 KiB of heads. With half of that 4 KiB take 5 % longer, as other positions overwrite the ones wanted.
 	headBits = 13
+	// minMatch: a match of 4 bytes saves next to nothing once its distance is said. Looking for 5 made 1 KiB of JSON
+	// 3 % shorter and 5 % faster.
 	minMatch = 5
-	// primeStep: positions of the history between those that are entered. Matches are extended backwards, so that a
-	// repetition of 5 bytes is still found.
+	// primeStep: positions of the history from one that is entered to the next. Matches are extended backwards, so that
+	// a repetition of 7 bytes is always found. Entering all made 1 KiB of JSON 1 % shorter and 20 % slower.
 	primeStep = 3
+	// enterStep: the same within matches.
+	enterStep = 2
 	// skipAfter: how many literals in a row make the search step wider by one; text that does not repeat is passed fast.
 	skipAfter = 5
 )
@@ -97,9 +105,9 @@ func (e *shortEncoder) search(from, end, window int) {
 	for i+wordMargin <= end {
 		next := binary.LittleEndian.Uint64(text[i:])
 		head := &e.heads[headOf(next)]
-		at := int(*head - e.base) // of an earlier message: beyond i
+		at := int(min(*head-e.base, uint32(i))) // i, if it is an earlier message's
 		*head = e.base + uint32(i)
-		if at >= i || i-at > window || (binary.LittleEndian.Uint64(text[at:])^next)<<24 != 0 {
+		if at == i || i-at > window || (binary.LittleEndian.Uint64(text[at:])^next)<<24 != 0 {
 			i += 1 + (i-literals)>>skipAfter
 			continue
 		}
@@ -135,7 +143,7 @@ func (e *shortEncoder) sameBytes(a, b, end int) int {
 
 // enter enters some positions that a match has covered.
 func (e *shortEncoder) enter(i, end int) {
-	for ; i < end; i += 2 {
+	for ; i < end; i += enterStep {
 		e.heads[headOf(binary.LittleEndian.Uint64(e.text[i:]))] = e.base + uint32(i)
 	}
 }
