@@ -265,7 +265,7 @@ func (c *Conn) lowAgain() {
 }
 
 func (c *Conn) settlePause() {
-	if c.paused.Load() {
+	if c.paused.Load() && c.ReadyState() != Closed { // what lingers reads until the peer's end
 		c.flags |= pausedByUser
 	} else if c.flags&pausedByUser != 0 {
 		c.flags &^= pausedByUser
