@@ -322,7 +322,7 @@ func (m *simulation) calm() {
 	for _, d := range m.ledgers {
 		d.peer.over = true
 		d.peer.end.Widen(256 << 10)
-		if d.conn != nil && d.opened {
+		if d.conn != nil {
 			m.endWriter(d)
 			d.conn.Resume()
 		}
