@@ -1,20 +1,17 @@
 package deflate
 
 import (
-	"bufio"
 	"bytes"
-	"encoding/base64"
-	"encoding/json"
 	"fmt"
 	"io"
 	"math"
 	"os"
-	"strings"
 	"testing"
 	"time"
 
 	"github.com/klauspost/compress/flate"
 
+	"github.com/gannet-ws/gannet/bench/corpus"
 	"github.com/gannet-ws/gannet/pool"
 )
 
@@ -24,16 +21,14 @@ import (
 //	GANNET_BARS=1 go test ./deflate -run TestBars -v
 //
 // GANNET_BARS=print prints without judging. Microseconds are the least of many short rounds, because the machine is
-// shared and a round can only be disturbed one way. zlib's sizes are in testdata/zlib6.txt.
+// shared and a round can only be disturbed one way. bench/curve charts the same.
 func TestBars(t *testing.T) {
 	mode := os.Getenv("GANNET_BARS")
 	if mode == "" {
 		return
 	}
-	zlib := zlibSizes(t)
-	for _, c := range corpora() {
-		plain := plainSize(c)
-		t.Logf("%s: %d bytes a message; zlib level 6 makes %.0f with takeover, %.0f without", c.name, plain, zlib[c.name][0], zlib[c.name][1])
+	for _, c := range corpus.All() {
+		t.Logf("%s: %d bytes a message; zlib level 6 makes %.0f with takeover, %.0f without", c.Name, c.PlainSize(), c.Zlib6.Takeover, c.Zlib6.Alone)
 		t.Log("   level   history      out        us")
 		for _, p := range curve() {
 			size, cost := measureSending(t, c, p)
@@ -44,9 +39,9 @@ func TestBars(t *testing.T) {
 		in, theirs := measureReceiving(t, c)
 		t.Logf("default: %.0f bytes in %.2f us; without takeover %.0f in %.2f; inflated in %.2f us, by klauspost in %.2f",
 			size, cost, alone, aloneCost, in, theirs)
-		t.Logf("default against zlib level 6: %.2f with takeover, %.2f without", size/zlib[c.name][0], alone/zlib[c.name][1])
-		if mode != "print" && c.name == "json 1 KiB" {
-			judge(t, cost+in, size/zlib[c.name][0], measureClock(c))
+		t.Logf("default against zlib level 6: %.2f with takeover, %.2f without", size/c.Zlib6.Takeover, alone/c.Zlib6.Alone)
+		if mode != "print" && c.Name == "json 1 KiB" {
+			judge(t, cost+in, size/c.Zlib6.Takeover, measureClock(c))
 		}
 	}
 }
@@ -73,12 +68,12 @@ func judge(t *testing.T, both, ratio, clock float64) {
 }
 
 // measureClock is what klauspost's level 1 takes for a message without a dictionary.
-func measureClock(c corpus) float64 {
+func measureClock(c corpus.Corpus) float64 {
 	e := newEncoder(encoderKind{level: 1})
 	dst := make([]byte, 0, 1<<17)
-	return least(len(c.messages), func(i int) {
+	return least(len(c.Messages), func(i int) {
 		e.begin(dst, cap(dst), nil)
-		e.write(c.messages[i])
+		e.write(c.Messages[i])
 		e.flush()
 	})
 }
@@ -104,17 +99,9 @@ func historyName(p Policy) string {
 	return fmt.Sprint(p.HistoryBytes)
 }
 
-func plainSize(c corpus) int {
-	n := 0
-	for _, m := range c.messages {
-		n += len(m)
-	}
-	return n / len(c.messages)
-}
-
 // measureSending sends a corpus over and over: least mean microseconds for a message, and mean bytes on the wire for the
 // second half when it is sent the first time, when there is a history and no message came before.
-func measureSending(tb testing.TB, c corpus, p Policy) (size, cost float64) {
+func measureSending(tb testing.TB, c corpus.Corpus, p Policy) (size, cost float64) {
 	x, err := New(p)
 	if err != nil {
 		tb.Fatal(err)
@@ -122,21 +109,21 @@ func measureSending(tb testing.TB, c corpus, p Policy) (size, cost float64) {
 	s := x.Sender(Agreement{Send: Direction{15, p.Takeover != NoTakeover}}, pool.New())
 	defer s.Close()
 	dst := make([]byte, 0, 1<<17)
-	half := len(c.messages) / 2
+	half := len(c.Messages) / 2
 	cost = math.Inf(1)
 	for round := range barRounds {
 		from := time.Now()
-		for i, m := range c.messages {
+		for i, m := range c.Messages {
 			out, ok := s.Compress(dst, m)
 			if !ok {
 				out = m
 			}
 			if round == 0 && i >= half {
-				size += float64(len(out)) / float64(len(c.messages)-half)
+				size += float64(len(out)) / float64(len(c.Messages)-half)
 			}
 		}
 		took := time.Since(from)
-		cost = min(cost, took.Seconds()*1e6/float64(len(c.messages)))
+		cost = min(cost, took.Seconds()*1e6/float64(len(c.Messages)))
 		if round > 3 && took > 20*time.Millisecond {
 			break
 		}
@@ -148,10 +135,10 @@ const barRounds = 200
 
 // measureReceiving inflates what a default sender without takeover makes of a corpus: least mean microseconds for a
 // message, here and with klauspost's reader.
-func measureReceiving(tb testing.TB, c corpus) (ours, theirs float64) {
+func measureReceiving(tb testing.TB, c corpus.Corpus) (ours, theirs float64) {
 	x, _ := New(Policy{})
 	var payloads [][]byte
-	for _, m := range c.messages {
+	for _, m := range c.Messages {
 		if out, ok := x.Compress(nil, m, 15); ok {
 			payloads = append(payloads, out)
 		}
@@ -190,45 +177,4 @@ func least(n int, f func(int)) float64 {
 		cost = min(cost, time.Since(from).Seconds()*1e6/float64(n))
 	}
 	return cost
-}
-
-func zlibSizes(tb testing.TB) map[string][2]float64 {
-	tb.Helper()
-	f, err := os.Open("testdata/zlib6.txt")
-	if err != nil {
-		tb.Fatal(err)
-	}
-	defer f.Close()
-	sizes := map[string][2]float64{}
-	for lines := bufio.NewScanner(f); lines.Scan(); {
-		var with, without float64
-		name, rest, _ := strings.Cut(lines.Text(), ": ")
-		if n, _ := fmt.Sscan(rest, &with, &without); n == 2 {
-			sizes[name] = [2]float64{with, without}
-		}
-	}
-	return sizes
-}
-
-// TestDumpCorpora writes the corpora where testdata/make_zlib6.py reads them, if asked:
-//
-//	GANNET_DUMP=corpora.json go test ./deflate -run TestDumpCorpora && python3 testdata/make_zlib6.py corpora.json
-func TestDumpCorpora(t *testing.T) {
-	path := os.Getenv("GANNET_DUMP")
-	if path == "" {
-		return
-	}
-	all := map[string][]string{}
-	for _, c := range corpora() {
-		for _, m := range c.messages {
-			all[c.name] = append(all[c.name], base64.StdEncoding.EncodeToString(m))
-		}
-	}
-	b, err := json.Marshal(all)
-	if err == nil {
-		err = os.WriteFile(path, b, 0o666)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
 }

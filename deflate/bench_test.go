@@ -7,6 +7,7 @@ import (
 
 	"github.com/klauspost/compress/flate"
 
+	"github.com/gannet-ws/gannet/bench/corpus"
 	"github.com/gannet-ws/gannet/pool"
 )
 
@@ -25,7 +26,7 @@ func pairFor(tb testing.TB, p Policy, offer string) (Sender, Receiver) {
 }
 
 func BenchmarkCompressJSON1KiB(b *testing.B) {
-	messages := corpora()[2].messages
+	messages := corpus.Named("json 1 KiB").Messages
 	for _, offer := range []string{"permessage-deflate", "permessage-deflate; server_no_context_takeover"} {
 		b.Run(offer, func(b *testing.B) {
 			s, _ := pairFor(b, Policy{}, offer)
@@ -42,7 +43,7 @@ func BenchmarkCompressJSON1KiB(b *testing.B) {
 }
 
 func BenchmarkInflateJSON1KiB(b *testing.B) {
-	messages := corpora()[2].messages
+	messages := corpus.Named("json 1 KiB").Messages
 	for _, offer := range []string{"permessage-deflate", "permessage-deflate; client_no_context_takeover"} {
 		b.Run(offer, func(b *testing.B) {
 			s, r := pairFor(b, Policy{}, "permessage-deflate; server_no_context_takeover")

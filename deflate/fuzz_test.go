@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"math/rand/v2"
 	"testing"
+
+	"github.com/gannet-ws/gannet/bench/corpus"
 )
 
 // FuzzInflate: anything as a payload, cut anywhere, in any window, gives what the obvious decoder gives or is refused
@@ -13,8 +15,8 @@ func FuzzInflate(f *testing.F) {
 		f.Add(unhex(s), uint64(1), uint8(15))
 	}
 	x, _ := New(Policy{Level: 6})
-	for _, c := range corpora()[:3] {
-		payload, _ := x.Compress(nil, c.messages[0], 15)
+	for _, c := range corpus.All()[:3] {
+		payload, _ := x.Compress(nil, c.Messages[0], 15)
 		f.Add(payload, uint64(2), uint8(9))
 	}
 	f.Add(emptyDynamicBlock(), uint64(3), uint8(8))
@@ -58,14 +60,14 @@ func FuzzConnection(f *testing.F) {
 	for seed := range uint64(16) {
 		f.Add(seed, []byte(`{"some":"text","of":"the fuzzer's own"}`))
 	}
-	all := corpora()
+	all := corpus.All()
 	f.Fuzz(func(t *testing.T, seed uint64, own []byte) {
 		r := rand.New(rand.NewPCG(seed, 1))
 		p := Policy{Level: 1 + r.IntN(6), HistoryBytes: 256 << r.IntN(8), MinSize: 1 + r.IntN(2)*63, Takeover: Takeover(r.IntN(3))}
 		d := Direction{WindowBits: uint8(8 + r.IntN(8)), Takeover: p.Takeover != NoTakeover}
 		w := newWire(t, p, d)
 		for range 1 + r.IntN(12) {
-			m := all[r.IntN(5)].messages
+			m := all[r.IntN(5)].Messages
 			message := m[r.IntN(len(m))]
 			message = message[:r.IntN(min(len(message), 5000)+1)]
 			if r.IntN(3) == 0 {

@@ -5,6 +5,8 @@ import (
 	"compress/flate"
 	"testing"
 	"time"
+
+	"github.com/gannet-ws/gannet/bench/corpus"
 )
 
 // bomb is n zero bytes, compressed by another library.
@@ -145,7 +147,7 @@ func TestRatio(t *testing.T) {
 			t.Errorf("%d bytes: %v after %d", c.size, err, len(got))
 		}
 		r.Close()
-		text, _ := x.Compress(nil, corpora()[3].messages[0], 15)
+		text, _ := x.Compress(nil, corpus.Named("json 16 KiB").Messages[0], 15)
 		r = x.Receiver(Agreement{Receive: full()}, newReceiver(t, full()).pool)
 		for range 20 {
 			if _, err := receive(&r, text, whole()); err != nil {

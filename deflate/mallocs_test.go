@@ -9,6 +9,7 @@ import (
 	"testing"
 	"unsafe"
 
+	"github.com/gannet-ws/gannet/bench/corpus"
 	"github.com/gannet-ws/gannet/pool"
 )
 
@@ -16,7 +17,7 @@ import (
 // and the garbage collector counted. (AllocsPerRun rounds down.)
 func TestMallocs(t *testing.T) {
 	const count, most = 40_000, 0.001
-	messages := corpora()[2].messages
+	messages := corpus.Named("json 1 KiB").Messages
 	for i, p := range []Policy{{}, {Takeover: NoTakeover}, {HistoryBytes: 512}, {Takeover: OwnCompressor}} {
 		bits := [...]uint8{15, 15, 9, 15}[i]
 		w := newWire(t, p, Direction{bits, p.Takeover != NoTakeover})
@@ -52,7 +53,7 @@ func TestMallocs(t *testing.T) {
 // 10,000 connections after 10 messages each way: a window and a kilobyte in, a history and a kilobyte out, and nothing
 // before the first message.
 func TestMemory(t *testing.T) {
-	messages := corpora()[2].messages
+	messages := corpus.Named("json 1 KiB").Messages
 	const connections, each = 10_000, 10
 	for _, bits := range []int{9, 12, 15} {
 		x, err := New(Policy{SendWindowBits: bits, ReceiveWindowBits: bits})

@@ -4,6 +4,8 @@ import (
 	"testing"
 	"time"
 	"unsafe"
+
+	"github.com/gannet-ws/gannet/bench/corpus"
 )
 
 // What the documents say of sizes.
@@ -26,7 +28,7 @@ func TestSizes(t *testing.T) {
 func TestRest(t *testing.T) {
 	for _, bits := range []uint8{8, 10, 12, 15} {
 		w := newWire(t, Policy{HistoryBytes: 32 << 10}, Direction{bits, true})
-		for i, m := range corpora()[3].messages {
+		for i, m := range corpus.Named("json 16 KiB").Messages {
 			w.send(m)
 			held := w.receiver.Held()
 			from := time.Now()
@@ -43,8 +45,8 @@ func TestRest(t *testing.T) {
 		}
 	}
 	w := newWire(t, Policy{}, full())
-	w.send(corpora()[3].messages[0])
-	payload, _ := w.sender.Compress(nil, corpora()[3].messages[1])
+	w.send(corpus.Named("json 16 KiB").Messages[0])
+	payload, _ := w.sender.Compress(nil, corpus.Named("json 16 KiB").Messages[1])
 	if _, _, step, err := w.receiver.Inflate(make([]byte, 100), payload, true); step != NeedRoom || err != nil {
 		t.Fatal(step, err)
 	}

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/gannet-ws/gannet/bench/corpus"
 	"github.com/gannet-ws/gannet/pool"
 )
 
@@ -166,7 +167,7 @@ func TestEndings(t *testing.T) {
 // A real message cut short anywhere is refused, unless nothing is missing from its data.
 func TestTruncated(t *testing.T) {
 	x, _ := New(Policy{})
-	payload, ok := x.Compress(nil, corpora()[2].messages[0], 15)
+	payload, ok := x.Compress(nil, corpus.Named("json 1 KiB").Messages[0], 15)
 	if !ok {
 		t.Fatal("not compressed")
 	}
@@ -245,7 +246,7 @@ func TestPeers(t *testing.T) {
 // A peer that compresses with a larger window than was agreed on is told so, however its message is cut.
 func TestWindowIsKept(t *testing.T) {
 	x, _ := New(Policy{Level: 6})
-	far := append(randomBytes(rand.New(rand.NewPCG(1, 1)), 600), corpora()[2].messages[0]...)
+	far := append(corpus.Random(rand.New(rand.NewPCG(1, 1)), 600), corpus.Named("json 1 KiB").Messages[0]...)
 	far = append(far, far[:600]...)
 	payload, ok := x.Compress(nil, far, 15)
 	if !ok {

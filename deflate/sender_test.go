@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"testing"
 
+	"github.com/gannet-ws/gannet/bench/corpus"
 	"github.com/gannet-ws/gannet/pool"
 )
 
@@ -98,9 +99,9 @@ func testDistances(t *testing.T, p Policy, bits uint8) {
 		w := newWire(t, p, Direction{bits, p.Takeover != NoTakeover})
 		compressed := 0
 		r := rand.New(rand.NewPCG(uint64(bits), 9))
-		all := corpora()
+		all := corpus.All()
 		for i := range 21 {
-			m := all[i%len(all)].messages
+			m := all[i%len(all)].Messages
 			if w.send(m[r.IntN(len(m))]) {
 				compressed++
 			}
@@ -114,12 +115,12 @@ func testDistances(t *testing.T, p Policy, bits uint8) {
 // The trap of the issue: a long message after a short history, with a level that would use distances up to 32 KiB.
 func TestLongMessageInSmallWindow(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
-	long := append(randomBytes(r, 400), htmlPage(r, 60<<10)...)
+	long := append(corpus.Random(r, 400), corpus.Page(r, 60<<10)...)
 	long = append(long, long[:30<<10]...)
 	for bits := uint8(8); bits <= 14; bits++ {
 		for _, level := range []int{1, 6} {
 			w := newWire(t, Policy{Level: level, HistoryBytes: 512}, Direction{bits, true})
-			for _, m := range [][]byte{jsonOrders(r, 200), long, jsonOrders(r, 200), jsonOrders(r, 1<<10)} {
+			for _, m := range [][]byte{corpus.Orders(r, 200), long, corpus.Orders(r, 200), corpus.Orders(r, 1<<10)} {
 				w.send(m)
 			}
 		}
@@ -135,7 +136,7 @@ func TestSharedEncoders(t *testing.T) {
 	}
 	r := rand.New(rand.NewPCG(7, 7))
 	for i := range 300 {
-		wires[r.IntN(len(wires))].send(jsonOrders(r, 100+i%900))
+		wires[r.IntN(len(wires))].send(corpus.Orders(r, 100+i%900))
 	}
 }
 
@@ -146,14 +147,14 @@ func TestIncompressible(t *testing.T) {
 	for i := range 200 {
 		switch n := 1 + r.IntN(3000); i % 3 {
 		case 0:
-			if w.send(randomBytes(r, n)) {
+			if w.send(corpus.Random(r, n)) {
 				t.Fatal("random bytes were compressed")
 			}
 		case 1:
-			w.send(jsonOrders(r, max(60, n)))
+			w.send(corpus.Orders(r, max(60, n)))
 		case 2:
 			// Half of each: whether or not it shrinks, the next has to refer to the right bytes.
-			w.send(append(randomBytes(r, n), jsonTick(r, 0)...))
+			w.send(append(corpus.Random(r, n), corpus.Tick(r, 0)...))
 		}
 	}
 	w = newWire(t, Policy{MinSize: 200}, full())
@@ -175,7 +176,7 @@ func TestBroadcast(t *testing.T) {
 		newWire(t, Policy{MinSize: 1}, Direction{15, false}), newWire(t, Policy{MinSize: 1}, full()),
 	}
 	for i := range 60 {
-		m := jsonOrders(r, 100+r.IntN(2000))
+		m := corpus.Orders(r, 100+r.IntN(2000))
 		if i%2 == 0 {
 			payload, ok := x.Compress(nil, m, 10)
 			if !ok {
@@ -207,9 +208,9 @@ func TestStreams(t *testing.T) {
 			w := newWire(t, p, Direction{bits, p.Takeover != NoTakeover})
 			r := rand.New(rand.NewPCG(uint64(bits), 1))
 			for range 12 {
-				w.stream(r, htmlPage(r, 100+r.IntN(90000)))
-				w.send(jsonOrders(r, 500))
-				w.stream(r, randomBytes(r, r.IntN(3000)))
+				w.stream(r, corpus.Page(r, 100+r.IntN(90000)))
+				w.send(corpus.Orders(r, 500))
+				w.stream(r, corpus.Random(r, r.IntN(3000)))
 				w.stream(r, nil)
 			}
 		}
@@ -253,7 +254,7 @@ func TestFlushedPartArrives(t *testing.T) {
 // Closing in the middle of a message gives its encoder and its history back; the sender starts afresh.
 func TestCloseWithin(t *testing.T) {
 	w := newWire(t, Policy{}, full())
-	w.send(corpora()[2].messages[0])
+	w.send(corpus.Named("json 1 KiB").Messages[0])
 	w.sender.Begin()
 	w.sender.Write(nil, []byte("unfinished"), false)
 	w.sender.Rest() // not now
@@ -264,9 +265,9 @@ func TestCloseWithin(t *testing.T) {
 	if w.sender.history != nil || w.sender.encoder != nil || w.sender.Streaming() {
 		t.Error("something is kept")
 	}
-	w.send(corpora()[2].messages[1])
+	w.send(corpus.Named("json 1 KiB").Messages[1])
 	w.sender.Rest()
-	w.send(corpora()[2].messages[2])
+	w.send(corpus.Named("json 1 KiB").Messages[2])
 }
 
 func TestMisuse(t *testing.T) {

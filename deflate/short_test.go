@@ -6,6 +6,8 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+
+	"github.com/gannet-ws/gannet/bench/corpus"
 )
 
 // Messages of every length up to 600, and around what one match and one encoder can hold, of every degree of repetition.
@@ -149,7 +151,7 @@ func huffmanCost(count []uint16) (cost, deepest int) {
 // Positions of earlier messages are out of reach, also where the counter starts over.
 func TestBaseStartsOver(t *testing.T) {
 	e := &shortEncoder{base: 1<<31 - 3*(maxHistoryText+maxShort)}
-	x := jsonOrders(rand.New(rand.NewPCG(1, 1)), 500)
+	x := corpus.Orders(rand.New(rand.NewPCG(1, 1)), 500)
 	for range 8 {
 		n := copy(e.text[:], x)
 		e.count = 0

@@ -1,4 +1,4 @@
-package deflate
+package corpus
 
 import (
 	"fmt"
@@ -6,42 +6,18 @@ import (
 	"strings"
 )
 
-// A corpus is messages of one kind and about one size, as one connection would send them one after the other.
-type corpus struct {
-	name     string
-	messages [][]byte
-}
-
-// corpora are what is measured and what is compressed in tests: alike on every run and machine.
-func corpora() []corpus {
-	return []corpus{
-		makeCorpus("tick 100 B", 100, 256, 1, jsonTick),
-		makeCorpus("json 300 B", 300, 128, 2, jsonOrders),
-		makeCorpus("json 1 KiB", 1<<10, 128, 3, jsonOrders),
-		makeCorpus("json 16 KiB", 16<<10, 24, 4, jsonOrders),
-		makeCorpus("html 4 KiB", 4<<10, 48, 5, htmlPage),
-		makeCorpus("html 64 KiB", 64<<10, 8, 6, htmlPage),
-		makeCorpus("random 1 KiB", 1<<10, 32, 7, randomBytes),
-	}
-}
-
-func makeCorpus(name string, size, count int, seed uint64, of func(*rand.Rand, int) []byte) corpus {
-	c := corpus{name: name}
-	r := rand.New(rand.NewPCG(seed, 42))
-	for range count {
-		c.messages = append(c.messages, of(r, size))
-	}
-	return c
-}
-
-// jsonTick is a small update: what a price or a position feed sends.
-func jsonTick(r *rand.Rand, _ int) []byte {
+// Tick is a small update: what a price or a position feed sends. It has its own length, whatever size is.
+func Tick(r *rand.Rand, _ int) []byte {
 	return fmt.Appendf(nil, `{"type":"tick","symbol":%q,"bid":%.2f,"ask":%.2f,"ts":1753%06d,"seq":%d}`,
-		pick(r, "BTC-USD", "ETH-USD", "SOL-USD", "EUR-USD"), 100+r.Float64()*900, 100+r.Float64()*900, r.IntN(1e6), r.IntN(1e5))
+		pick(r, "BTC-USD", "ETH-USD", "SOL-USD", "EUR-USD"), price(r), price(r), r.IntN(1e6), r.IntN(1e5))
 }
 
-// jsonOrders is a list of records, cut at size.
-func jsonOrders(r *rand.Rand, size int) []byte {
+// price has its product rounded by the conversion: where a processor could fuse it with the sum, the last digit of some
+// message, and so every size, would be another.
+func price(r *rand.Rand) float64 { return 100 + float64(r.Float64()*900) }
+
+// Orders is a list of records in JSON, cut at size, which is 60 or more.
+func Orders(r *rand.Rand, size int) []byte {
 	b := fmt.Appendf(nil, `{"channel":"orders","page":%d,"items":[`, r.IntN(1000))
 	for len(b) < size {
 		b = fmt.Appendf(b, `{"id":%d,"user":"u%d","price":%d.%02d,"side":%q,"status":%q,"ts":17%08d},`,
@@ -57,8 +33,8 @@ var words = strings.Fields(`the of and to in a is that for it as was with be by 
 	even most made after also did many off before must well back through years much where your way down should because long
 	each just state those people too mr how little good world make very year still see own work men day get here old between`)
 
-// htmlPage is prose in markup, cut at size.
-func htmlPage(r *rand.Rand, size int) []byte {
+// Page is prose in markup, cut at size, which is 100 or more.
+func Page(r *rand.Rand, size int) []byte {
 	b := []byte(`<!doctype html><html><head><meta charset="utf-8"><title>`)
 	b = append(prose(r, b, 5), "</title></head><body>\n"...)
 	for len(b) < size {
@@ -86,7 +62,8 @@ func prose(r *rand.Rand, b []byte, n int) []byte {
 	return b[:len(b)-1]
 }
 
-func randomBytes(r *rand.Rand, size int) []byte {
+// Random is size bytes that nothing compresses.
+func Random(r *rand.Rand, size int) []byte {
 	b := make([]byte, size)
 	for i := range b {
 		b[i] = byte(r.Uint32())
