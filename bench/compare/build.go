@@ -1,16 +1,16 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
+
+	"github.com/gannet-ws/gannet/bench/internal/rig"
 )
 
 // toolset is where the programs that a run starts were built.
@@ -28,7 +28,7 @@ func build(ctx context.Context, p plan, progress io.Writer) (*toolset, error) {
 	if runtime.GOOS != "linux" {
 		return nil, errors.New("needs Linux: the floor and the load use epoll, CPU time is read from /proc")
 	}
-	root, err := repositoryRoot(ctx)
+	root, err := rig.Root(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -52,7 +52,7 @@ func build(ctx context.Context, p plan, progress io.Writer) (*toolset, error) {
 	}
 	for _, argv := range commands {
 		fmt.Fprintln(progress, strings.Join(argv, " "))
-		if _, err := output(ctx, argv...); err != nil {
+		if _, err := rig.Output(ctx, argv...); err != nil {
 			return nil, err
 		}
 	}
@@ -66,29 +66,4 @@ func (p plan) has(r role) bool {
 		}
 	}
 	return false
-}
-
-// repositoryRoot is the folder of the module that the tool was started in.
-func repositoryRoot(ctx context.Context) (string, error) {
-	const module = "github.com/gannet-ws/gannet"
-	line, err := output(ctx, "go", "list", "-m", "-f", "{{.Path}} {{.Dir}}")
-	if err != nil {
-		return "", err
-	}
-	path, dir, _ := strings.Cut(line, " ")
-	if path != module {
-		return "", fmt.Errorf("start it in the module %s, not in %q", module, path)
-	}
-	return dir, nil
-}
-
-// output runs a command and returns what it printed, trimmed. What it wrote to stderr becomes the error.
-func output(ctx context.Context, argv ...string) (string, error) {
-	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
-	var stdout, stderr bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	if err := cmd.Run(); err != nil {
-		return "", fmt.Errorf("%s: %w\n%s", strings.Join(argv, " "), err, strings.TrimSpace(stderr.String()))
-	}
-	return strings.TrimSpace(stdout.String()), nil
 }

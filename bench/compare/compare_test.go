@@ -182,13 +182,6 @@ func TestOptions(t *testing.T) {
 	}
 }
 
-func TestCommandLine(t *testing.T) {
-	got := commandLine([]string{"-cells", "idle", "-add", "old=/bin/old {port}"})
-	if want := "go run ./bench/compare -cells idle -add 'old=/bin/old {port}'"; got != want {
-		t.Errorf("got %s", got)
-	}
-}
-
 func TestDefaultsAreTheFourEchoesAndIdle(t *testing.T) {
 	o, err := parseOptions(nil, io.Discard)
 	if err != nil {

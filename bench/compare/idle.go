@@ -7,9 +7,9 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"os"
-	"strconv"
 	"time"
+
+	"github.com/gannet-ws/gannet/bench/internal/rig"
 )
 
 const (
@@ -70,18 +70,18 @@ func (b *bencher) measureIdle(ctx context.Context, c idleCell) (idleResult, erro
 }
 
 func (b *bencher) idleOnce(ctx context.Context, c idleCell, s server) (idleRun, error) {
-	port, err := b.ports.take()
+	port, err := b.ports.Take()
 	if err != nil {
 		return idleRun{}, err
 	}
-	p, err := startServer(ctx, pinned(b.options.serverCore, s.argv(b.tools, port, "ws")), port)
+	p, err := rig.Start(ctx, rig.Pinned(b.options.serverCore, s.argv(b.tools, port, "ws")), port)
 	if err != nil {
 		return idleRun{}, err
 	}
-	defer p.stop()
-	run, err := holdConnections(ctx, c, port, p.pid())
+	defer p.Stop()
+	run, err := holdConnections(ctx, c, port, p.PID())
 	if err != nil {
-		return run, p.whyEnded(err)
+		return run, p.WhyEnded(err)
 	}
 	return run, nil
 }
@@ -101,7 +101,7 @@ func holdConnections(ctx context.Context, c idleCell, port, pid int) (idleRun, e
 		case <-time.After(idleSettle):
 		}
 		var err error
-		if rss[i], err = residentKiB(pid); err != nil {
+		if rss[i], err = rig.ResidentKiB(pid); err != nil {
 			return idleRun{}, err
 		}
 	}
@@ -117,7 +117,7 @@ func (h *holder) grow(ctx context.Context, count, port, echoes int) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		conn, err := net.DialTimeout("tcp", localAddr(port), idleTimeout)
+		conn, err := net.DialTimeout("tcp", rig.LocalAddr(port), idleTimeout)
 		if err != nil {
 			return err
 		}
@@ -151,7 +151,7 @@ func (h *holder) close() {
 // nothing can follow it.
 func upgrade(conn net.Conn, port int) error {
 	_, err := fmt.Fprintf(conn, "GET /ws HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"+
-		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n", localAddr(port))
+		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n", rig.LocalAddr(port))
 	if err != nil {
 		return err
 	}
@@ -192,24 +192,4 @@ func echoOnce(conn net.Conn) error {
 		return errors.New("echo: the answer is not what was sent")
 	}
 	return nil
-}
-
-// residentKiB reads a process's RSS from smaps_rollup, which walks the pages. statm is cheaper, but newer kernels
-// keep its counters per CPU and let them lag by some hundred KiB: more than ten bytes a connection.
-func residentKiB(pid int) (int64, error) {
-	rollup, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
-	if err != nil {
-		return 0, err
-	}
-	return parseResident(rollup)
-}
-
-func parseResident(rollup []byte) (int64, error) {
-	for line := range bytes.Lines(rollup) {
-		fields := bytes.Fields(line)
-		if len(fields) == 3 && string(fields[0]) == "Rss:" && string(fields[2]) == "kB" {
-			return strconv.ParseInt(string(fields[1]), 10, 64)
-		}
-	}
-	return 0, errors.New("smaps_rollup has no line Rss")
 }

@@ -20,6 +20,8 @@ import (
 	"os/signal"
 	"syscall"
 	"time"
+
+	"github.com/gannet-ws/gannet/bench/internal/rig"
 )
 
 // Exit statuses beside 0 and flag's own 2 for a wrong command line.
@@ -133,7 +135,7 @@ func measureAll(ctx context.Context, o options, progress io.Writer) (*report, er
 		return nil, err
 	}
 	r := newReport(ctx, o, tools)
-	b := &bencher{options: o, tools: tools, progress: progress, ports: newPorts()}
+	b := &bencher{options: o, tools: tools, progress: progress, ports: rig.NewPorts()}
 	b.sample = b.sampleOnce
 	for _, c := range o.plan.echo {
 		result, err := b.measure(ctx, c)

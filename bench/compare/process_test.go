@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -11,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/gannet-ws/gannet/bench/internal/rig"
 )
 
 // serverPort in the environment turns the test binary into a server under test: it answers the handshake with 101
@@ -43,46 +44,23 @@ func answerEchoes(w http.ResponseWriter, r *http.Request) {
 }
 
 // startSelf starts the test binary as a server.
-func startSelf(t *testing.T) (*process, int) {
+func startSelf(t *testing.T) (*rig.Process, int) {
 	t.Helper()
-	port, err := newPorts().take()
+	port, err := rig.NewPorts().Take()
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Setenv(serverPort, strconv.Itoa(port))
-	p, err := startServer(t.Context(), []string{os.Args[0]}, port)
+	p, err := rig.Start(t.Context(), []string{os.Args[0]}, port)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return p, port
 }
 
-func TestServerIsStopped(t *testing.T) {
-	p, port := startSelf(t)
-	p.stop()
-	if conn, err := net.Dial("tcp", localAddr(port)); err == nil {
-		conn.Close()
-		t.Fatal("it still listens")
-	}
-	if err := p.whyEnded(io.EOF); !errors.Is(err, io.EOF) || !strings.Contains(err.Error(), "the server ended") {
-		t.Errorf("got %v", err)
-	}
-}
-
-func TestServerThatDoesNotStart(t *testing.T) {
-	port, err := newPorts().take()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Setenv(serverPort, "not a port")
-	if _, err := startServer(t.Context(), []string{os.Args[0]}, port); err == nil || !strings.Contains(err.Error(), "ended before it listened") {
-		t.Fatalf("got %v", err)
-	}
-}
-
 func TestHolder(t *testing.T) {
 	p, port := startSelf(t)
-	defer p.stop()
+	defer p.Stop()
 	var h holder
 	defer h.close()
 	if err := h.grow(t.Context(), 20, port, 2); err != nil {
@@ -106,15 +84,5 @@ func TestHolderRefusesOtherAnswers(t *testing.T) {
 			t.Errorf("%.20q was accepted", answer)
 		}
 		client.Close()
-	}
-}
-
-func TestParseResident(t *testing.T) {
-	got, err := parseResident([]byte("5600-7fff ---p 00:00 0 [rollup]\nRss:                2216 kB\nPss:                 700 kB\n"))
-	if got != 2216 || err != nil {
-		t.Errorf("got %d, %v", got, err)
-	}
-	if _, err := parseResident([]byte("Pss: 700 kB\n")); err == nil {
-		t.Error("a rollup without Rss was accepted")
 	}
 }

@@ -53,8 +53,7 @@ func (r *report) write(stdout io.Writer) error {
 
 func (r *report) markdown(w io.Writer) {
 	m := r.Machine
-	fmt.Fprintf(w, "`%s`: commit %s, %s, %s, %d cores, Linux %s, %s, %s. Load average before: %s.\n",
-		m.Command, m.Commit, m.Time, m.CPU, m.Cores, m.Kernel, m.Go, m.Compiler, m.Load)
+	fmt.Fprintf(w, "%s; %s.\n", m.Machine, m.Compiler)
 	if len(m.Peers) > 0 {
 		fmt.Fprintf(w, "Peers: %s.\n", strings.Join(m.Peers, ", "))
 	}

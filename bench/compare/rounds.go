@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"io"
+
+	"github.com/gannet-ws/gannet/bench/internal/rig"
 )
 
 // maxFloorMove is how far the floor may move within a cell before the cell is void. The floor does the same work
@@ -14,7 +16,7 @@ const maxFloorMove = 0.10
 type bencher struct {
 	options  options
 	tools    *toolset
-	ports    *ports
+	ports    *rig.Ports
 	progress io.Writer
 	sample   func(context.Context, echoCell, server) (sample, error) // sampleOnce, but for tests
 }

@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/gannet-ws/gannet/bench/internal/rig"
 )
 
 // sample is one run of wsblast against one server.
@@ -24,28 +26,28 @@ type sample struct {
 // sampleOnce starts s, loads it as c says, and stops it. Every sample gets a process of its own: where one process
 // happens to lie in memory would otherwise colour all nine of its samples.
 func (b *bencher) sampleOnce(ctx context.Context, c echoCell, s server) (sample, error) {
-	port, err := b.ports.take()
+	port, err := b.ports.Take()
 	if err != nil {
 		return sample{}, err
 	}
-	p, err := startServer(ctx, pinned(b.options.serverCore, s.argv(b.tools, port, c.Mode)), port)
+	p, err := rig.Start(ctx, rig.Pinned(b.options.serverCore, s.argv(b.tools, port, c.Mode)), port)
 	if err != nil {
 		return sample{}, err
 	}
-	defer p.stop()
-	load := b.loadArgv(c, s, port, p.pid())
+	defer p.Stop()
+	load := b.loadArgv(c, s, port, p.PID())
 	// wsblast measures after a warm-up of a fifth of the time, and has no time-out of its own.
 	ctx, cancel := context.WithTimeout(ctx, 2*b.options.duration+30*time.Second)
 	defer cancel()
-	line, err := output(ctx, load...)
+	line, err := rig.Output(ctx, load...)
 	if err != nil {
-		return sample{}, p.whyEnded(err)
+		return sample{}, p.WhyEnded(err)
 	}
 	return parseSample(line)
 }
 
 func (b *bencher) loadArgv(c echoCell, s server, port, pid int) []string {
-	return pinned(b.options.loadCore, []string{
+	return rig.Pinned(b.options.loadCore, []string{
 		b.tools.wsblast, "127.0.0.1", strconv.Itoa(port), strconv.Itoa(c.Conns), strconv.Itoa(c.Payload), strconv.Itoa(c.Depth),
 		strconv.FormatFloat(b.options.duration.Seconds(), 'f', -1, 64), s.loadMode(c), strconv.Itoa(pid),
 	})

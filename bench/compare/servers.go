@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/gannet-ws/gannet/bench/internal/rig"
 )
 
 // role says what a server's figures are for.
@@ -39,7 +41,7 @@ func rawechoArgv(t *toolset, port int, _ string) []string {
 }
 
 func gannetArgv(t *toolset, port int, mode string) []string {
-	argv := []string{t.gannet, "serve", "--addr", localAddr(port), "--loops", "1", "--log", "error"}
+	argv := []string{t.gannet, "serve", "--addr", rig.LocalAddr(port), "--loops", "1", "--log", "error"}
 	if mode != "ws" {
 		argv = append(argv, "--deflate") // the client's offer says whether contexts are kept
 	}
@@ -49,7 +51,7 @@ func gannetArgv(t *toolset, port int, mode string) []string {
 func peerArgv(name string) func(*toolset, int, string) []string {
 	return func(t *toolset, port int, mode string) []string {
 		deflate := map[string]string{"ws": "none", "deflate": "takeover", "deflate-nct": "nct"}[mode]
-		return []string{t.peers, "-peer", name, "-addr", localAddr(port), "-deflate", deflate}
+		return []string{t.peers, "-peer", name, "-addr", rig.LocalAddr(port), "-deflate", deflate}
 	}
 }
 
@@ -65,8 +67,6 @@ func (s server) loadMode(c echoCell) string {
 	}
 	return c.Mode
 }
-
-func localAddr(port int) string { return "127.0.0.1:" + strconv.Itoa(port) }
 
 // serverFlag collects the values of -add.
 type serverFlag struct{ servers []server }

@@ -1,4 +1,4 @@
-package main
+package rig
 
 import (
 	"bytes"
@@ -19,23 +19,23 @@ const (
 	stopGrace    = 5 * time.Second  // between SIGTERM and SIGKILL
 )
 
-// process is a server that was started for one measurement.
-type process struct {
+// Process is a server that was started for one measurement.
+type Process struct {
 	cmd    *exec.Cmd
 	cancel context.CancelFunc
 	output *bytes.Buffer
 	exited chan struct{} // closed after Wait; output may be read from then on
 }
 
-// pinned is argv, bound to one core. taskset execs the program, so the process keeps its id.
-func pinned(core int, argv []string) []string {
+// Pinned is argv, bound to one core. taskset execs the program, so the process keeps its id.
+func Pinned(core int, argv []string) []string {
 	return append([]string{"taskset", "-c", strconv.Itoa(core)}, argv...)
 }
 
-// startServer starts argv and returns when something accepts on port. The caller stops it.
-func startServer(ctx context.Context, argv []string, port int) (*process, error) {
+// Start starts argv and returns when something accepts on port. The caller stops it.
+func Start(ctx context.Context, argv []string, port int) (*Process, error) {
 	ctx, cancel := context.WithCancel(ctx)
-	p := &process{cancel: cancel, output: new(bytes.Buffer), exited: make(chan struct{})}
+	p := &Process{cancel: cancel, output: new(bytes.Buffer), exited: make(chan struct{})}
 	p.cmd = exec.CommandContext(ctx, argv[0], argv[1:]...)
 	p.cmd.Cancel = func() error { return p.cmd.Process.Signal(syscall.SIGTERM) }
 	p.cmd.WaitDelay = stopGrace
@@ -50,16 +50,16 @@ func startServer(ctx context.Context, argv []string, port int) (*process, error)
 		close(p.exited)
 	}()
 	if err := p.awaitReady(ctx, port); err != nil {
-		p.stop()
+		p.Stop()
 		return nil, fmt.Errorf("%s: %w\n%s", strings.Join(argv, " "), err, p.output)
 	}
 	return p, nil
 }
 
-func (p *process) awaitReady(ctx context.Context, port int) error {
+func (p *Process) awaitReady(ctx context.Context, port int) error {
 	deadline := time.After(readyTimeout)
 	for {
-		if conn, err := net.DialTimeout("tcp", localAddr(port), time.Second); err == nil {
+		if conn, err := net.DialTimeout("tcp", LocalAddr(port), time.Second); err == nil {
 			return conn.Close()
 		}
 		select {
@@ -74,11 +74,12 @@ func (p *process) awaitReady(ctx context.Context, port int) error {
 	}
 }
 
-func (p *process) pid() int { return p.cmd.Process.Pid }
+// PID is the process id.
+func (p *Process) PID() int { return p.cmd.Process.Pid }
 
-// whyEnded explains an error that was seen while the server should have been up. A server that dies takes its
+// WhyEnded explains an error that was seen while the server should have been up. A server that dies takes its
 // connections along a moment before its death can be seen here.
-func (p *process) whyEnded(err error) error {
+func (p *Process) WhyEnded(err error) error {
 	select {
 	case <-p.exited:
 		return fmt.Errorf("%w (the server ended: %v)\n%s", err, p.cmd.ProcessState, p.output)
@@ -87,8 +88,8 @@ func (p *process) whyEnded(err error) error {
 	}
 }
 
-// stop ends the server, with SIGTERM and then with SIGKILL, and waits until it is gone.
-func (p *process) stop() {
+// Stop ends the server, with SIGTERM and then with SIGKILL, and waits until it is gone.
+func (p *Process) Stop() {
 	p.cancel()
 	<-p.exited
 }
@@ -99,26 +100,4 @@ func defaultEnvironment() []string {
 		name, _, _ := strings.Cut(entry, "=")
 		return slices.Contains([]string{"GOGC", "GOMEMLIMIT", "GOMAXPROCS", "GODEBUG"}, name)
 	})
-}
-
-// ports hands out listening ports below the range that the kernel gives to outgoing connections: the load's own
-// connections could otherwise sit on the port of the next server. Each server gets a fresh one, so that
-// connections in TIME_WAIT never meet a new server.
-type ports struct{ next, first, end int }
-
-func newPorts() *ports { return &ports{next: 21000, first: 21000, end: 28000} }
-
-func (p *ports) take() (int, error) {
-	for range p.end - p.first {
-		port := p.next
-		if p.next++; p.next == p.end {
-			p.next = p.first
-		}
-		listener, err := net.Listen("tcp", localAddr(port))
-		if err != nil {
-			continue
-		}
-		return port, listener.Close()
-	}
-	return 0, fmt.Errorf("no free port from %d to %d", p.first, p.end-1)
 }
