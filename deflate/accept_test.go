@@ -108,12 +108,12 @@ func TestBothEndsAgree(t *testing.T) {
 			if !ok {
 				t.Fatalf("%q declined", client.Offer())
 			}
-			c, ok, err := client.Accept(lines(s.Response()))
+			c, ok, err := client.Accept(lines(s.String()))
 			if !ok || err != nil {
-				t.Fatalf("%q, answered %q: %v", client.Offer(), s.Response(), err)
+				t.Fatalf("%q, answered %q: %v", client.Offer(), s.String(), err)
 			}
 			if !covers(s.Receive, c.Send) || !covers(c.Receive, s.Send) || c.String() != s.String() {
-				t.Errorf("%q: client %+v, server %+v", s.Response(), c, s)
+				t.Errorf("%q: client %+v, server %+v", s.String(), c, s)
 			}
 		}
 	}

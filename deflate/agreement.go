@@ -22,12 +22,20 @@ func (a Agreement) String() string {
 	if a == (Agreement{}) {
 		return ""
 	}
-	var b [160]byte
-	return string(a.answer.appendTo(b[:0]))
+	var b [MaxText]byte
+	return string(a.Append(b[:0]))
 }
 
-// Response is the value of the header field with which a server accepts the offer: see String.
-func (a Agreement) Response() string { return a.String() }
+// MaxText is the most bytes that Append appends.
+const MaxText = 160
+
+// Append appends what String returns. It does not allocate where dst has room for MaxText bytes more.
+func (a Agreement) Append(dst []byte) []byte {
+	if a == (Agreement{}) {
+		return dst
+	}
+	return a.answer.appendTo(dst)
+}
 
 // agree is the agreement that an answer stands for, seen from the server or from the client.
 func (x *Extension) agree(answer parameters, server bool) Agreement {

@@ -100,8 +100,8 @@ func TestOffers(t *testing.T) {
 			t.Fatal(err)
 		}
 		a, ok := x.Negotiate(lines(c.fields...))
-		if a.Response() != c.answer || ok != (c.answer != "") {
-			t.Errorf("offers.txt:%d: %s\nanswer %q\nwant   %q (%s)", c.line, c.field, a.Response(), c.answer, c.section)
+		if a.String() != c.answer || ok != (c.answer != "") {
+			t.Errorf("offers.txt:%d: %s\nanswer %q\nwant   %q (%s)", c.line, c.field, a.String(), c.answer, c.section)
 		}
 		if ok {
 			checkAgreement(t, c, a)
@@ -202,10 +202,10 @@ func FuzzNegotiate(f *testing.F) {
 			return
 		}
 		// What we answer, we read, and a client of ours may have offered it.
-		s := scanner{text: []byte(a.Response())}
+		s := scanner{text: []byte(a.String())}
 		e, more := s.next()
 		if !more || e.malformed || e.invalid || e.parameters != a.answer {
-			t.Fatalf("answer %q", a.Response())
+			t.Fatalf("answer %q", a.String())
 		}
 		if !bytes.Contains(field, []byte(extensionName)) {
 			t.Fatal("accepted what was not offered")

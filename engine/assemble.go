@@ -17,43 +17,56 @@ func (l *loop) onData(c *Conn, in *inbound, p *codec.Piece) {
 		in.releaseMessage()
 		return
 	}
+	if in.compressed {
+		mask.XOR(p.Payload, p.Key)
+		l.inflate(c, in, p.Payload, p.Last && p.Fin)
+		return
+	}
 	if l.engine.hooks.chunk != nil {
-		l.onChunk(c, in, p)
+		mask.XOR(p.Payload, p.Key)
+		l.chunk(c, in, p.Payload, p.Last && p.Fin)
 		return
 	}
 	if p.First && p.Last && p.Fin && p.Opcode != codec.OpContinuation {
 		mask.XOR(p.Payload, p.Key)
-		if p.Opcode == OpText && !codec.ValidUTF8(p.Payload) {
-			c.fail(errInvalidText)
-			return
-		}
-		l.deliver(c, Message{Op: p.Opcode, Data: p.Payload, pool: l.engine.pool})
+		l.whole(c, p.Opcode, p.Payload)
 		return
 	}
 	in.makeRoom(len(p.Payload))
 	from := len(in.msg.B)
 	in.msg.B = in.msg.B[:from+len(p.Payload)]
 	mask.Copy(in.msg.B[from:], p.Payload, p.Key)
-	l.assembled(c, in, p, in.msg.B[from:])
+	l.assembled(c, in, p.Last && p.Fin, in.msg.B[from:])
+}
+
+// whole checks and delivers a message that lies in the slab, or the scratch, as a whole.
+func (l *loop) whole(c *Conn, op Opcode, data []byte) {
+	if op == OpText && !codec.ValidUTF8(data) {
+		c.fail(errInvalidText)
+		return
+	}
+	l.deliver(c, Message{Op: op, Data: data, pool: l.engine.pool})
 }
 
 // admit applies the limits to a data frame's header, before anything is allocated.
 func (l *loop) admit(c *Conn, in *inbound, p *codec.Piece) bool {
 	if p.Opcode != codec.OpContinuation {
 		in.op, in.size, in.fragments, in.started = p.Opcode, 0, 0, false
+		in.compressed, in.inflated = p.RSV1, 0
 		in.text.Reset()
 	}
 	lim := c.limits.Load()
-	if in.size+p.Length > uint64(lim.MaxMessageSize) { // both are below 2^63: no wrap
+	size := in.size + p.Length // both are below 2^63: no wrap
+	if !in.compressed && size > uint64(lim.MaxMessageSize) || in.compressed && !admitsWire(size, lim) {
 		c.fail(&CloseError{codeTooBig, ErrTooLarge})
 		return false
 	}
-	in.size += p.Length
+	in.size = size
 	if in.fragments++; in.fragments > lim.MaxFragments {
 		c.fail(&CloseError{codePolicy, ErrFlood})
 		return false
 	}
-	if p.Opcode != codec.OpContinuation && !(p.Last && p.Fin) && c.flags&discarding == 0 && l.engine.hooks.chunk == nil {
+	if p.Opcode != codec.OpContinuation && !(p.Last && p.Fin) && c.flags&discarding == 0 && !in.compressed && l.engine.hooks.chunk == nil {
 		in.msg = l.engine.pool.Get(int(min(p.Length, max(firstBytes, 2*uint64(len(p.Payload))))))
 	}
 	return true
@@ -70,15 +83,15 @@ func (in *inbound) makeRoom(n int) {
 }
 
 // assembled checks and counts what was just added to a message, and delivers it when it is whole.
-func (l *loop) assembled(c *Conn, in *inbound, p *codec.Piece, added []byte) {
+func (l *loop) assembled(c *Conn, in *inbound, last bool, added []byte) {
 	if in.op == OpText {
 		if _, ok := in.text.Write(added); !ok {
 			c.fail(errInvalidText)
 			return
 		}
 	}
-	if !p.Last || !p.Fin {
-		in.budget.grow(c, in.held())
+	if !last {
+		in.budget.grow(c, in.held(c))
 		return
 	}
 	if in.op == OpText && !in.text.Complete() {
@@ -91,11 +104,8 @@ func (l *loop) assembled(c *Conn, in *inbound, p *codec.Piece, added []byte) {
 	l.deliver(c, Message{Op: in.op, Data: msg.B, pool: l.engine.pool, held: msg})
 }
 
-// onChunk delivers a message as it arrives.
-func (l *loop) onChunk(c *Conn, in *inbound, p *codec.Piece) {
-	mask.XOR(p.Payload, p.Key)
-	last := p.Last && p.Fin
-	data := p.Payload
+// chunk delivers a part of a message as it arrives.
+func (l *loop) chunk(c *Conn, in *inbound, data []byte, last bool) {
 	valid := true
 	if in.op == OpText {
 		var at int

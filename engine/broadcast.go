@@ -2,6 +2,7 @@ package engine
 
 import (
 	"iter"
+	"math/bits"
 )
 
 // Conns iterates over the connections that are OPEN or CLOSING. Those that come or go
@@ -29,9 +30,21 @@ func (s *Server) Conns() iter.Seq[*Conn] {
 // Broadcast sends p to every connection that keep accepts (nil: all), each loop to its
 // own: it returns before they have. keep runs on the loops and must not block. A
 // connection that refuses the message (closing, or over MaxBufferedAmount) is passed over.
+// Where permessage-deflate is agreed on, p is compressed here, once for each window.
 func (s *Server) Broadcast(p *Prepared, keep func(*Conn) bool) {
+	s.compressForAll(p)
 	for _, l := range s.allLoops() {
 		l.post(task{send: p, keep: keep})
+	}
+}
+
+// compressForAll compresses p for each window that connections have agreed on, so that no
+// loop has to.
+func (e *engine) compressForAll(p *Prepared) {
+	if windows := e.windows.Load(); windows != 0 && len(p.plain.payload()) >= e.conf.deflateMin {
+		for ; windows != 0; windows &= windows - 1 {
+			p.deflated(e.conf.deflate, uint8(bits.TrailingZeros32(windows)))
+		}
 	}
 }
 

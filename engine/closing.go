@@ -93,7 +93,11 @@ func (c *Conn) beginCloseLocked(body []byte) {
 	if plantedBug(bugEarlyClose) && c.out != nil {
 		c.out.sealTail()
 	}
-	c.controlLocked(OpClose, body)
+	if o := c.out; o != nil && o.long.buf != nil {
+		o.long.close = append([]byte{}, body...)
+	} else {
+		c.controlLocked(OpClose, body)
+	}
 	if o := c.out; plantedBug(bugEarlyClose) && o != nil && len(o.queue) > o.head+2 {
 		last := len(o.queue) - 1
 		o.queue[last-1], o.queue[last] = o.queue[last], o.queue[last-1]
@@ -235,7 +239,7 @@ func (c *Conn) advanceClosing() {
 		return
 	}
 	e := c.beginOnLoopLocked()
-	left := c.out == nil || c.out.queued() == 0
+	left := c.out == nil || !c.out.unsent()
 	c.unlock()
 	c.flags |= discarding
 	c.flags &^= pausedByUser | pausedByHigh
@@ -347,6 +351,7 @@ func (c *Conn) bury(abort bool) {
 	}
 	l := c.loop
 	c.flags |= buried
+	c.closeReceiver()
 	l.wheel.Cancel(c.fd)
 	l.sys.Remove(int(c.fd))
 	l.table.set(int(c.fd), nil)

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"unique"
 
+	"github.com/gannet-ws/gannet/deflate"
 	"github.com/gannet-ws/gannet/engine/internal/handshake"
 	"github.com/gannet-ws/gannet/engine/internal/netio"
 	"github.com/gannet-ws/gannet/engine/internal/wheel"
@@ -33,8 +34,9 @@ func (s ReadyState) String() string {
 
 // agreement is what a handshake settled. Connections with equal ones share it.
 type agreement struct {
-	host, target, protocol, extensions string
-	tls                                bool
+	host, target, protocol string
+	deflate                deflate.Agreement // the zero value: none
+	tls                    bool
 }
 
 // Conn is one connection. Its size is a promise (an idle connection costs at most
@@ -49,10 +51,10 @@ type Conn struct {
 
 	// mu orders what is sent. The loop never waits for it: see lock.go.
 	mu       sync.Mutex
-	out      *outbound // mu; nil while nothing is queued
-	buffered uint64    // mu; BufferedAmount
-	ctx      any       // mu
-	stages   *stages   // set before OPEN; nil for a plain server connection
+	out      *outbound              // mu; nil while nothing is queued
+	buffered uint64                 // mu; BufferedAmount
+	ctx      any                    // mu
+	stages   atomic.Pointer[stages] // nil for a plain connection
 
 	state  atomic.Uint32 // ReadyState; leaves Open only under mu
 	corked atomic.Bool   // a callback of this connection is running: what is sent waits for its end
@@ -72,11 +74,13 @@ type Conn struct {
 	fd      int32
 	flags   flags
 	watched netio.Interest
-	peer    peerAddr
+
+	deflates bool // permessage-deflate was agreed on; nobody writes it once OPEN
+	peer     peerAddr
 }
 
 // flags are facts that only the loop needs.
-type flags uint16
+type flags uint32
 
 const (
 	pausedByUser  flags = 1 << iota // Pause
@@ -95,6 +99,7 @@ const (
 	deadlineSet                     // times.deadline counts
 	opened                          // it is, or was, OPEN
 	endWaits                        // the peer's end is known; the workers have not come that far
+	enqueued                        // in loop.ready
 )
 
 // todo bits: work that one side leaves to the other.
@@ -114,6 +119,7 @@ const (
 	todoShed                      // the inbound budget chose this connection
 	todoTimers                    // the limits changed
 	todoEnd                       // the workers have run what came before the peer's end
+	todoSlice                     // go on with a long message
 )
 
 // peerAddr is the peer's address, kept from accept: the kernel forgets it after a
@@ -169,8 +175,9 @@ func (c *Conn) URL() string {
 // Protocol is the agreed sub-protocol, or "".
 func (c *Conn) Protocol() string { return c.agreement().protocol }
 
-// Extensions is what was agreed of extensions, or "".
-func (c *Conn) Extensions() string { return c.agreement().extensions }
+// Extensions is what was agreed of extensions, as the response says it (RFC 7692 7.1): "permessage-deflate" and its
+// parameters, or "".
+func (c *Conn) Extensions() string { return c.agreement().deflate.String() }
 
 // RemoteAddr is the peer's address; with Options.ProxyProtocol the one that the proxy names.
 func (c *Conn) RemoteAddr() net.Addr {

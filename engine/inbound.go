@@ -3,7 +3,6 @@ package engine
 import (
 	"io"
 	"sync"
-	"time"
 
 	"github.com/gannet-ws/gannet/codec"
 	"github.com/gannet-ws/gannet/engine/internal/netio"
@@ -29,9 +28,10 @@ type inbound struct {
 	op        Opcode // of the message under way
 	started   bool   // OnChunk had its first chunk
 	fragments int
-	size      uint64       // declared by the headers of this message so far
-	msg       *pool.Buffer // what was assembled of it
-	text      codec.UTF8
+	size      uint64 // declared by the headers of this message so far
+	inflation
+	msg  *pool.Buffer // what was assembled of it
+	text codec.UTF8
 
 	control    [codec.MaxControlPayload]byte // an unfinished control frame
 	controlLen uint8
@@ -59,7 +59,7 @@ func (l *loop) inboundOf(c *Conn) *inbound {
 	if l.spare == nil {
 		l.spare = inboundPool.Get().(*inbound)
 	}
-	l.spare.dec.Reset(codec.RoleServer, false)
+	l.spare.dec.Reset(codec.RoleServer, c.deflates)
 	return l.spare
 }
 
@@ -188,7 +188,7 @@ func (l *loop) feed(c *Conn, b []byte) {
 	}
 	in := l.inboundOf(c)
 	rest := l.turn(c, in, b)
-	if len(rest) > 0 && !c.deaf() {
+	if (len(rest) > 0 || in.stopped) && !c.deaf() {
 		in.rest = l.engine.pool.Get(len(rest))
 		in.rest.B = append(in.rest.B, rest...)
 		in.restOff = 0
@@ -201,8 +201,7 @@ func (l *loop) feed(c *Conn, b []byte) {
 func (c *Conn) holdTurn() {
 	c.flags |= pausedByWork
 	if c.flags&pausedByInbox == 0 && !plantedBug(bugLostTurn) {
-		c.loop.ready = append(c.loop.ready, c)
-		c.loop.sys.Wake()
+		c.loop.enqueue(c)
 	}
 }
 
@@ -214,7 +213,7 @@ func (l *loop) resumeTurn(c *Conn) {
 	}
 	l.now = l.sys.Now()
 	left := l.turn(c, in, in.rest.B[in.restOff:])
-	if in.restOff = len(in.rest.B) - len(left); len(left) > 0 {
+	if in.restOff = len(in.rest.B) - len(left); len(left) > 0 || in.stopped {
 		c.holdTurn()
 	} else {
 		in.rest.Release()
@@ -235,7 +234,7 @@ func (l *loop) endTurn(c *Conn, in *inbound) {
 	if c.deaf() {
 		l.discard(c, in)
 	} else {
-		in.budget.set(c, in.held())
+		in.budget.set(c, in.held(c))
 		l.keep(c, in)
 	}
 	c.settleTurn()
@@ -243,8 +242,11 @@ func (l *loop) endTurn(c *Conn, in *inbound) {
 }
 
 // held is what the connection makes us hold of unfinished input.
-func (in *inbound) held() int64 {
+func (in *inbound) held(c *Conn) int64 {
 	var n int64
+	if s := c.stages.Load(); s != nil && s.receives {
+		n = int64(s.receiver.Held())
+	}
 	if in.msg != nil {
 		n += int64(len(in.msg.B))
 	}
@@ -259,8 +261,13 @@ func (in *inbound) held() int64 {
 func (l *loop) turn(c *Conn, in *inbound, b []byte) (rest []byte) {
 	defer l.recoverCallback(c)
 	l.turning = c
+	l.began, l.over = 0, false
+	if in.stopped {
+		if b = l.resumeInflate(c, in, b); c.deaf() || l.over {
+			return b
+		}
+	}
 	var p codec.Piece
-	var began time.Duration
 	for k := 1; len(b) > 0; k++ {
 		n, err := in.dec.NextMasked(b, &p)
 		if err != nil {
@@ -274,7 +281,6 @@ func (l *loop) turn(c *Conn, in *inbound, b []byte) (rest []byte) {
 			}
 			return nil
 		}
-		b = b[n:]
 		if p.Opcode&8 == 0 {
 			l.onData(c, in, &p)
 		} else {
@@ -283,7 +289,14 @@ func (l *loop) turn(c *Conn, in *inbound, b []byte) (rest []byte) {
 		if c.deaf() {
 			return nil
 		}
-		if c.flags&pausedByInbox != 0 || k%clockEvery == 0 && len(b) > 0 && l.turnOver(&began) {
+		if l.over {
+			if in.stopped {
+				n -= in.ahead
+			}
+			return b[n:]
+		}
+		b = b[n:]
+		if c.flags&pausedByInbox != 0 || k%clockEvery == 0 && len(b) > 0 && l.turnOver() {
 			return b
 		}
 	}
@@ -295,17 +308,17 @@ func (l *loop) turn(c *Conn, in *inbound, b []byte) (rest []byte) {
 const clockEvery = 16
 
 // turnOver tells whether a turn that began with the first look at the clock is over.
-func (l *loop) turnOver(began *time.Duration) bool {
+func (l *loop) turnOver() bool {
 	now := l.sys.Now()
-	if *began == 0 {
-		*began = now
+	if l.began == 0 {
+		l.began = now
 	}
-	return now-*began > turnBudget
+	return now-l.began > turnBudget
 }
 
 // readsDirect tells whether the rest of the frame under way goes straight into the message's buffer.
 func (in *inbound) readsDirect() bool {
-	return in.msg != nil && in.rest == nil && in.tailLen == 0 && in.dec.Remaining() >= directReadBytes
+	return in.msg != nil && !in.compressed && in.rest == nil && in.tailLen == 0 && in.dec.Remaining() >= directReadBytes
 }
 
 // readsDirect tells whether the connection's next bytes go straight into its message.
@@ -341,5 +354,5 @@ func (l *loop) directTurn(c *Conn, in *inbound, b []byte) {
 		return
 	}
 	in.msg.B = in.msg.B[:len(in.msg.B)+len(b)]
-	l.assembled(c, in, &p, b)
+	l.assembled(c, in, p.Last && p.Fin, b)
 }

@@ -38,12 +38,16 @@ type loop struct {
 	inCallback bool          // a handler's code is running: a panic is its own
 	entered    bool          // the connection at hand is corked
 	turning    *Conn         // whose bytes are being decoded
+	began      time.Duration // when the turn first looked at the clock; 0: it did not yet
+	over       bool          // the turn is
 	messages   uint64        // received in this turn
 	bytes      uint64
-	ready      []*Conn // with an unfinished turn
-	serving    []*Conn // ready's twin: what the running wake serves
-	dying      []grave // left the poller in this turn
-	dead       []grave // left it in an earlier one: their descriptors may be reused
+	deflate    deflateCount // the compressed ones of them
+	scratch    []byte       // for inflated bytes; nil before the first
+	ready      []*Conn      // with an unfinished turn, or a long message to compress
+	serving    []*Conn      // ready's twin: what the running wake serves
+	dying      []grave      // left the poller in this turn
+	dead       []grave      // left it in an earlier one: their descriptors may be reused
 	listeners  []*listener
 	armed      time.Duration
 
@@ -200,13 +204,24 @@ func (l *loop) serveTask(t task) {
 	}
 }
 
-// serveReady goes on with unfinished turns, each for another turn.
+// enqueue has c's unfinished work gone on with, when the others were served.
+func (l *loop) enqueue(c *Conn) {
+	if c.flags&enqueued == 0 {
+		c.flags |= enqueued
+		l.ready = append(l.ready, c)
+		l.sys.Wake()
+	}
+}
+
+// serveReady goes on with unfinished work, each for another turn.
 func (l *loop) serveReady() {
 	l.ready, l.serving = l.serving[:0], l.ready
 	for i, c := range l.serving {
 		l.serving[i] = nil
+		c.flags &^= enqueued
 		if c.flags&buried == 0 {
 			l.resumeTurn(c)
+			c.nextSlice()
 		}
 	}
 }

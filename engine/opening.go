@@ -5,6 +5,7 @@ import (
 	"unique"
 	"unsafe"
 
+	"github.com/gannet-ws/gannet/deflate"
 	"github.com/gannet-ws/gannet/engine/internal/handshake"
 	"github.com/gannet-ws/gannet/pool"
 )
@@ -211,6 +212,9 @@ func (c *Conn) open(u *Upgrade) bool {
 	// Host and target are views: unique.Make copies what it keeps, so that a million
 	// connections to one URL share one copy and their handshakes leave no garbage.
 	a := agreement{host: view(u.req.Host), target: view(u.req.Target), protocol: u.protocol, tls: c.flags&overTLS != 0}
+	if x := l.engine.conf.deflate; x != nil && !u.plain {
+		a.deflate, c.deflates = x.Negotiate(u.req.Extensions)
+	}
 	c.mu.Lock()
 	if c.ReadyState() != Connecting {
 		c.unlock()
@@ -224,7 +228,8 @@ func (c *Conn) open(u *Upgrade) bool {
 	o := c.outLocked()
 	dst := c.room(o, 512, tailBytes)
 	n := len(*dst)
-	*dst = handshake.AppendSwitching(*dst, u.req.Key, a.protocol, a.extensions, u.header)
+	var extensions [deflate.MaxText]byte
+	*dst = handshake.AppendSwitching(*dst, u.req.Key, a.protocol, view(a.deflate.Append(extensions[:0])), u.header)
 	o.placed += uint64(len(*dst) - n)
 	c.ctx = u.ctx
 	if u.limits != nil {
@@ -240,6 +245,7 @@ func (c *Conn) open(u *Upgrade) bool {
 	l.engine.stats.connecting.Add(-1)
 	l.engine.stats.open.Add(1)
 	l.engine.stats.opened.Add(1)
+	l.engine.countDeflate(a.deflate)
 	c.call(l.engine.hooks.open)
 	if l.engine.closing.Load() {
 		_ = c.CloseWith(codeGoingAway, "server shutting down")

@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"time"
 
+	"github.com/gannet-ws/gannet/deflate"
 	"github.com/gannet-ws/gannet/engine/internal/handshake"
 )
 
@@ -100,6 +101,15 @@ type Options struct {
 	// ProxyProtocol demands a PROXY protocol header (version 1 or 2) in front of each
 	// connection and takes the peer's address from it. Only behind a proxy that sends one.
 	ProxyProtocol bool
+
+	// Deflate is how messages are compressed (permessage-deflate, RFC 7692), where the client offers it.
+	// Each of its fields says what it costs. nil: not at all.
+	Deflate *deflate.Policy
+	// Compress, if set, decides for each message of at least Deflate.MinSize bytes whether it may be compressed, from
+	// its opcode and length (-1: NewWriter's, which is not known yet). It runs in whichever goroutine sends, often in
+	// several at a time, and must be quick. Messages sent as they are do not count as history. NoCompress decides for
+	// one Send. A secret and text that an attacker chooses do not belong into one compressed message (RFC 7692 8).
+	Compress func(op Opcode, size int) bool
 
 	// Workers moves the callbacks (all but OnUpgrade) to so many goroutines, in order per connection,
 	// where they may block: what one sends leaves when it returns, or calls Drain.
@@ -197,6 +207,9 @@ type config struct {
 	Options
 	limits  Limits
 	origins handshake.Patterns
+
+	deflate    *deflate.Extension // nil: Options.Deflate is
+	deflateMin int                // the shortest message that is compressed
 }
 
 func (o Options) config() (*config, error) {
@@ -222,7 +235,22 @@ func (o Options) config() (*config, error) {
 		}
 		k.origins = append(k.origins, p)
 	}
-	return k, nil
+	return k, k.setDeflate()
+}
+
+func (k *config) setDeflate() error {
+	if k.Deflate == nil {
+		if k.Compress != nil {
+			return fmt.Errorf("gannet: Options: Compress is set and Deflate is not: %w", ErrSyntax)
+		}
+		return nil
+	}
+	x, err := deflate.New(*k.Deflate)
+	if err != nil {
+		return fmt.Errorf("gannet: Options: Deflate: %w: %w", ErrSyntax, err)
+	}
+	k.deflate, k.deflateMin = x, x.Policy().MinSize
+	return nil
 }
 
 func (k *config) checkRanges() error {

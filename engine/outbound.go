@@ -30,7 +30,7 @@ type outbound struct {
 	queue    []segment       // queue[head:], oldest first: what the socket had no room for
 	cork     []byte          // frames that wait for the end of a callback; empty while the queue is not
 	marks    []mark          // marks[mhead:]: the ends of messages that have not wholly left
-	deferred []deferredFrame // data messages behind the open writer
+	deferred []deferredFrame // data messages behind the open writer, or a long message
 	waiters  []chan struct{} // Drain
 
 	vectors [maxVectors + 2][]byte // for writeOnce: on the stack it would escape
@@ -50,6 +50,7 @@ type flow struct {
 	failure *CloseError // why the sender closed the connection
 
 	writer        *messageWriter // the open NewWriter
+	long          longMessage    // under way
 	deferredBytes uint64
 }
 
@@ -97,7 +98,7 @@ func (c *Conn) outLocked() *outbound {
 // detachLocked gives an outbound back that has nothing left to do.
 func (c *Conn) detachLocked() {
 	o := c.out
-	if o.placed != o.left || o.writer != nil || len(o.deferred) != 0 && !plantedBug(bugLostDeferred) || len(o.waiters) != 0 || o.failed || o.failure != nil {
+	if o.placed != o.left || o.writer != nil || o.long.pending() || len(o.deferred) != 0 && !plantedBug(bugLostDeferred) || len(o.waiters) != 0 || o.failed || o.failure != nil {
 		return
 	}
 	c.out = nil
@@ -113,6 +114,12 @@ func (o *outbound) recycle() {
 
 // queued is the number of bytes that wait, framing and control frames included.
 func (o *outbound) queued() uint64 { return o.placed - o.left }
+
+// waiting is what will yet be queued besides, as far as it is known: uncompressed.
+func (o *outbound) waiting() uint64 { return o.queued() + o.deferredBytes + o.long.rest() }
+
+// unsent tells whether something is still to leave.
+func (o *outbound) unsent() bool { return o.queued() != 0 || o.long.pending() }
 
 // room returns the slice that the next n bytes are appended to: the cork, or the queue's
 // end. A new buffer there has room for least bytes, so that small frames share it.
@@ -162,7 +169,7 @@ func (c *Conn) flushLocked(direct []byte) {
 	if o == nil {
 		return
 	}
-	if c.stages != nil && c.stages.seal != nil {
+	if s := c.stages.Load(); s != nil && s.seal != nil {
 		c.placeDirect(o, direct)
 		c.flushSealed(o)
 		c.settleLocked(o)
@@ -284,6 +291,9 @@ func (c *Conn) settleLocked(o *outbound) {
 		c.notify(todoClose)
 	}
 	q := int64(o.queued())
+	if o.long.buf != nil { // whoever reads all that leaves may still ask faster than we compress
+		q = int64(o.waiting())
+	}
 	if c.high.Load() {
 		if l := c.limits.Load(); q <= l.LowWater || plantedBug(bugEarlyDrain) && q <= l.HighWater {
 			c.high.Store(false)
@@ -291,7 +301,7 @@ func (c *Conn) settleLocked(o *outbound) {
 				c.notify(todoDrain)
 			}
 		}
-	} else if o.blocked && q > c.limits.Load().HighWater {
+	} else if (o.blocked || o.long.buf != nil) && q > c.limits.Load().HighWater {
 		c.high.Store(true)
 		c.notify(todoHigh)
 	}
@@ -326,6 +336,7 @@ func (o *outbound) wakeWaiters() {
 // dropLocked gives up what has not left: the connection is CLOSED. What was not
 // delivered stays in bufferedAmount.
 func (c *Conn) dropLocked() {
+	c.closeSenderLocked()
 	o := c.out
 	if o == nil {
 		return
@@ -334,8 +345,10 @@ func (c *Conn) dropLocked() {
 		o.queue[i].release()
 	}
 	for i := range o.deferred {
-		o.deferred[i].buf.Release()
-		o.deferred[i] = deferredFrame{}
+		o.deferred[i].release()
+	}
+	if o.long.buf != nil {
+		o.long.buf.Release()
 	}
 	o.wakeWaiters()
 	c.out = nil

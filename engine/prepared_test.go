@@ -121,7 +121,7 @@ func TestPreparedInTheQueue(t *testing.T) {
 	for c.BufferedAmount() > 0 {
 		m.room(l, 33_333)
 	}
-	if want := bytes.Repeat(p.frame, messages); !bytes.Equal(m.taken, want) {
+	if want := bytes.Repeat(p.plain.bytes, messages); !bytes.Equal(m.taken, want) {
 		t.Errorf("%d bytes left, want %d, or others", len(m.taken), len(want))
 	}
 }

@@ -32,8 +32,9 @@ func (c *Conn) Send(op Opcode, p []byte, opts ...SendOption) error {
 	if err := checkMessage(op, p); err != nil {
 		return err
 	}
+	compress := len(opts) == 0 && c.mayCompress(op, len(p))
 	c.mu.Lock()
-	err := c.sendLocked(&outgoing{op: op, p: p, plain: len(opts) != 0})
+	err := c.sendLocked(&outgoing{op: op, p: p, compress: compress})
 	c.unlock()
 	return err
 }
@@ -45,17 +46,21 @@ func (c *Conn) SendOwned(op Opcode, b *pool.Buffer) error {
 		b.Release()
 		return err
 	}
+	compress := c.mayCompress(op, len(b.B))
 	c.mu.Lock()
-	err := c.sendLocked(&outgoing{op: op, p: b.B, owned: b})
+	err := c.sendLocked(&outgoing{op: op, p: b.B, owned: b, compress: compress})
 	c.unlock()
 	b.Release()
 	return err
 }
 
-// SendPrepared sends a prepared message.
+// SendPrepared sends a prepared message. The first time that it goes to a connection with
+// another window than before, it is compressed for that window.
 func (c *Conn) SendPrepared(p *Prepared) error {
+	payload := p.plain.payload()
+	compress := c.mayCompress(p.op, len(payload))
 	c.mu.Lock()
-	err := c.sendLocked(&outgoing{op: p.op, p: p.payload(), prepared: p})
+	err := c.sendLocked(&outgoing{op: p.op, p: payload, frame: p.plain.bytes, prepared: p, compress: compress})
 	c.unlock()
 	return err
 }
@@ -89,10 +94,12 @@ func checkText(p []byte) error {
 type outgoing struct {
 	op       Opcode
 	p        []byte
+	payload  uint64       // of the whole message as the user sees it
 	owned    *pool.Buffer // p's buffer, if the queue may keep it
-	prepared *Prepared    // p's frame, if it is made already
-	plain    bool         // not to be compressed
-	counted  uint64       // payload of the message's earlier fragments
+	frame    []byte       // p's frame, if it is made already
+	prepared *Prepared    // what p is of
+	compress bool         // if that makes it shorter
+	rsv1     bool         // p is compressed, and begins its message
 }
 
 // sendLocked is the way out, stage by stage.
@@ -105,17 +112,19 @@ func (c *Conn) sendLocked(m *outgoing) error {
 		return ErrClosed
 	}
 	o := c.outLocked()
-	if o.placed != o.left || len(o.deferred) != 0 { // limits
+	if o.waiting() != 0 || len(o.deferred) != 0 { // limits
 		if err := c.admitLocked(o, len(m.p)); err != nil {
 			return err
 		}
 	}
-	c.buffered += uint64(len(m.p))
-	if o.writer != nil && !plantedBug(bugIntoWriter) {
+	m.payload = uint64(len(m.p))
+	c.buffered += m.payload
+	if (o.writer != nil || o.long.buf != nil) && !plantedBug(bugIntoWriter) {
 		o.deferMessage(c, m)
+		c.settleLocked(o)
 		return nil
 	}
-	c.frameLocked(o, m, true, true)
+	c.messageLocked(o, m)
 	return nil
 }
 
@@ -140,48 +149,40 @@ func (c *Conn) admitLocked(o *outbound, n int) error {
 
 // takes tells whether n bytes more are within MaxBufferedAmount.
 func (o *outbound) takes(n int, l *Limits) bool {
-	q := o.queued() + o.deferredBytes
+	q := o.waiting()
 	return q == 0 || q+uint64(n) <= uint64(l.MaxBufferedAmount)
 }
 
-// frameLocked compresses, frames, masks and places one frame of a message.
+// frameLocked frames, masks and places one frame of a message.
 func (c *Conn) frameLocked(o *outbound, m *outgoing, first, fin bool) {
-	payload, p, rsv1 := m.counted+uint64(len(m.p)), m.p, false
 	op := m.op
 	if !first {
 		op = codec.OpContinuation
 	}
-	if s := c.stages; s != nil {
-		if s.compress != nil && !m.plain && first && fin {
-			p, rsv1 = s.compress.Compress(op, p)
-			if rsv1 {
-				m.owned, m.prepared = nil, nil
-			}
-		}
-		if s.mask != nil {
-			c.placeMasked(o, op, fin, rsv1, p, s.mask())
-			c.placedLocked(o, payload, fin, nil)
-			return
-		}
+	if s := c.stages.Load(); s != nil && s.mask != nil {
+		c.placeMasked(o, op, fin, m.rsv1, m.p, s.mask())
+		c.placedLocked(o, m.payload, fin, nil)
+		return
 	}
-	c.placedLocked(o, payload, fin, c.placeFrame(o, op, fin, rsv1, p, m))
+	c.placedLocked(o, m.payload, fin, c.placeFrame(o, op, fin, m))
 }
 
 // placeFrame places an unmasked frame, and returns what of it is lent to be written at once.
-func (c *Conn) placeFrame(o *outbound, op Opcode, fin, rsv1 bool, p []byte, m *outgoing) (direct []byte) {
-	if len(p) < directBytes || o.blocked && m.owned == nil && m.prepared == nil { // it is copied anyway
+func (c *Conn) placeFrame(o *outbound, op Opcode, fin bool, m *outgoing) (direct []byte) {
+	p := m.p
+	if len(p) < directBytes || o.blocked && m.owned == nil && m.frame == nil { // it is copied anyway
 		dst := c.room(o, len(p)+codec.MaxHeaderSize, tailBytes)
 		n := len(*dst)
-		*dst = append(codec.AppendHeader(*dst, op, fin, rsv1, uint64(len(p))), p...)
+		*dst = append(codec.AppendHeader(*dst, op, fin, m.rsv1, uint64(len(p))), p...)
 		o.placed += uint64(len(*dst) - n)
 		return nil
 	}
-	if m.prepared != nil {
-		return c.placePrepared(o, m.prepared)
+	if m.frame != nil {
+		return c.placePrepared(o, m.frame)
 	}
 	dst := c.room(o, codec.MaxHeaderSize, codec.MaxHeaderSize)
 	n := len(*dst)
-	*dst = codec.AppendHeader(*dst, op, fin, rsv1, uint64(len(p)))
+	*dst = codec.AppendHeader(*dst, op, fin, m.rsv1, uint64(len(p)))
 	o.placed += uint64(len(*dst)-n) + uint64(len(p))
 	if m.owned != nil {
 		c.corkToQueue(o)
@@ -192,15 +193,15 @@ func (c *Conn) placeFrame(o *outbound, op Opcode, fin, rsv1 bool, p []byte, m *o
 	return p
 }
 
-func (c *Conn) placePrepared(o *outbound, p *Prepared) (direct []byte) {
-	o.placed += uint64(len(p.frame))
+func (c *Conn) placePrepared(o *outbound, frame []byte) (direct []byte) {
+	o.placed += uint64(len(frame))
 	if o.blocked {
 		c.corkToQueue(o) // a sealer takes the queue away, so there may be a cork although the socket is full
 		o.sealTail()
-		o.queue = append(o.queue, segment{raw: p.frame})
+		o.queue = append(o.queue, segment{raw: frame})
 		return nil
 	}
-	return p.frame
+	return frame
 }
 
 // placeMasked places a client's frame: payload and key are mixed while copying, so the caller's slice is never masked.
@@ -252,10 +253,10 @@ func (c *Conn) Ping(p []byte) error {
 // controlLocked places a control frame, which passes an open writer but not the queue.
 func (c *Conn) controlLocked(op Opcode, p []byte) {
 	o := c.outLocked()
-	if s := c.stages; s != nil && s.mask != nil {
+	if s := c.stages.Load(); s != nil && s.mask != nil {
 		c.placeMasked(o, op, true, false, p, s.mask())
 	} else {
-		c.placeFrame(o, op, true, false, p, &outgoing{})
+		c.placeFrame(o, op, true, &outgoing{p: p})
 	}
 	if o.blocked {
 		c.settleLocked(o)

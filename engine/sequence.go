@@ -212,6 +212,9 @@ func (c *Conn) serveBits(bits uint32) {
 	if bits&todoShed != 0 {
 		c.fail(&CloseError{codeTryAgainLater, ErrInboundBudget})
 	}
+	if bits&todoSlice != 0 {
+		l.enqueue(c)
+	}
 	if bits&todoPong != 0 && c.in != nil {
 		c.answerPing(c.in)
 		l.keep(c, c.in)
@@ -287,6 +290,9 @@ func (c *Conn) onWritable() {
 		}
 		if !o.blocked {
 			c.flags &^= writeWanted
+			if o.long.buf != nil {
+				c.loop.enqueue(c)
+			}
 			c.detachLocked()
 		}
 	}

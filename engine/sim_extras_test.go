@@ -36,7 +36,7 @@ func (o *simOpener) open(p []byte) (plain []byte) {
 
 // seal puts a sealer into a connection that is not open yet.
 func (m *simulation) seal(d *ledger) {
-	d.conn.stages = &stages{seal: simSealer{}}
+	d.conn.madeStages().seal = &sealing{sealer: simSealer{}}
 	d.opener, d.peer.opener = new(simOpener), new(simOpener)
 }
 

@@ -3,22 +3,17 @@ package engine
 import (
 	"bytes"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/gannet-ws/gannet/codec"
+	"github.com/gannet-ws/gannet/deflate"
 	"github.com/gannet-ws/gannet/engine/internal/netio"
+	"github.com/gannet-ws/gannet/pool"
 )
 
 // stageLog notes the stages in the order they ran.
 type stageLog struct{ ran []string }
-
-// fakeCompressor upper-cases, so that the compress stage shows on the wire.
-type fakeCompressor struct{ log *stageLog }
-
-func (f fakeCompressor) Compress(_ Opcode, p []byte) ([]byte, bool) {
-	f.log.ran = append(f.log.ran, "compress "+string(p))
-	return bytes.ToUpper(p), true
-}
 
 // fakeSealer puts brackets around each record.
 type fakeSealer struct{ log *stageLog }
@@ -49,34 +44,42 @@ func (w *wireSystem) Write(_ int, p []byte) (int, error) {
 
 func (w *wireSystem) Writev(fd int, v [][]byte) (int, error) { return w.Write(fd, bytes.Join(v, nil)) }
 
-// stagedConn is an open connection whose stages are fakes.
+// stagedConn is an open connection whose seal stage is a fake, and which compresses everything.
 func stagedConn(t *testing.T, s *stages) (*Conn, *wireSystem) {
 	t.Helper()
-	_, c := nullConn(t, Funcs{}, nil)
 	log := &stageLog{}
-	if s.compress != nil {
-		s.compress = fakeCompressor{log}
-	}
+	_, c := nullConnWith(t, Funcs{}, Options{Deflate: &deflate.Policy{MinSize: 1}}, nil)
 	if s.seal != nil {
-		s.seal = fakeSealer{log}
+		s.seal.sealer = fakeSealer{log}
 	}
 	w := &wireSystem{log: log, room: 1 << 20}
 	c.loop.sys = w
-	c.stages = s
+	c.stages.Store(s)
 	return c, w
+}
+
+// deflated is what a peer that has got nothing before would get for p.
+func deflated(t *testing.T, c *Conn, p string) []byte {
+	t.Helper()
+	out, ok := c.loop.engine.conf.deflate.Compress(nil, []byte(p), 15)
+	if !ok || len(out) >= len(p) {
+		t.Fatalf("%q does not shrink", p)
+	}
+	return out
 }
 
 func TestStagesInOrder(t *testing.T) {
 	key := [4]byte{1, 2, 3, 4}
-	c, w := stagedConn(t, &stages{compress: fakeCompressor{}, seal: fakeSealer{}, mask: func() [4]byte { return key }})
-	if err := c.SendText("abc"); err != nil {
+	c, w := stagedConn(t, &stages{seal: new(sealing), mask: func() [4]byte { return key }})
+	const text = "abcabcabcabcabcabcabc"
+	if err := c.SendText(text); err != nil {
 		t.Fatal(err)
 	}
-	if want := []string{"compress abc", "seal", "socket"}; !slices.Equal(w.log.ran, want) {
+	if want := []string{"seal", "socket"}; !slices.Equal(w.log.ran, want) {
 		t.Errorf("ran %q, not %q", w.log.ran, want)
 	}
 	// Compressed before it was framed (RSV1), framed before it was masked, masked before it was sealed.
-	frame := codec.AppendMaskedFrame(nil, OpText, true, true, key, []byte("ABC"))
+	frame := codec.AppendMaskedFrame(nil, OpText, true, true, key, deflated(t, c, text))
 	if want := "[" + string(frame) + "]"; string(w.wire) != want {
 		t.Errorf("on the wire % x, not % x", w.wire, want)
 	}
@@ -85,40 +88,84 @@ func TestStagesInOrder(t *testing.T) {
 	}
 }
 
-// TestStagesAfterStateAndLimits: what is refused never reaches the compressor, whose
-// history must be what is on the wire.
+// TestStagesAfterStateAndLimits: what is refused, or sent as it is, never reaches the
+// compressor, whose history must be what the peer's window holds.
 func TestStagesAfterStateAndLimits(t *testing.T) {
-	c, w := stagedConn(t, &stages{compress: fakeCompressor{}})
-	w.room = 3
-	if err := c.SetLimits(Limits{MaxBufferedAmount: 8, Overflow: DropMessage}); err != nil {
+	c, w := stagedConn(t, &stages{})
+	if err := c.SetLimits(Limits{MaxBufferedAmount: 100, Overflow: DropMessage}); err != nil {
 		t.Fatal(err)
 	}
-	if err := c.SendText("first"); err != nil {
+	text := func(s string) string { return strings.Repeat(s, 20) }
+	if err := c.SendText(text("first")); err != nil {
 		t.Fatal(err)
 	}
-	if err := c.SendText("dropped"); err != ErrBufferFull {
+	if err := c.Send(OpText, []byte(text("as is")), NoCompress); err != nil {
 		t.Fatal(err)
 	}
-	if err := c.Send(OpText, []byte("as is"), NoCompress); err != ErrBufferFull {
+	w.room = 1
+	if err := c.SendText(text("second")); err != nil { // into an empty queue, and stuck there
+		t.Fatal(err)
+	}
+	if err := c.SendText(text("dropped")); err != ErrBufferFull {
+		t.Fatal(err)
+	}
+	w.room = 1 << 20
+	c.onWritable()
+	if err := c.SendText(text("third")); err != nil {
 		t.Fatal(err)
 	}
 	_ = c.Close()
-	if err := c.SendText("late"); err != ErrClosed {
+	if err := c.SendText(text("late")); err != ErrClosed {
 		t.Fatal(err)
 	}
-	if i := slices.Index(w.log.ran, "compress first"); i != 0 || slices.ContainsFunc(w.log.ran[1:], func(s string) bool {
-		return s != "socket"
-	}) {
-		t.Errorf("ran %q", w.log.ran)
+	want := []string{text("first"), text("as is"), text("second"), text("third"), "\x03\xe8"}
+	if got := inflateWire(t, w.wire); !slices.Equal(got, want) {
+		t.Errorf("the peer read %q", got)
+	}
+	if k := c.loop.engine.snapshot().Deflate; k.Opened != 1 || k.MessagesOut != 3 {
+		t.Errorf("%+v", k)
 	}
 }
 
-func TestNoCompressSkipsTheStage(t *testing.T) {
-	c, w := stagedConn(t, &stages{compress: fakeCompressor{}})
-	if err := c.Send(OpText, []byte("abc"), NoCompress); err != nil {
+// inflateWire reads unmasked frames as a peer that keeps its window does.
+func inflateWire(t *testing.T, wire []byte) (payloads []string) {
+	t.Helper()
+	x, err := deflate.New(deflate.Policy{})
+	if err != nil {
 		t.Fatal(err)
 	}
-	if want := codec.AppendFrame(nil, OpText, true, false, []byte("abc")); !bytes.Equal(w.wire, want) {
+	r := x.Receiver(deflate.Agreement{Receive: deflate.Direction{WindowBits: 15, Takeover: true}}, pool.New())
+	defer r.Close()
+	var d codec.Decoder
+	d.Reset(codec.RoleClient, true)
+	for len(wire) > 0 {
+		var p codec.Piece
+		n, err := d.Next(wire, &p)
+		if err != nil || n == 0 {
+			t.Fatalf("% x: %d, %v", wire, n, err)
+		}
+		wire = wire[n:]
+		data := p.Payload
+		if p.RSV1 {
+			data = make([]byte, 1<<16)
+			n, _, step, err := r.Inflate(data, p.Payload, true)
+			if err != nil || step != deflate.Done {
+				t.Fatal(step, err)
+			}
+			data = data[:n]
+		}
+		payloads = append(payloads, string(data))
+	}
+	return payloads
+}
+
+func TestNoCompressSkipsTheStage(t *testing.T) {
+	c, w := stagedConn(t, &stages{})
+	text := []byte("abcabcabcabcabcabcabc")
+	if err := c.Send(OpText, text, NoCompress); err != nil {
+		t.Fatal(err)
+	}
+	if want := codec.AppendFrame(nil, OpText, true, false, text); !bytes.Equal(w.wire, want) {
 		t.Errorf("% x", w.wire)
 	}
 }
@@ -126,7 +173,8 @@ func TestNoCompressSkipsTheStage(t *testing.T) {
 // TestSealedMessageCountsUntilItsLastByteLeft: bufferedAmount falls when the last sealed
 // byte of a message has left, not when it was sealed.
 func TestSealedMessageCountsUntilItsLastByteLeft(t *testing.T) {
-	c, w := stagedConn(t, &stages{seal: fakeSealer{}})
+	c, w := stagedConn(t, &stages{seal: new(sealing)})
+	c.deflates = false
 	w.room = 100
 	payload := bytes.Repeat([]byte("x"), 40_000) // three records
 	for range 2 {

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/gannet-ws/gannet/deflate"
 	"github.com/gannet-ws/gannet/pool"
 )
 
@@ -24,6 +25,8 @@ type Stats struct {
 	PingsIn     uint64 `json:"pingsIn"`
 	PongsIn     uint64 `json:"pongsIn"`
 
+	Deflate DeflateStats `json:"deflate"`
+
 	Closes   map[int]uint64    `json:"closes"`   // by the code that OnClose reported
 	Failures map[int]uint64    `json:"failures"` // connections that we failed, by the code we sent
 	Causes   map[string]uint64 `json:"causes"`   // closes of our own: idle, lifetime, pong-timeout, write-stall, inbound-budget
@@ -39,10 +42,50 @@ type Stats struct {
 	Buffers       pool.Stats `json:"buffers"`
 }
 
+// DeflateStats is what permessage-deflate did.
+type DeflateStats struct {
+	Opened      uint64 `json:"opened"`      // connections that agreed on it
+	MessagesIn  uint64 `json:"messagesIn"`  // compressed messages received
+	WireIn      uint64 `json:"wireIn"`      // their bytes as received
+	BytesIn     uint64 `json:"bytesIn"`     // their bytes as inflated
+	MessagesOut uint64 `json:"messagesOut"` // messages compressed
+	WireOut     uint64 `json:"wireOut"`     // their bytes as sent
+	BytesOut    uint64 `json:"bytesOut"`    // their bytes before
+}
+
+// deflateCount counts compressed messages of one direction.
+type deflateCount struct{ messages, wire, bytes uint64 }
+
 // loopStats are counted by one loop, and by those who send on its connections.
 type loopStats struct {
 	messagesIn, bytesIn, messagesOut, bytesOut atomic.Uint64
 	pingsIn, pongsIn, pauses, dropped          atomic.Uint64
+	inflated, compressed                       deflateCounter
+}
+
+type deflateCounter struct{ messages, wire, bytes atomic.Uint64 }
+
+func (n *deflateCounter) add(k deflateCount) {
+	n.messages.Add(k.messages)
+	n.wire.Add(k.wire)
+	n.bytes.Add(k.bytes)
+}
+
+// deflated counts a compressed frame, and with its last one the message.
+func (s *loopStats) deflated(wire int, payload uint64, last bool) {
+	k := deflateCount{wire: uint64(wire)}
+	if last {
+		k.messages, k.bytes = 1, payload
+	}
+	s.compressed.add(k)
+}
+
+// countDeflate counts a connection that agreed on a.
+func (e *engine) countDeflate(a deflate.Agreement) {
+	if a != (deflate.Agreement{}) {
+		e.stats.deflating.Add(1)
+		e.windows.Or(1 << a.Send.WindowBits)
+	}
 }
 
 // countTurn publishes what a turn has received: one atomic addition, not one a message.
@@ -51,6 +94,10 @@ func (l *loop) countTurn() {
 		l.stats.messagesIn.Add(l.messages)
 		l.stats.bytesIn.Add(l.bytes)
 		l.messages, l.bytes = 0, 0
+	}
+	if l.deflate != (deflateCount{}) {
+		l.stats.inflated.add(l.deflate)
+		l.deflate = deflateCount{}
 	}
 }
 
@@ -65,6 +112,7 @@ func (s *loopStats) sent(messages int, payload uint64) {
 type engineStats struct {
 	connecting, open, closing, bridged     atomic.Int64
 	accepted, opened, panics, acceptErrors atomic.Uint64
+	deflating                              atomic.Uint64
 	closes, failures                       tally[int]
 	causes, refusals                       tally[string]
 }
@@ -102,6 +150,7 @@ func (e *engine) snapshot() Stats {
 		Closes:       k.closes.copy(), Failures: k.failures.copy(), Causes: k.causes.copy(), Refusals: k.refusals.copy(),
 		InboundBytes: e.budget.used.Load(), InboundBudget: e.budget.limit, Buffers: e.pool.Stats(),
 	}
+	s.Deflate.Opened = k.deflating.Load()
 	for _, l := range e.allLoops() {
 		t := &l.stats
 		s.MessagesIn += t.messagesIn.Load()
@@ -112,6 +161,16 @@ func (e *engine) snapshot() Stats {
 		s.PongsIn += t.pongsIn.Load()
 		s.Pauses += t.pauses.Load()
 		s.Dropped += t.dropped.Load()
+		s.Deflate.add(t)
 	}
 	return s
+}
+
+func (d *DeflateStats) add(t *loopStats) {
+	d.MessagesIn += t.inflated.messages.Load()
+	d.WireIn += t.inflated.wire.Load()
+	d.BytesIn += t.inflated.bytes.Load()
+	d.MessagesOut += t.compressed.messages.Load()
+	d.WireOut += t.compressed.wire.Load()
+	d.BytesOut += t.compressed.bytes.Load()
 }

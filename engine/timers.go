@@ -126,6 +126,7 @@ func (c *Conn) onOpenTimer() {
 		{t.read, c.ifReading(l.IdleTimeout), (*Conn).onIdle},
 		{t.pinged, c.ifPinged(l.PongTimeout), (*Conn).onPongLate},
 		{t.lastHeard(), c.ifReading(l.PingInterval), (*Conn).onPingDue},
+		{c.looked(), c.ifUsed(), (*Conn).onRestDue},
 		{tickOf(now), c.ifBlind(), nil},
 	} {
 		if k.after <= 0 {

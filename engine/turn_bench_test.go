@@ -46,12 +46,19 @@ func (n *nullSystem) Accept(int) (int, netip.AddrPort, error) {
 }
 
 var nullRequest = []byte("GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
-	"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n")
+	"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n" +
+	"Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n")
 
 // nullConn is an open connection on a loop that nobody runs.
 func nullConn(b testing.TB, h Handler, input []byte) (*loop, *Conn) {
 	b.Helper()
-	s, err := NewServer(h, Options{Loops: 1})
+	return nullConnWith(b, h, Options{}, input)
+}
+
+func nullConnWith(b testing.TB, h Handler, o Options, input []byte) (*loop, *Conn) {
+	b.Helper()
+	o.Loops = 1
+	s, err := NewServer(h, o)
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -28,6 +28,7 @@ type Upgrade struct {
 	header   []handshake.HeaderField
 	ctx      any
 	limits   *Limits
+	plain    bool // NoDeflate
 
 	later    bool
 	kept     atomic.Bool // the loop waits for a late decision
@@ -185,6 +186,15 @@ func (u *Upgrade) SetLimits(l Limits) error {
 		return err
 	}
 	u.limits = &l
+	return nil
+}
+
+// NoDeflate declines permessage-deflate for this connection, whatever Options.Deflate says.
+func (u *Upgrade) NoDeflate() error {
+	if u.over.Load() {
+		return ErrInvalidState
+	}
+	u.plain = true
 	return nil
 }
 

@@ -13,15 +13,31 @@ type messageWriter struct {
 	op      Opcode
 	begun   bool
 	closed  bool
+	deflate bool // its message is compressed, each Write as it comes
 	payload uint64
 	text    codec.UTF8
 }
 
-// deferredFrame is a data message that waits behind an open writer.
+// deferredFrame is a data message that waits behind an open writer, or a long message.
 type deferredFrame struct {
-	op    Opcode
-	plain bool
-	buf   *pool.Buffer
+	op       Opcode
+	compress bool
+	buf      *pool.Buffer
+	prepared *Prepared // whose payload it is, instead of buf's
+}
+
+func (d *deferredFrame) payload() []byte {
+	if d.prepared != nil {
+		return d.prepared.plain.payload()
+	}
+	return d.buf.B
+}
+
+func (d *deferredFrame) release() {
+	if d.buf != nil {
+		d.buf.Release()
+	}
+	*d = deferredFrame{}
 }
 
 // NewWriter begins a message that is sent in fragments: each Write is a frame, Close is
@@ -30,6 +46,9 @@ type deferredFrame struct {
 // Close; a Write that answers an error has added nothing to the message. Offsets count from
 // the message's start; Close answers a UTF8Error, and ends nothing, inside a code point.
 //
+// With permessage-deflate each Write is compressed before it returns, so that the peer can
+// inflate it; Options.Compress is asked once, with a length of -1.
+//
 // One goroutine at a time may use the writer. A second NewWriter before the first is
 // closed, and an opcode that is not OpText or OpBinary, give a writer that answers
 // ErrInvalidState and ErrSyntax.
@@ -37,6 +56,7 @@ func (c *Conn) NewWriter(op Opcode) io.WriteCloser {
 	if op != OpText && op != OpBinary {
 		return refusedWriter{ErrSyntax}
 	}
+	deflate := c.mayCompress(op, -1)
 	c.mu.Lock()
 	defer c.unlock()
 	switch c.ReadyState() {
@@ -46,11 +66,12 @@ func (c *Conn) NewWriter(op Opcode) io.WriteCloser {
 	default:
 		return refusedWriter{ErrClosed}
 	}
-	o := c.outLocked()
-	if o.writer != nil {
+	if o := c.out; o != nil && o.writer != nil {
 		return refusedWriter{ErrInvalidState}
 	}
-	o.writer = &messageWriter{conn: c, op: op}
+	c.finishLongLocked()
+	o := c.outLocked()
+	o.writer = &messageWriter{conn: c, op: op, deflate: deflate}
 	return o.writer
 }
 
@@ -91,8 +112,7 @@ func (w *messageWriter) Write(p []byte) (int, error) {
 	}
 	w.payload, w.text = w.payload+uint64(len(p)), text
 	c.buffered += uint64(len(p))
-	c.frameLocked(o, &outgoing{op: w.op, p: p}, !w.begun, false)
-	w.begun = true
+	w.fragmentLocked(o, p, false)
 	return len(p), nil
 }
 
@@ -110,9 +130,32 @@ func (w *messageWriter) Close() error {
 	o := c.outLocked()
 	o.writer = nil
 	w.closed = true
-	c.frameLocked(o, &outgoing{op: w.op, counted: w.payload}, !w.begun, true)
+	w.fragmentLocked(o, nil, true)
 	c.releaseDeferredLocked()
 	return nil
+}
+
+// fragmentLocked sends one fragment. A message that was empty is not compressed.
+func (w *messageWriter) fragmentLocked(o *outbound, p []byte, fin bool) {
+	c, first := w.conn, !w.begun
+	m := &outgoing{op: w.op, p: p, payload: w.payload}
+	w.begun = true
+	if !w.deflate || first && fin {
+		c.frameLocked(o, m, first, fin)
+		return
+	}
+	s := c.senderLocked()
+	if first {
+		s.Begin()
+	}
+	b := c.loop.engine.pool.Get(len(p) + heldBack)
+	if fin {
+		b.B = s.End(b.B)
+	} else {
+		b.B = s.Write(b.B, p, true)
+	}
+	c.compressedLocked(o, m, b.B, first, fin)
+	b.Release()
 }
 
 func (w *messageWriter) usableLocked() error {
@@ -139,33 +182,53 @@ func (c *Conn) abortWriterLocked(o *outbound) {
 		return
 	}
 	for i := range o.deferred {
-		o.deferred[i].buf.Release()
-		o.deferred[i] = deferredFrame{}
+		o.deferred[i].release()
 	}
 	o.deferred, o.deferredBytes = o.deferred[:0], 0
 }
 
-// deferMessage keeps a message until the open writer is closed.
+// deferMessage keeps a message until those before it have been sent.
 func (o *outbound) deferMessage(c *Conn, m *outgoing) {
-	b := m.owned
-	if b != nil {
-		b.Retain()
-	} else {
-		b = c.loop.engine.pool.Get(len(m.p))
-		b.B = append(b.B, m.p...)
+	d := deferredFrame{op: m.op, compress: m.compress, buf: m.owned, prepared: m.prepared}
+	switch {
+	case d.buf != nil:
+		d.buf.Retain()
+	case d.prepared == nil:
+		d.buf = c.loop.engine.pool.Get(len(m.p))
+		d.buf.B = append(d.buf.B, m.p...)
 	}
-	o.deferred = append(o.deferred, deferredFrame{m.op, m.plain, b})
-	o.deferredBytes += uint64(len(b.B))
+	o.deferred = append(o.deferred, d)
+	o.deferredBytes += uint64(len(m.p))
 }
 
-// releaseDeferredLocked sends what waited behind the writer.
+// releaseDeferredLocked sends what waited, up to a message that is itself a long one.
 func (c *Conn) releaseDeferredLocked() {
-	for c.out != nil && len(c.out.deferred) > 0 {
-		waited := c.out.deferred
-		c.out.deferred, c.out.deferredBytes = nil, 0
-		for _, d := range waited {
-			c.frameLocked(c.outLocked(), &outgoing{op: d.op, p: d.buf.B, owned: d.buf, plain: d.plain}, true, true)
-			d.buf.Release()
+	if c.out == nil || len(c.out.deferred) == 0 {
+		return
+	}
+	waited := c.out.deferred
+	c.out.deferred, c.out.deferredBytes = nil, 0
+	for i := range waited {
+		o := c.outLocked()
+		if o.long.buf != nil {
+			o.deferAgain(waited[i:])
+			return
 		}
+		d := &waited[i]
+		p := d.payload()
+		m := &outgoing{op: d.op, p: p, payload: uint64(len(p)), owned: d.buf, prepared: d.prepared, compress: d.compress}
+		if d.prepared != nil {
+			m.frame = d.prepared.plain.bytes
+		}
+		c.messageLocked(o, m)
+		d.release()
+	}
+}
+
+// deferAgain puts back what has to wait on.
+func (o *outbound) deferAgain(waited []deferredFrame) {
+	o.deferred = append(o.deferred, waited...)
+	for i := range waited {
+		o.deferredBytes += uint64(len(waited[i].payload()))
 	}
 }

@@ -43,7 +43,7 @@ func rawechoArgv(t *toolset, port int, _ string) []string {
 func gannetArgv(t *toolset, port int, mode string) []string {
 	argv := []string{t.gannet, "serve", "--addr", rig.LocalAddr(port), "--loops", "1", "--log", "error"}
 	if mode != "ws" {
-		argv = append(argv, "--deflate") // the client's offer says whether contexts are kept
+		argv = append(argv, "--deflate", "shared") // the client's offer says whether contexts are kept
 	}
 	return argv
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/urfave/cli/v3"
 
 	"github.com/gannet-ws/gannet/cmd/gannet/page"
+	"github.com/gannet-ws/gannet/deflate"
 	"github.com/gannet-ws/gannet/engine"
 )
 
@@ -32,6 +33,10 @@ func serveCommand() *cli.Command {
 			&cli.Int64Flag{Name: "max-message", Value: engine.MaxMessage, Usage: "longest message accepted, in `bytes`"},
 			&cli.DurationFlag{Name: "idle", Value: 2 * time.Minute, Usage: "close a connection from which nothing was received for so long; negative: never"},
 			&cli.StringSliceFlag{Name: "origin", Usage: "origin that browsers may connect from besides the server's own, such as https://*.example.com, or *; may be given again"},
+			&cli.StringFlag{Name: "deflate", Value: "off", Usage: "permessage-deflate: off; shared: compressors that connections share, with a short history each; alone: without any; own: a compressor for each connection"},
+			&cli.IntFlag{Name: "deflate-level", Usage: "`level` 1 to 9; 0: the default"},
+			&cli.IntFlag{Name: "deflate-window", Usage: "window `bits` each way, 8 to 15; 0: 15"},
+			&cli.IntFlag{Name: "deflate-history", Usage: "history of each connection in `bytes`, with shared; 0: the default"},
 			&cli.StringFlag{Name: "log", Value: "info", Usage: "`level`: debug, info, warn or error"},
 		},
 		Action: func(ctx context.Context, c *cli.Command) error {
@@ -75,7 +80,12 @@ func newService(c *cli.Command, loops int) (*service, error) {
 	if err != nil {
 		return nil, err
 	}
+	policy, err := deflatePolicy(c)
+	if err != nil {
+		return nil, err
+	}
 	s.Server, err = engine.NewServer(h, engine.Options{
+		Deflate:  policy,
 		Loops:    loops,
 		Limits:   engine.Limits{MaxMessageSize: c.Int64("max-message"), IdleTimeout: c.Duration("idle")},
 		Origins:  c.StringSlice("origin"),
@@ -83,6 +93,32 @@ func newService(c *cli.Command, loops int) (*service, error) {
 		Logger:   s.log,
 	})
 	return s, err
+}
+
+// deflatePolicy is what the flags say of permessage-deflate; nil: off.
+func deflatePolicy(c *cli.Command) (*deflate.Policy, error) {
+	window := c.Int("deflate-window")
+	p := &deflate.Policy{
+		Level:             c.Int("deflate-level"),
+		HistoryBytes:      c.Int("deflate-history"),
+		SendWindowBits:    window,
+		ReceiveWindowBits: window,
+	}
+	switch mode := c.String("deflate"); mode {
+	case "off":
+		if window != 0 || p.Level != 0 || p.HistoryBytes != 0 {
+			return nil, errors.New("--deflate-level, --deflate-window and --deflate-history need --deflate shared, alone or own")
+		}
+		return nil, nil
+	case "shared":
+	case "alone":
+		p.Takeover = deflate.NoTakeover
+	case "own":
+		p.Takeover = deflate.OwnCompressor
+	default:
+		return nil, fmt.Errorf("--deflate: %q is none of off, shared, alone, own", mode)
+	}
+	return p, nil
 }
 
 // handler is what a mode does with messages.

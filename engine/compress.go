@@ -1,0 +1,226 @@
+package engine
+
+import (
+	"github.com/gannet-ws/gannet/deflate"
+	"github.com/gannet-ws/gannet/pool"
+)
+
+// The compress stage (RFC 7692 7.2.1): between the limits and the frame, under the
+// connection's lock, so that the order of its history is the order on the wire. What is
+// dropped, or sent as it is, never gets here.
+
+const (
+	// sliceBytes is how much of a message is compressed in one turn: about half a
+	// millisecond. A longer message leaves in fragments, one a turn.
+	sliceBytes = 128 << 10
+	// compressSlack is by how much a message that does not shrink may grow at most, and
+	// what klauspost/compress keeps back of earlier slices.
+	compressSlack = 64
+	heldBack      = 80 << 10
+)
+
+// mayCompress tells whether a message of n bytes (-1: not known yet) is to be compressed.
+// Any goroutine, without the lock: Options.Compress is the user's code.
+func (c *Conn) mayCompress(op Opcode, n int) bool {
+	if c.ReadyState() != Open || !c.deflates {
+		return false
+	}
+	e := c.loop.engine
+	if n >= 0 && n < e.conf.deflateMin {
+		return false
+	}
+	return e.conf.Compress == nil || e.asksCompress(c, op, n)
+}
+
+// asksCompress calls Options.Compress; its panic must not cost a loop, or a lock.
+func (e *engine) asksCompress(c *Conn, op Opcode, n int) (yes bool) {
+	defer func() {
+		if r := recover(); r != nil {
+			e.panicked(c, r)
+			yes = false
+		}
+	}()
+	return e.conf.Compress(op, n)
+}
+
+// senderLocked is the connection's sender, made with the first message that needs it.
+func (c *Conn) senderLocked() *deflate.Sender {
+	s := c.madeStages()
+	if !s.sends {
+		e := c.loop.engine
+		s.sender = e.conf.deflate.Sender(c.agreed.Value().deflate, e.pool)
+		s.sends = true
+	}
+	c.used(s)
+	return &s.sender
+}
+
+// messageLocked sends a whole message.
+func (c *Conn) messageLocked(o *outbound, m *outgoing) {
+	switch {
+	case !m.compress:
+		c.frameLocked(o, m, true, true)
+	case m.prepared != nil && c.preparedLocked(o, m):
+	case len(m.p) > sliceBytes:
+		c.beginLongLocked(o, m)
+	default:
+		c.compressLocked(o, m)
+	}
+}
+
+// compressLocked sends a message compressed, if that makes it shorter.
+func (c *Conn) compressLocked(o *outbound, m *outgoing) {
+	b := c.loop.engine.pool.Get(len(m.p) + compressSlack)
+	var ok bool
+	if b.B, ok = c.senderLocked().Compress(b.B, m.p); ok {
+		c.compressedLocked(o, m, b.B, true, true)
+	} else {
+		c.frameLocked(o, m, true, true)
+	}
+	b.Release()
+}
+
+// compressedLocked sends p, which was made of m or of a part of it.
+func (c *Conn) compressedLocked(o *outbound, m *outgoing, p []byte, first, fin bool) {
+	c.loop.stats.deflated(len(p), m.payload, fin)
+	c.frameLocked(o, &outgoing{op: m.op, p: p, payload: m.payload, rsv1: first}, first, fin)
+}
+
+// preparedLocked sends a prepared message in the form that all connections with this
+// window share. It reports false where that can not be: for a connection with its own
+// compressor, which would not know what the peer's window holds.
+func (c *Conn) preparedLocked(o *outbound, m *outgoing) bool {
+	x := c.loop.engine.conf.deflate
+	a := c.agreed.Value().deflate
+	if x.Policy().Takeover == deflate.OwnCompressor && a.Send.Takeover {
+		return false
+	}
+	f := m.prepared.deflated(x, a.Send.WindowBits)
+	if f.bytes == nil {
+		c.frameLocked(o, m, true, true)
+		return true
+	}
+	if s := c.stages.Load(); s != nil && s.sends {
+		s.sender.Sent(m.p)
+		c.used(s)
+	}
+	c.loop.stats.deflated(len(f.payload()), m.payload, true)
+	c.frameLocked(o, &outgoing{op: m.op, p: f.payload(), frame: f.bytes, payload: m.payload, rsv1: true}, true, true)
+	return true
+}
+
+// longMessage is a message that is compressed slice by slice. While there is one, other
+// data messages wait behind it, as behind an open writer, and control frames pass.
+type longMessage struct {
+	op      Opcode
+	buf     *pool.Buffer // nil: there is none
+	off     int          // what of it was compressed
+	payload uint64
+	close   []byte // the body of the Close frame that waits behind all of it; nil: none does
+}
+
+// pending tells whether something is still to be made of it.
+func (g *longMessage) pending() bool { return g.buf != nil || g.close != nil }
+
+// rest is how many bytes of the message are to be compressed yet.
+func (g *longMessage) rest() uint64 {
+	if g.buf == nil {
+		return 0
+	}
+	return uint64(len(g.buf.B) - g.off)
+}
+
+// beginLongLocked sends the first slice. If that does not become shorter the message leaves
+// as it is: the sender forgets it has seen it.
+func (c *Conn) beginLongLocked(o *outbound, m *outgoing) {
+	e := c.loop.engine
+	s := c.senderLocked()
+	b := e.pool.Get(sliceBytes + compressSlack)
+	defer b.Release()
+	s.Begin()
+	b.B = s.Write(b.B, m.p[:sliceBytes], true)
+	if len(b.B) >= sliceBytes && e.conf.deflate.Policy().Takeover != deflate.OwnCompressor {
+		s.Close()
+		c.frameLocked(o, m, true, true)
+		return
+	}
+	o.long = longMessage{op: m.op, payload: m.payload}
+	if m.owned != nil {
+		m.owned.Retain()
+		o.long.buf, o.long.off = m.owned, sliceBytes
+	} else {
+		o.long.buf = e.pool.Get(len(m.p) - sliceBytes)
+		o.long.buf.B = append(o.long.buf.B, m.p[sliceBytes:]...)
+	}
+	c.compressedLocked(o, m, b.B, true, false)
+	c.notify(todoSlice)
+}
+
+// sliceLocked sends one more slice, and reports whether there are others. Those that wait
+// behind the last one follow it, and then the Close frame that does.
+func (c *Conn) sliceLocked() (more bool) {
+	o := c.out
+	g := o.long
+	p := g.buf.B[g.off:]
+	last := len(p) <= sliceBytes
+	b := c.loop.engine.pool.Get(min(len(p), sliceBytes) + heldBack)
+	s := c.senderLocked()
+	if last {
+		b.B = s.End(s.Write(b.B, p, false))
+		o.long = longMessage{close: g.close}
+	} else {
+		b.B = s.Write(b.B, p[:sliceBytes], false)
+		o.long.off += sliceBytes
+	}
+	if len(b.B) > 0 {
+		c.compressedLocked(o, &outgoing{op: g.op, payload: g.payload}, b.B, false, last)
+	}
+	b.Release()
+	if last {
+		g.buf.Release()
+		c.afterLongLocked()
+	}
+	return c.out != nil && c.out.long.buf != nil
+}
+
+// afterLongLocked sends what waited behind a long message.
+func (c *Conn) afterLongLocked() {
+	c.releaseDeferredLocked()
+	if o := c.out; o != nil && o.long.close != nil && o.long.buf == nil {
+		body := o.long.close
+		o.long.close = nil
+		c.controlLocked(OpClose, body)
+	}
+}
+
+// finishLongLocked compresses all that is left of long messages at once: for a writer,
+// whose fragments come next.
+func (c *Conn) finishLongLocked() {
+	for c.out != nil && c.out.long.buf != nil {
+		c.sliceLocked()
+	}
+}
+
+// nextSlice goes on with a long message, for this turn, while the socket takes what is
+// made of it. On the loop.
+func (c *Conn) nextSlice() {
+	if !c.tryLockOr(todoSlice) {
+		return
+	}
+	more := false
+	if o := c.out; o != nil && o.long.buf != nil && !o.blocked {
+		more = c.sliceLocked()
+	}
+	c.unlock()
+	if more {
+		c.loop.enqueue(c)
+	}
+}
+
+// closeSenderLocked gives back what the sender holds. The connection is CLOSED.
+func (c *Conn) closeSenderLocked() {
+	if s := c.stages.Load(); s != nil && s.sends {
+		s.sender.Close()
+		s.sends = false
+	}
+}

@@ -1,0 +1,60 @@
+package engine
+
+import "time"
+
+// Resting: a connection that has neither sent nor received a compressed message for a while
+// needs less memory. Its history is dropped, which costs the next message a little; the
+// peer's window may be referred to at any time (RFC 7692 7.1.1), so that is packed.
+
+// restAfter is how long a connection has to be still at least; at most twice as long.
+const restAfter = 30 * time.Second
+
+// stages.use: what the clock finds when it looks.
+const (
+	useNone   = iota // nothing to rest: the clock stands
+	useLooked        // nothing was used since the clock looked
+	useSince
+)
+
+// used notes that the sender or the receiver was used. Under mu, or on the loop.
+func (c *Conn) used(s *stages) {
+	if s.use.Load() != useSince && s.use.Swap(useSince) == useNone {
+		c.notify(todoTimers)
+	}
+}
+
+// looked is when the clock looked last.
+func (c *Conn) looked() ticks {
+	if s := c.stages.Load(); s != nil {
+		return s.looked
+	}
+	return 0
+}
+
+// ifUsed: only what was used can rest.
+func (c *Conn) ifUsed() time.Duration {
+	if s := c.stages.Load(); s != nil && s.use.Load() != useNone {
+		return restAfter
+	}
+	return 0
+}
+
+// onRestDue lets sender and receiver rest if they were not used since the clock looked last,
+// and the turn has time for it: to pack a window takes a tenth of a millisecond.
+func (c *Conn) onRestDue() {
+	s := c.stages.Load()
+	s.looked = tickOf(c.loop.now)
+	if s.use.CompareAndSwap(useSince, useLooked) || c.loop.sys.Now()-c.loop.now > turnBudget || !c.tryLockOr(0) {
+		return
+	}
+	// Under the lock, and on the loop: neither of them is in use.
+	if s.use.CompareAndSwap(useLooked, useNone) {
+		if s.sends {
+			s.sender.Rest()
+		}
+		if s.receives {
+			s.receiver.Rest()
+		}
+	}
+	c.unlock()
+}
