@@ -16,10 +16,10 @@ here=$(cd "$(dirname "$0")" && pwd)
 
 set_name=${1:-quick}
 case $set_name in
-quick) cases='"*"' exclude='"9.*", "12.*", "13.*"' wanted=247 ;;
-limits) cases='"9.*"' exclude='' wanted=54 ;;
-deflate) cases='"12.*", "13.*"' exclude='' wanted=216 ;;
-all) cases='"*"' exclude='' wanted=517 ;;
+quick) cases='"*"' exclude='"9.*", "12.*", "13.*"' wanted=247 flags='' ;;
+limits) cases='"9.*"' exclude='' wanted=54 flags='' ;;
+deflate) cases='"12.*", "13.*"' exclude='' wanted=216 flags='--deflate shared' ;;
+all) cases='"*"' exclude='' wanted=517 flags='--deflate shared' ;;
 *) echo "usage: $0 [quick|limits|deflate|all]" >&2; exit 2 ;;
 esac
 
@@ -83,7 +83,8 @@ elif ! docker image inspect "$image" >/dev/null 2>&1; then
 	echo "autobahn: no python2.7 with pip on the PATH or under a pyenv, and docker has no image $image" >&2
 	exit 1
 fi
-start_server
+# shellcheck disable=SC2086 # flags are words
+start_server $flags
 began=$SECONDS
 if [ -n "$python" ]; then run_with_python "$python"; else run_with_docker; fi
 status=0
