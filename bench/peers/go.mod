@@ -3,6 +3,7 @@ module github.com/gannet-ws/gannet/bench/peers
 go 1.26
 
 require (
+	github.com/coder/websocket v1.8.15
 	github.com/gorilla/websocket v1.5.3
 	github.com/lxzan/gws v1.8.9
 )

@@ -17,8 +17,11 @@ import (
 //   - The upgraded connection runs in a goroutine of its own, so that net/http's request can be collected.
 //   - Compression: level 1 is gorilla's default. It has no context takeover and no choice of window (15 bits).
 func newGorilla(s settings) (http.Handler, error) {
-	if s.deflate == deflateTakeover {
+	if s.deflate == deflateTakeover || s.deflate == deflateBoth {
 		return nil, errors.New("gorilla has no context takeover: use -deflate nct")
+	}
+	if s.windowBits != 15 {
+		return nil, errors.New("gorilla has no choice of window")
 	}
 	upgrader := &websocket.Upgrader{
 		ReadBufferSize:    s.readBufSize,

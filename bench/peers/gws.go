@@ -13,7 +13,7 @@ import (
 //   - No SetDeadline: a deadline is a timer per connection and ping.
 //   - ReadLoop gets a goroutine of its own, so that net/http's request and buffers can be collected.
 //   - Compression: level 1 is gws's default; the threshold is 1, so that every message is compressed, and
-//     the windows are 15 bits (gws's own choice under takeover would be 12), so that both sides do equal work.
+//     the windows are what -window says (gws's own choice under takeover would be 12), so that all servers do equal work.
 func newGws(s settings) (http.Handler, error) {
 	upgrader := gws.NewUpgrader(gwsEcho{}, &gws.ServerOption{
 		ReadBufferSize: s.readBufSize,
@@ -21,9 +21,10 @@ func newGws(s settings) (http.Handler, error) {
 			Enabled:               s.deflate != deflateNone,
 			Level:                 s.level,
 			Threshold:             1,
-			ServerContextTakeover: s.deflate == deflateTakeover,
-			ServerMaxWindowBits:   15,
-			ClientMaxWindowBits:   15,
+			ServerContextTakeover: s.deflate == deflateTakeover || s.deflate == deflateBoth,
+			ClientContextTakeover: s.deflate == deflateBoth,
+			ServerMaxWindowBits:   s.windowBits,
+			ClientMaxWindowBits:   s.windowBits,
 		},
 	})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -1,10 +1,10 @@
 // Command peers is a WebSocket echo server written with another Go library: the servers that Gannet's
 // speed is measured against. It is a module of its own, so that no peer enters Gannet's go.mod.
 //
-//	go run . -peer gws|gorilla -addr 127.0.0.1:9001 [-deflate none|takeover|nct] [-level 1] [-readbuf 4096]
+//	go run . -peer gws|gorilla|coder -addr 127.0.0.1:9001 [-deflate none|takeover|both|nct] [-level 1] [-window 15] [-readbuf 4096]
 //
-// Each peer is set up the way its authors recommend for speed; gws.go and gorilla.go say which settings
-// were chosen and why. Neither runs with anything Gannet has to do without: no ping timers, no deadlines,
+// Each peer is set up the way its authors recommend for speed; gws.go, gorilla.go and coder.go say which
+// settings were chosen and why. None runs with anything Gannet has to do without: no ping timers, no deadlines,
 // no UTF-8 check (the load is binary).
 package main
 
@@ -20,27 +20,28 @@ import (
 	"strings"
 )
 
-// settings are the knobs that both peers share.
+// settings are the knobs that the peers share; one that lacks a knob refuses all but its own setting.
 type settings struct {
 	deflate     deflateMode
-	level       int // DEFLATE level, 1 to 9; 1 is what both peers use by default
-	readBufSize int // bytes of read buffer per connection; 4096 is what both peers use by default
+	level       int // DEFLATE level, 1 to 9; 1 is what all peers use by default
+	windowBits  int // both ways, 8 to 15
+	readBufSize int // bytes of read buffer per connection; 4096 is what all peers use by default
 }
 
-// deflateMode is what the server agrees to when a client offers permessage-deflate (RFC 7692). Windows are
-// 15 bits both ways and the client never keeps its context, as wsblast asks for.
+// deflateMode is what the server agrees to when a client offers permessage-deflate (RFC 7692).
 type deflateMode string
 
 const (
 	deflateNone     deflateMode = "none"     // the offer is declined
-	deflateTakeover deflateMode = "takeover" // the server keeps its compression context between messages
+	deflateTakeover deflateMode = "takeover" // the server keeps its compression context between messages; wsblast, the client, none
+	deflateBoth     deflateMode = "both"     // both keep theirs
 	deflateNCT      deflateMode = "nct"      // no context takeover in either direction
 )
 
 // peer makes the http.Handler that upgrades and echoes, or says why it cannot with these settings.
 type peer func(settings) (http.Handler, error)
 
-var peers = map[string]peer{"gws": newGws, "gorilla": newGorilla}
+var peers = map[string]peer{"gws": newGws, "gorilla": newGorilla, "coder": newCoder}
 
 func main() {
 	log.SetFlags(0)
@@ -72,10 +73,11 @@ func run(args []string, usage io.Writer) error {
 func parse(args []string, usage io.Writer) (name, addr string, s settings, err error) {
 	flags := flag.NewFlagSet("peers", flag.ContinueOnError)
 	flags.SetOutput(usage)
-	flags.StringVar(&name, "peer", "", "library: gws or gorilla")
+	flags.StringVar(&name, "peer", "", "library: gws, gorilla or coder")
 	flags.StringVar(&addr, "addr", "127.0.0.1:9001", "address to listen on")
-	deflate := flags.String("deflate", string(deflateNone), "none, takeover (server keeps its context) or nct (no context takeover)")
+	deflate := flags.String("deflate", string(deflateNone), "none, takeover (the server keeps its context), both (the client too) or nct (no context takeover)")
 	flags.IntVar(&s.level, "level", 1, "DEFLATE level, 1 to 9")
+	flags.IntVar(&s.windowBits, "window", 15, "logarithm of the DEFLATE window, 8 to 15, both ways")
 	flags.IntVar(&s.readBufSize, "readbuf", 4096, "read buffer per connection, bytes")
 	if err := flags.Parse(args); err != nil {
 		return "", "", s, err
@@ -89,12 +91,15 @@ func parse(args []string, usage io.Writer) (name, addr string, s settings, err e
 
 func (s settings) check() error {
 	switch s.deflate {
-	case deflateNone, deflateTakeover, deflateNCT:
+	case deflateNone, deflateTakeover, deflateBoth, deflateNCT:
 	default:
-		return fmt.Errorf("-deflate %q: want none, takeover or nct", s.deflate)
+		return fmt.Errorf("-deflate %q: want none, takeover, both or nct", s.deflate)
 	}
 	if s.level < 1 || s.level > 9 {
 		return fmt.Errorf("-level %d: want 1 to 9", s.level)
+	}
+	if s.windowBits < 8 || s.windowBits > 15 {
+		return fmt.Errorf("-window %d: want 8 to 15", s.windowBits)
 	}
 	if s.readBufSize < 512 {
 		return fmt.Errorf("-readbuf %d: want at least 512 bytes", s.readBufSize)
@@ -105,7 +110,7 @@ func (s settings) check() error {
 func newPeer(name string, s settings) (http.Handler, error) {
 	build, ok := peers[name]
 	if !ok {
-		return nil, fmt.Errorf("-peer %q: want gws or gorilla", name)
+		return nil, fmt.Errorf("-peer %q: want gws, gorilla or coder", name)
 	}
 	return build(s)
 }

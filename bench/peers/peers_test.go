@@ -33,7 +33,7 @@ func TestEcho(t *testing.T) {
 	for name := range peers {
 		for _, mode := range []deflateMode{deflateNone, deflateNCT} {
 			t.Run(name+"/"+string(mode), func(t *testing.T) {
-				conn, response := start(t, name, settings{deflate: mode, level: 1, readBufSize: 4096})
+				conn, response := start(t, name, settings{deflate: mode, level: 1, windowBits: 15, readBufSize: 4096})
 				extension := response.Header.Get("Sec-WebSocket-Extensions")
 				if got, want := strings.Contains(extension, "permessage-deflate"), mode != deflateNone; got != want {
 					t.Fatalf("deflate negotiated: %v, want %v (%q)", got, want, extension)
@@ -61,10 +61,10 @@ func echo(t *testing.T, conn *websocket.Conn, want []byte) {
 }
 
 // TestTakeoverAnswer checks what gws agrees to when a client offers what wsblast's mode "deflate" offers. The
-// handshake is what is compared: gorilla's client cannot inflate with a kept context.
+// handshake is what is compared: gorilla's client cannot inflate with a kept context. bench/deflatemem can.
 func TestTakeoverAnswer(t *testing.T) {
 	for mode, serverResets := range map[deflateMode]bool{deflateTakeover: false, deflateNCT: true} {
-		handler, err := newGws(settings{deflate: mode, level: 1, readBufSize: 4096})
+		handler, err := newGws(settings{deflate: mode, level: 1, windowBits: 15, readBufSize: 4096})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -77,6 +77,32 @@ func TestTakeoverAnswer(t *testing.T) {
 		if got := strings.Contains(extension, "server_no_context_takeover"); got != serverResets {
 			t.Errorf("%s: %q: server_no_context_takeover is %v, want %v", mode, extension, got, serverResets)
 		}
+	}
+}
+
+// TestWindowAnswer checks what is agreed on when a client offers what bench/deflatemem offers.
+func TestWindowAnswer(t *testing.T) {
+	for _, c := range []struct {
+		peer       string
+		bits       int
+		offer      string
+		wantAnswer string
+	}{
+		{"gws", 9, "permessage-deflate; client_max_window_bits=9; server_max_window_bits=9",
+			"permessage-deflate; server_max_window_bits=9; client_max_window_bits=9"},
+		{"gws", 15, "permessage-deflate; client_max_window_bits=15; server_max_window_bits=15", "permessage-deflate"},
+		{"coder", 15, "permessage-deflate; client_max_window_bits=15; server_max_window_bits=15", "permessage-deflate"},
+		{"coder", 15, "permessage-deflate; client_max_window_bits=9; server_max_window_bits=9", ""},
+	} {
+		handler, err := newPeer(c.peer, settings{deflate: deflateBoth, level: 1, windowBits: c.bits, readBufSize: 4096})
+		if err != nil {
+			t.Fatal(err)
+		}
+		server := httptest.NewServer(handler)
+		if got := offer(t, server.URL, c.offer); got != c.wantAnswer {
+			t.Errorf("%s, offered %q: %q, want %q", c.peer, c.offer, got, c.wantAnswer)
+		}
+		server.Close()
 	}
 }
 
@@ -111,6 +137,13 @@ func TestSettingsAreRefused(t *testing.T) {
 		"-peer gws -level 0",
 		"-peer gws -level 10",
 		"-peer gws -readbuf 16",
+		"-peer gws -window 7",
+		"-peer gws -window 16",
+		"-peer gorilla -deflate both",
+		"-peer gorilla -window 14",
+		"-peer coder -window 14",
+		"-peer coder -level 2",
+		"-peer coder -readbuf 8192",
 		"-peer gws stray",
 		"-peer gws -addr 127.0.0.1:notaport",
 	} {
