@@ -41,7 +41,8 @@ func (s *Server) Broadcast(p *Prepared, keep func(*Conn) bool) {
 // compressForAll compresses p for each window that connections have agreed on, so that no
 // loop has to.
 func (e *engine) compressForAll(p *Prepared) {
-	if windows := e.windows.Load(); windows != 0 && len(p.plain.payload()) >= e.conf.deflateMin {
+	n := len(p.plain.payload())
+	if windows := e.windows.Load(); windows != 0 && n >= e.conf.deflateMin && e.choosesCompress(p.op, n) {
 		for ; windows != 0; windows &= windows - 1 {
 			p.deflated(e.conf.deflate, uint8(bits.TrailingZeros32(windows)))
 		}

@@ -1,6 +1,9 @@
 package engine
 
 import (
+	"fmt"
+	"runtime/debug"
+
 	"github.com/gannet-ws/gannet/deflate"
 	"github.com/gannet-ws/gannet/pool"
 )
@@ -29,14 +32,19 @@ func (c *Conn) mayCompress(op Opcode, n int) bool {
 	if n >= 0 && n < e.conf.deflateMin {
 		return false
 	}
-	return e.conf.Compress == nil || e.asksCompress(c, op, n)
+	return e.choosesCompress(op, n)
 }
 
-// asksCompress calls Options.Compress; its panic must not cost a loop, or a lock.
-func (e *engine) asksCompress(c *Conn, op Opcode, n int) (yes bool) {
+// choosesCompress asks Options.Compress; its panic must not cost a loop.
+func (e *engine) choosesCompress(op Opcode, n int) (yes bool) {
+	if e.conf.Compress == nil {
+		return true
+	}
 	defer func() {
 		if r := recover(); r != nil {
-			e.panicked(c, r)
+			e.stats.panics.Add(1)
+			e.log().Error("gannet: Options.Compress panicked; the message is sent as it is",
+				"panic", fmt.Sprint(r), "stack", string(debug.Stack()))
 			yes = false
 		}
 	}()

@@ -112,7 +112,7 @@ func (l *loop) takeInflated(c *Conn, in *inbound, added []byte, last bool) bool 
 		}
 	case in.msg == nil && last:
 		l.whole(c, in.op, added)
-	default:
+	case len(added) > 0 || last:
 		if in.msg == nil {
 			in.msg = l.engine.pool.Get(max(len(added), firstBytes))
 			in.msg.B = append(in.msg.B, added...)
