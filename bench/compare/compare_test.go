@@ -203,7 +203,7 @@ func TestServerCommands(t *testing.T) {
 	tools := &toolset{rawecho: "R", gannet: "G", peers: "P"}
 	for mode, want := range map[string]string{
 		"ws":          "R 9000|G serve --addr 127.0.0.1:9000 --loops 1 --log error|P -peer gws -addr 127.0.0.1:9000 -deflate none|P -peer gorilla -addr 127.0.0.1:9000 -deflate none",
-		"deflate-nct": "R 9000|G serve --addr 127.0.0.1:9000 --loops 1 --log error --deflate|P -peer gws -addr 127.0.0.1:9000 -deflate nct|P -peer gorilla -addr 127.0.0.1:9000 -deflate nct",
+		"deflate-nct": "R 9000|G serve --addr 127.0.0.1:9000 --loops 1 --log error --deflate shared|P -peer gws -addr 127.0.0.1:9000 -deflate nct|P -peer gorilla -addr 127.0.0.1:9000 -deflate nct",
 	} {
 		var lines []string
 		for _, s := range knownServers() {
