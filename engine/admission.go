@@ -74,6 +74,7 @@ func (e *engine) closed(c *Conn, was ReadyState, k closing) {
 	} else {
 		e.stats.closing.Add(-1)
 	}
+	e.countDeflate(c.agreed.Value().deflate, -1)
 	e.stats.closes.add(k.code)
 	e.log().Debug("gannet: closed", "code", k.code, "reason", k.reason, "clean", k.clean, "err", k.err, "remote", c.peer.addrPort())
 }

@@ -1,9 +1,6 @@
 package engine
 
-import (
-	"iter"
-	"math/bits"
-)
+import "iter"
 
 // Conns iterates over the connections that are OPEN or CLOSING. Those that come or go
 // meanwhile may or may not be seen. Any goroutine.
@@ -42,9 +39,12 @@ func (s *Server) Broadcast(p *Prepared, keep func(*Conn) bool) {
 // loop has to.
 func (e *engine) compressForAll(p *Prepared) {
 	n := len(p.plain.payload())
-	if windows := e.windows.Load(); windows != 0 && n >= e.conf.deflateMin && e.choosesCompress(p.op, n) {
-		for ; windows != 0; windows &= windows - 1 {
-			p.deflated(e.conf.deflate, uint8(bits.TrailingZeros32(windows)))
+	if e.conf.deflate == nil || n < e.conf.deflateMin || !e.choosesCompress(p.op, n) {
+		return
+	}
+	for bits := range e.windows {
+		if e.windows[bits].Load() > 0 {
+			p.deflated(e.conf.deflate, uint8(bits))
 		}
 	}
 }

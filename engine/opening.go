@@ -245,7 +245,7 @@ func (c *Conn) open(u *Upgrade) bool {
 	l.engine.stats.connecting.Add(-1)
 	l.engine.stats.open.Add(1)
 	l.engine.stats.opened.Add(1)
-	l.engine.countDeflate(a.deflate)
+	l.engine.countDeflate(a.deflate, 1)
 	c.call(l.engine.hooks.open)
 	if l.engine.closing.Load() {
 		_ = c.CloseWith(codeGoingAway, "server shutting down")

@@ -122,7 +122,7 @@ func TestStagesAfterStateAndLimits(t *testing.T) {
 	if got := inflateWire(t, w.wire); !slices.Equal(got, want) {
 		t.Errorf("the peer read %q", got)
 	}
-	if k := c.loop.engine.snapshot().Deflate; k.Opened != 1 || k.MessagesOut != 3 {
+	if k := c.loop.engine.snapshot().Deflate; k.Conns != 1 || k.MessagesOut != 3 {
 		t.Errorf("%+v", k)
 	}
 }

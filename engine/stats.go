@@ -44,7 +44,7 @@ type Stats struct {
 
 // DeflateStats is what permessage-deflate did.
 type DeflateStats struct {
-	Opened      uint64 `json:"opened"`      // connections that agreed on it
+	Conns       int64  `json:"conns"`       // connections, OPEN or CLOSING, that agreed on it
 	MessagesIn  uint64 `json:"messagesIn"`  // compressed messages received
 	WireIn      uint64 `json:"wireIn"`      // their bytes as received
 	BytesIn     uint64 `json:"bytesIn"`     // their bytes as inflated
@@ -80,11 +80,10 @@ func (s *loopStats) deflated(wire int, payload uint64, last bool) {
 	s.compressed.add(k)
 }
 
-// countDeflate counts a connection that agreed on a.
-func (e *engine) countDeflate(a deflate.Agreement) {
+// countDeflate counts a connection that agreed on a, when it opens (1) and when it closes (-1).
+func (e *engine) countDeflate(a deflate.Agreement, by int64) {
 	if a != (deflate.Agreement{}) {
-		e.stats.deflating.Add(1)
-		e.windows.Or(1 << a.Send.WindowBits)
+		e.windows[a.Send.WindowBits].Add(by)
 	}
 }
 
@@ -112,7 +111,6 @@ func (s *loopStats) sent(messages int, payload uint64) {
 type engineStats struct {
 	connecting, open, closing, bridged     atomic.Int64
 	accepted, opened, panics, acceptErrors atomic.Uint64
-	deflating                              atomic.Uint64
 	closes, failures                       tally[int]
 	causes, refusals                       tally[string]
 }
@@ -150,7 +148,9 @@ func (e *engine) snapshot() Stats {
 		Closes:       k.closes.copy(), Failures: k.failures.copy(), Causes: k.causes.copy(), Refusals: k.refusals.copy(),
 		InboundBytes: e.budget.used.Load(), InboundBudget: e.budget.limit, Buffers: e.pool.Stats(),
 	}
-	s.Deflate.Opened = k.deflating.Load()
+	for bits := range e.windows {
+		s.Deflate.Conns += e.windows[bits].Load()
+	}
 	for _, l := range e.allLoops() {
 		t := &l.stats
 		s.MessagesIn += t.messagesIn.Load()
