@@ -263,7 +263,11 @@ func (l *loop) turn(c *Conn, in *inbound, b []byte) (rest []byte) {
 	l.turning = c
 	l.began, l.over = 0, false
 	if in.stopped {
-		if b = l.resumeInflate(c, in, b); c.deaf() || l.over {
+		b = l.resumeInflate(c, in, b)
+		if c.deaf() {
+			return nil
+		}
+		if l.over {
 			return b
 		}
 	}
