@@ -51,7 +51,13 @@ func dialFlate(t testing.TB, s *Server, offer string, lines ...string) *flatePee
 
 func dialFlateAt(t testing.TB, network, addr, path, offer string, lines ...string) *flatePeer {
 	t.Helper()
-	p := &flatePeer{attacker: knock(t, network, addr), t: t}
+	return flateOver(t, knock(t, network, addr), path, offer, lines...)
+}
+
+// flateOver opens a connection over a transport that nobody has used yet.
+func flateOver(t testing.TB, a *attacker, path, offer string, lines ...string) *flatePeer {
+	t.Helper()
+	p := &flatePeer{attacker: a, t: t}
 	if offer != "" {
 		lines = append([]string{"Sec-WebSocket-Extensions: " + offer}, lines...)
 	}
