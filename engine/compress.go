@@ -152,7 +152,7 @@ func (c *Conn) beginLongLocked(o *outbound, m *outgoing) {
 		c.frameLocked(o, m, true, true)
 		return
 	}
-	o.long = longMessage{op: m.op, payload: m.payload}
+	o.long = longMessage{op: m.op, payload: m.payload, close: o.long.close}
 	if m.owned != nil {
 		m.owned.Retain()
 		o.long.buf, o.long.off = m.owned, sliceBytes
