@@ -60,7 +60,7 @@ func TestLimit(t *testing.T) {
 	}
 }
 
-// Blocks that say nothing are work without output: a call does 256 of them and yields.
+// Blocks that say nothing are work without output: a call does blocksPerCall of them and yields.
 func TestEmptyBlocks(t *testing.T) {
 	for _, c := range []struct {
 		what  string

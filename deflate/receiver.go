@@ -27,7 +27,7 @@ const ratioFree = 64 << 10
 
 // Inflate decodes one step of a message. src is the next part of its payload, in frames cut anywhere and not masked;
 // final says that it is the last part (it may be empty). At most len(dst) bytes are written to dst and never more work
-// is done than that and 256 blocks, so the caller decides how much memory and time a message takes.
+// is done than that and 64 blocks, so the caller decides how much memory and time a message takes.
 //
 // It returns how many bytes it wrote (dst beyond them may have been overwritten too, so it must be the caller's to
 // write), how much of src it consumed, and why it stopped:
