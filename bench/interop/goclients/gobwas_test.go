@@ -22,9 +22,15 @@ type gobwasConn struct {
 
 func gobwasDial(t *testing.T) gobwasConn {
 	t.Helper()
+	c, _ := gobwasDialWith(t, ws.DefaultDialer)
+	return c
+}
+
+func gobwasDialWith(t *testing.T, d ws.Dialer) (gobwasConn, ws.Handshake) {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), testLimit)
 	defer cancel()
-	conn, early, _, err := ws.Dial(ctx, socketURL())
+	conn, early, hs, err := d.Dial(ctx, socketURL())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -35,7 +41,7 @@ func gobwasDial(t *testing.T) gobwasConn {
 	if early == nil { // nothing came with the 101
 		early = bufio.NewReader(conn)
 	}
-	return gobwasConn{conn, early}
+	return gobwasConn{conn, early}, hs
 }
 
 func (c gobwasConn) send(t *testing.T, f ws.Frame) {
@@ -45,12 +51,12 @@ func (c gobwasConn) send(t *testing.T, f ws.Frame) {
 	}
 }
 
-// frame reads one frame; none that these tests cause is longer than a mebibyte.
+// frame reads one frame; none that these tests cause is longer than four mebibytes.
 func (c gobwasConn) frame() (f ws.Frame, err error) {
 	if f.Header, err = ws.ReadHeader(c.r); err != nil {
 		return f, err
 	}
-	if f.Header.Length > 1<<20 {
+	if f.Header.Length > 4<<20 {
 		return f, fmt.Errorf("a frame of %d bytes", f.Header.Length)
 	}
 	f.Payload = make([]byte, f.Header.Length)

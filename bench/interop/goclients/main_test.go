@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"syscall"
 	"testing"
 	"time"
@@ -23,6 +24,10 @@ func TestMain(m *testing.M) {
 
 func run(m *testing.M) int {
 	addr = os.Getenv("GANNET_ADDR")
+	if err := readDeflateSettings(); err != nil {
+		fmt.Fprintln(os.Stderr, "goclients:", err)
+		return 1
+	}
 	if addr != "" {
 		return m.Run()
 	}
@@ -58,7 +63,11 @@ func startServer() (stop func() error, err error) {
 	if addr, err = freeAddr(); err != nil {
 		return nil, err
 	}
-	server := exec.Command(binary, "serve", "--addr", addr)
+	flags := []string{"serve", "--addr", addr, "--deflate", deflateMode}
+	if windowBits != 15 {
+		flags = append(flags, "--deflate-window", strconv.Itoa(windowBits))
+	}
+	server := exec.Command(binary, flags...)
 	server.Stderr = os.Stderr
 	if err := server.Start(); err != nil {
 		return nil, err
