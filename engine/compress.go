@@ -98,12 +98,10 @@ func (c *Conn) compressedLocked(o *outbound, m *outgoing, p []byte, first, fin b
 // window share. It reports false where that can not be: for a connection with its own
 // compressor, which would not know what the peer's window holds.
 func (c *Conn) preparedLocked(o *outbound, m *outgoing) bool {
-	x := c.loop.engine.conf.deflate
-	a := c.agreed.Value().deflate
-	if x.Policy().Takeover == deflate.OwnCompressor && a.Send.Takeover {
+	if c.ownCompressor() {
 		return false
 	}
-	f := m.prepared.deflated(x, a.Send.WindowBits)
+	f := m.prepared.deflated(c.loop.engine.conf.deflate, c.agreed.Value().deflate.Send.WindowBits)
 	if f.bytes == nil {
 		c.frameLocked(o, m, true, true)
 		return true
@@ -115,6 +113,12 @@ func (c *Conn) preparedLocked(o *outbound, m *outgoing) bool {
 	c.loop.stats.deflated(len(f.payload()), m.payload, true)
 	c.frameLocked(o, &outgoing{op: m.op, p: f.payload(), frame: f.bytes, payload: m.payload, rsv1: true}, true, true)
 	return true
+}
+
+// ownCompressor tells whether the connection keeps a compressor, which does not forget what
+// it has read.
+func (c *Conn) ownCompressor() bool {
+	return c.loop.engine.conf.deflate.Policy().Takeover == deflate.OwnCompressor && c.agreed.Value().deflate.Send.Takeover
 }
 
 // longMessage is a message that is compressed slice by slice. While there is one, other
@@ -147,7 +151,7 @@ func (c *Conn) beginLongLocked(o *outbound, m *outgoing) {
 	defer b.Release()
 	s.Begin()
 	b.B = s.Write(b.B, m.p[:sliceBytes], true)
-	if len(b.B) >= sliceBytes && e.conf.deflate.Policy().Takeover != deflate.OwnCompressor {
+	if len(b.B) >= sliceBytes && !c.ownCompressor() {
 		s.Close()
 		c.frameLocked(o, m, true, true)
 		return
@@ -218,6 +222,7 @@ func (c *Conn) nextSlice() {
 	more := false
 	if o := c.out; o != nil && o.long.buf != nil && !o.blocked {
 		more = c.sliceLocked()
+		c.flushCork() // a worker's callback, whose end would do it, may wait for this in Drain
 	}
 	c.unlock()
 	if more {
