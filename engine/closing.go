@@ -242,7 +242,11 @@ func (c *Conn) advanceClosing() {
 	left := c.out == nil || !c.out.unsent()
 	c.unlock()
 	c.flags |= discarding
-	c.flags &^= pausedByUser | pausedByHigh
+	if c.flags&pausedByHigh != 0 {
+		c.flags &^= pausedByHigh
+		c.goOnTurn()
+	}
+	c.flags &^= pausedByUser
 	c.readPastInbox()
 	switch {
 	case !left || c.flags&sawClose == 0: // ours, or the peer's, is still to come

@@ -200,15 +200,26 @@ func (l *loop) feed(c *Conn, b []byte) {
 // holdTurn stops reading until what was read is decoded.
 func (c *Conn) holdTurn() {
 	c.flags |= pausedByWork
-	if c.flags&pausedByInbox == 0 && !plantedBug(bugLostTurn) {
+	if c.flags&holdsTurns == 0 && !plantedBug(bugLostTurn) {
 		c.loop.enqueue(c)
+	}
+}
+
+// holdsTurns is why what was read has to wait: half a megabyte may be half a gigabyte of
+// messages, which the workers, or the peer with our answers, can not take so fast.
+const holdsTurns = pausedByInbox | pausedByHigh
+
+// goOnTurn goes on with an unfinished turn when what held it is over.
+func (c *Conn) goOnTurn() {
+	if c.flags&pausedByWork != 0 && c.in != nil && c.in.rest != nil {
+		c.holdTurn()
 	}
 }
 
 // resumeTurn goes on with what was read earlier.
 func (l *loop) resumeTurn(c *Conn) {
 	in := c.in
-	if in == nil || in.rest == nil || c.flags&pausedByInbox != 0 {
+	if in == nil || in.rest == nil || c.flags&holdsTurns != 0 {
 		return
 	}
 	l.now = l.sys.Now()

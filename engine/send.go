@@ -116,6 +116,7 @@ func (c *Conn) sendLocked(m *outgoing) error {
 		if err := c.admitLocked(o, len(m.p)); err != nil {
 			return err
 		}
+		o = c.outLocked()
 	}
 	m.payload = uint64(len(m.p))
 	c.buffered += m.payload
@@ -128,16 +129,15 @@ func (c *Conn) sendLocked(m *outgoing) error {
 	return nil
 }
 
-// admitLocked applies MaxBufferedAmount. A message into an empty queue always passes.
+// admitLocked applies MaxBufferedAmount. A message into an empty queue always passes, and
+// may leave the connection without an outbound.
 func (c *Conn) admitLocked(o *outbound, n int) error {
 	l := c.limits.Load()
 	if l.MaxBufferedAmount < 0 || o.takes(n, l) {
 		return nil
 	}
-	if !o.blocked { // corked by a callback, which is no queue: the peer may read all it is sent
-		if c.flushLocked(nil); o.takes(n, l) {
-			return nil
-		}
+	if c.makeWayLocked(n, l) {
+		return nil
 	}
 	if l.Overflow == DropMessage {
 		c.loop.stats.dropped.Add(1)
@@ -145,6 +145,23 @@ func (c *Conn) admitLocked(o *outbound, n int) error {
 	}
 	c.failLocked(&CloseError{codeTryAgainLater, ErrSlowConsumer})
 	return ErrSlowConsumer
+}
+
+// makeWayLocked sends what waits for us and not for the peer, who may read all it is sent:
+// what a callback has corked, and what is to be compressed yet.
+func (c *Conn) makeWayLocked(n int, l *Limits) bool {
+	for !c.out.blocked && !c.out.failed {
+		if c.flushLocked(nil); c.out.takes(n, l) {
+			return true
+		}
+		if c.out.long.buf == nil {
+			return false
+		}
+		if c.sliceLocked(); c.out == nil {
+			return true
+		}
+	}
+	return false
 }
 
 // takes tells whether n bytes more are within MaxBufferedAmount.

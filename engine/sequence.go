@@ -264,6 +264,7 @@ func (c *Conn) lowAgain() {
 		c.flags &^= pausedByHigh
 	}
 	c.times.read = tickOf(c.loop.now)
+	c.goOnTurn()
 	c.call(c.loop.engine.hooks.drain)
 }
 

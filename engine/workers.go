@@ -222,9 +222,7 @@ func (c *Conn) readPastInbox() {
 		return
 	}
 	c.flags &^= pausedByInbox
-	if c.flags&pausedByWork != 0 && c.in != nil && c.in.rest != nil {
-		c.holdTurn()
-	}
+	c.goOnTurn()
 }
 
 // runLetters runs callbacks, corked, on a worker.
