@@ -129,6 +129,7 @@ type longMessage struct {
 	off     int          // what of it was compressed
 	payload uint64
 	close   []byte // the body of the Close frame that waits behind all of it; nil: none does
+	over    bool   // its last slice was made; what waited behind it follows now
 }
 
 // pending tells whether something is still to be made of it.
@@ -179,7 +180,7 @@ func (c *Conn) sliceLocked() (more bool) {
 	s := c.senderLocked()
 	if last {
 		b.B = s.End(s.Write(b.B, p, false))
-		o.long = longMessage{close: g.close}
+		o.long = longMessage{close: g.close, over: true}
 	} else {
 		b.B = s.Write(b.B, p[:sliceBytes], false)
 		o.long.off += sliceBytes
@@ -198,9 +199,12 @@ func (c *Conn) sliceLocked() (more bool) {
 // afterLongLocked sends what waited behind a long message.
 func (c *Conn) afterLongLocked() {
 	c.releaseDeferredLocked()
-	if o := c.out; o != nil && o.long.close != nil && o.long.buf == nil {
-		body := o.long.close
-		o.long.close = nil
+	o := c.out
+	if o == nil || o.long.buf != nil {
+		return
+	}
+	body := o.long.close
+	if o.long = (longMessage{}); body != nil {
 		c.controlLocked(OpClose, body)
 	}
 }

@@ -206,29 +206,23 @@ func (c *Conn) releaseDeferredLocked() {
 	if c.out == nil || len(c.out.deferred) == 0 {
 		return
 	}
-	waited := c.out.deferred
-	c.out.deferred, c.out.deferredBytes = nil, 0
+	waited, left := c.out.deferred, c.out.deferredBytes
+	c.out.deferred = nil
 	for i := range waited {
-		o := c.outLocked()
+		o := c.outLocked() // a new one, if all before has left
 		if o.long.buf != nil {
-			o.deferAgain(waited[i:])
+			o.deferred, o.deferredBytes = waited[i:], left
 			return
 		}
 		d := &waited[i]
 		p := d.payload()
+		left -= uint64(len(p))
+		o.deferredBytes = left
 		m := &outgoing{op: d.op, p: p, payload: uint64(len(p)), owned: d.buf, prepared: d.prepared, compress: d.compress}
 		if d.prepared != nil {
 			m.frame = d.prepared.plain.bytes
 		}
 		c.messageLocked(o, m)
 		d.release()
-	}
-}
-
-// deferAgain puts back what has to wait on.
-func (o *outbound) deferAgain(waited []deferredFrame) {
-	o.deferred = append(o.deferred, waited...)
-	for i := range waited {
-		o.deferredBytes += uint64(len(waited[i].payload()))
 	}
 }
