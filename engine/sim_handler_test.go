@@ -48,6 +48,9 @@ func (m *simulation) onUpgrade(u *Upgrade) {
 	if m.rng.IntN(6) == 0 {
 		m.seal(d)
 	}
+	if m.rng.IntN(10) == 0 {
+		_ = u.NoDeflate()
+	}
 	switch r := m.rng.IntN(30); {
 	case r == 0:
 		_ = u.Refuse(403, "no")
@@ -122,15 +125,19 @@ func (m *simulation) actOn(d *ledger) {
 	m.release(d) // as a goroutine would wait for the lock
 	switch r := m.rng.IntN(200); {
 	case r < 60:
-		op, p := randomPayload(m.rng, randomSize(m.rng))
+		op, p := m.payload(d)
+		if m.rng.IntN(8) == 0 {
+			m.sendPlain(d, digestOf(op, p), func() error { return c.Send(op, p, NoCompress) })
+			return
+		}
 		m.send(d, digestOf(op, p), func() error { return c.Send(op, p) })
 	case r < 80:
-		op, p := randomPayload(m.rng, randomSize(m.rng))
+		op, p := m.payload(d)
 		b := m.server.pool.Get(len(p))
 		b.B = append(b.B, p...)
 		m.send(d, digestOf(op, p), func() error { return m.sendOwned(c, op, b) })
 	case r < 100:
-		op, p := randomPayload(m.rng, randomSize(m.rng))
+		op, p := m.payload(d)
 		k, err := Prepare(op, p)
 		if err != nil {
 			m.broke("Prepare: %v", err)
@@ -177,10 +184,16 @@ func (m *simulation) sendOwned(c *Conn, op Opcode, b *pool.Buffer) error {
 }
 
 // send sends a message by f, and books it.
-func (m *simulation) send(d *ledger, k digest, f func() error) {
+func (m *simulation) send(d *ledger, k digest, f func() error) { m.sendAs(d, k, false, f) }
+
+// sendPlain is for one that must not be compressed.
+func (m *simulation) sendPlain(d *ledger, k digest, f func() error) { m.sendAs(d, k, true, f) }
+
+func (m *simulation) sendAs(d *ledger, k digest, plain bool, f func() error) {
 	m.release(d)
 	before := d.conn.ReadyState()
 	p := d.accept(k)
+	p.plain = plain
 	err := f()
 	d.answered(p, err, before)
 	d.watchQueue(0)
@@ -266,7 +279,7 @@ func (m *simulation) write(d *ledger) {
 	switch {
 	case w == nil && before == Open:
 		w = new(simWriter)
-		w.op, w.rest = randomPayload(m.rng, randomSize(m.rng))
+		w.op, w.rest = m.payload(d)
 		w.posting = &posting{digest: digest{op: w.op}, open: true, frames: true}
 		m.tell(d, "opens a writer behind %d", len(d.unleft))
 		d.unleft = append(d.unleft, w.posting)
@@ -291,17 +304,18 @@ func (m *simulation) writeSome(d *ledger, w *simWriter) {
 func (m *simulation) fragment(d *ledger, w *simWriter, p []byte) error {
 	m.release(d)
 	before := d.conn.ReadyState()
-	earlier := w.digest
+	earlier, cuts := w.digest, w.cuts
 	d.buffered += uint64(len(p))
 	d.asking++
 	w.add(p)
+	w.cuts = append(w.cuts, w.n)
 	w.trying = len(p)
 	n, err := w.Write(p)
 	m.tell(d, "writes %d: %v", len(p), err)
 	w.trying = 0
 	d.asking--
 	if err != nil {
-		w.digest = earlier
+		w.digest, w.cuts = earlier, cuts
 	}
 	switch {
 	case err == nil && n == len(p) && before == Open:

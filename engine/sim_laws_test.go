@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/gannet-ws/gannet/deflate"
 )
 
 // The laws of a connection, kept by a ledger that sees only what both ends see: what the
@@ -14,10 +16,12 @@ import (
 // posting is a message that Send has accepted, or is about to.
 type posting struct {
 	digest
-	asked  bool // Send has not answered yet
-	open   bool // a NewWriter's, not closed
-	frames bool // a NewWriter's
-	trying int  // bytes of the fragment that Write has not answered yet
+	asked  bool  // Send has not answered yet
+	open   bool  // a NewWriter's, not closed
+	frames bool  // a NewWriter's
+	trying int   // bytes of the fragment that Write has not answered yet
+	cuts   []int // where its fragments ended
+	plain  bool  // it must not be compressed
 }
 
 // ledger is one connection's.
@@ -32,6 +36,8 @@ type ledger struct {
 	opener   *simOpener // of a sealed connection
 	unleft   []*posting // accepted, in the order they must leave, and not wholly left
 	now      digest     // what has left of unleft[0]
+	packed   uint64     // as how many bytes, if it is compressed
+	rsv1     bool       // it is
 	left     int        // messages that have
 	buffered uint64     // what BufferedAmount must be
 	asking   int        // Sends under way
@@ -129,7 +135,9 @@ func (d *ledger) checkBuffered() {
 // watchQueue notes how far the queue has grown and fallen, given what is leaving right now.
 func (d *ledger) watchQueue(leaving int) {
 	q := uint64(0)
-	if o := d.conn.out; o != nil {
+	if o := d.conn.out; o != nil && (o.long.buf != nil || o.long.over) {
+		q = o.waiting()
+	} else if o != nil {
 		q = o.queued()
 	}
 	d.peak = max(d.peak, q)
@@ -154,7 +162,7 @@ func (d *ledger) onWire(p []byte) {
 func (d *ledger) onHead(string)         {}
 func (d *ledger) onIllegal(what string) { d.broke("the wire shows %s", what) }
 
-func (d *ledger) onFrame(op Opcode, fin bool, n uint64) {
+func (d *ledger) onFrame(op Opcode, fin, rsv1 bool, n uint64) {
 	if d.closeOut != 0 {
 		d.broke("a data frame follows the Close frame")
 	}
@@ -167,13 +175,29 @@ func (d *ledger) onFrame(op Opcode, fin bool, n uint64) {
 	}
 	p := d.unleft[0]
 	if op != 0 {
-		d.now = digest{op: op}
+		d.now, d.rsv1, d.packed = digest{op: op}, rsv1, 0
 		if op != p.op {
 			d.broke("a message of opcode %d leaves, the next one is of %d", op, p.op)
 		}
 	}
-	if (!fin || op == 0) && !p.frames {
+	if long := d.rsv1 && p.n > sliceBytes; (!fin || op == 0) && !p.frames && !long {
 		d.broke("a message is fragmented that no NewWriter made")
+	}
+	if d.packed += n; d.rsv1 {
+		d.checkCompressed(p, op, fin)
+	}
+}
+
+// checkCompressed: a frame of a compressed message begins.
+func (d *ledger) checkCompressed(p *posting, op Opcode, fin bool) {
+	k := d.m.server.conf
+	switch {
+	case p.plain || !p.frames && p.n < k.deflateMin:
+		d.broke("a message of %d bytes is compressed, and must not be", p.n)
+	case op != 0 && fin && d.packed >= uint64(p.n) && k.Deflate.Takeover != deflate.OwnCompressor:
+		d.broke("a message of %d bytes is compressed to %d", p.n, d.packed)
+	case op == 0 && p.frames && !slices.Contains(p.cuts, d.now.n):
+		d.broke("of what was written the peer can inflate %d bytes; it was flushed at %d", d.now.n, p.cuts)
 	}
 }
 
@@ -260,6 +284,7 @@ func (d *ledger) checkTended() {
 			d.broke("the socket was full and nobody waits for room")
 		}
 	}
+	d.checkLong()
 	if in := c.in; in != nil && in.pongOwed && c.ReadyState() == Open && (c.out == nil || !c.out.pongDue) {
 		d.broke("nobody will answer the newest ping")
 	}
@@ -271,6 +296,24 @@ func (d *ledger) checkTended() {
 	}
 	if c.watched != c.wanted() {
 		d.broke("watched for %b, waits for %b (flags %b)", c.watched, c.wanted(), c.flags)
+	}
+}
+
+// checkLong: a long message has somebody who goes on with it, and what waits behind it waits
+// for something.
+func (d *ledger) checkLong() {
+	o := d.conn.out
+	switch {
+	case o == nil || o.failed:
+	case o.long.buf != nil && !o.blocked && d.conn.flags&enqueued == 0:
+		d.broke("%d bytes of a long message wait and nobody will compress them", o.long.rest())
+	case o.long.buf == nil && o.long.close != nil:
+		d.broke("the Close frame waits behind nothing")
+	case o.long.buf == nil && o.writer == nil && len(o.deferred) > 0:
+		d.broke("%d messages wait behind nothing", len(o.deferred))
+	}
+	if in := d.conn.in; in != nil && in.msg != nil && len(in.msg.B) > simMaxMessage {
+		d.broke("%d bytes of a message are assembled, the limit is %d", len(in.msg.B), simMaxMessage)
 	}
 }
 
@@ -462,6 +505,8 @@ func (d *ledger) checkPatience(wasOpen bool) {
 		d.broke("OPEN although the peer answered no ping for ten minutes")
 	case wasOpen && !open && !p.silent:
 		d.broke("closed although the peer answered every ping: %+v", d.event)
+	case open && d.conn.stages.Load() != nil && d.conn.stages.Load().use.Load() != useNone:
+		d.broke("it does not rest, used %d", d.conn.stages.Load().use.Load())
 	}
 }
 

@@ -34,6 +34,8 @@ type simPeer struct {
 	opener  *simOpener // of a sealed connection
 	buf     []byte
 
+	deflater *simDeflater // when permessage-deflate was agreed on
+
 	plan      fate
 	messages  int  // it still wants to send
 	speed     int  // most bytes it reads at a time
@@ -45,16 +47,19 @@ type simPeer struct {
 
 	pend []byte // to be written
 
-	open, refused  bool // by the response
-	over           bool // it sends nothing more of its own
-	hoarding       bool // it is in the middle of a message for ever
-	closeSent      bool // in pend or written
+	open, refused  bool   // by the response
+	over           bool   // it sends nothing more of its own
+	hoarding       bool   // it is in the middle of a message for ever
+	later          []byte // the rest of a message that it takes its time over
+	begun          digest // which
+	closeSent      bool   // in pend or written
 	closeRead      bool
 	dead           bool // its socket is closed
 	polite         bool // it kept to the protocol to the end
 	sent           []digest
-	broke          int // the close code that its violation is owed; 0: none
-	closeCode      int // of its own Close; 0: none
+	broke          int  // the close code that its violation is owed; 0: none
+	deep           bool // who does not look into messages does not notice it
+	closeCode      int  // of its own Close; 0: none
 	pings          uint32
 	received       int // messages wholly read
 	sawEnd, sawRST bool
@@ -62,7 +67,7 @@ type simPeer struct {
 
 func newSimPeer(r *rand.Rand, end *sim.Peer, id int) *simPeer {
 	p := &simPeer{rng: r, end: end, buf: make([]byte, 64<<10), polite: true}
-	p.scanner.to = p
+	p.scanner.to, p.scanner.skims = p, true
 	p.speed = []int{100, 1 << 10, 4 << 10, 64 << 10}[r.IntN(4)]
 	p.messages = r.IntN(40)
 	if r.IntN(3) != 0 {
@@ -71,7 +76,7 @@ func newSimPeer(r *rand.Rand, end *sim.Peer, id int) *simPeer {
 	p.silent, p.deafClose, p.eager = r.IntN(8) == 0, r.IntN(12) == 0, r.IntN(4) == 0
 	p.bursts, p.hoards = r.IntN(4) == 0, r.IntN(6) == 0
 	p.pend = fmt.Appendf(nil, "GET /%d HTTP/1.1\r\nHost: sim.test\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"+
-		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n", id)
+		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n%s\r\n", id, randomOffer(r))
 	return p
 }
 
@@ -192,13 +197,25 @@ func (p *simPeer) produce() {
 // message sends a random message, in one frame or many, with pings between them.
 func (p *simPeer) message() {
 	n := randomSize(p.rng)
+	if p.deflater != nil && p.rng.IntN(10) == 0 {
+		n = p.rng.IntN(200 << 10)
+	}
 	if p.bursts {
 		n = p.rng.IntN(8)
 	}
 	op, data := randomPayload(p.rng, n)
 	p.sent = append(p.sent, digestOf(op, data))
+	if p.deflater != nil && p.rng.IntN(4) != 0 {
+		p.compressed(op, data)
+	} else {
+		p.fragments(op, data, false)
+	}
+}
+
+// fragments sends a payload in one frame or many, with pings between them.
+func (p *simPeer) fragments(op Opcode, data []byte, rsv1 bool) {
 	if p.rng.IntN(3) != 0 {
-		p.frame(op, true, data)
+		p.headed(op, true, rsv1, data)
 		return
 	}
 	for first := true; ; first = false {
@@ -208,9 +225,9 @@ func (p *simPeer) message() {
 			n = len(data)
 		}
 		if !first {
-			op = codec.OpContinuation
+			op, rsv1 = codec.OpContinuation, false
 		}
-		p.frame(op, fin, data[:n])
+		p.headed(op, fin, rsv1, data[:n])
 		if data = data[n:]; fin {
 			return
 		}
@@ -220,18 +237,24 @@ func (p *simPeer) message() {
 	}
 }
 
-func (p *simPeer) frame(op Opcode, fin bool, data []byte) {
+func (p *simPeer) frame(op Opcode, fin bool, data []byte) { p.headed(op, fin, false, data) }
+
+func (p *simPeer) headed(op Opcode, fin, rsv1 bool, data []byte) {
 	var key [4]byte
 	binary.NativeEndian.PutUint32(key[:], p.rng.Uint32())
-	p.pend = codec.AppendMaskedFrame(p.pend, op, fin, false, key, data)
+	p.pend = codec.AppendMaskedFrame(p.pend, op, fin, rsv1, key, data)
 }
 
 // hoard begins a message that it never ends.
 func (p *simPeer) hoard() {
 	p.over = true
 	var key [4]byte
-	p.pend = codec.AppendMaskedHeader(p.pend, OpBinary, true, false, 200<<10, key)
-	p.pend = append(p.pend, materials.binary[:(60+p.rng.IntN(120))<<10]...)
+	if data := materials.binary[:(60+p.rng.IntN(120))<<10]; p.deflater != nil {
+		p.headed(OpBinary, false, true, p.deflater.message(data))
+	} else {
+		p.pend = codec.AppendMaskedHeader(p.pend, OpBinary, true, false, 200<<10, key)
+		p.pend = append(p.pend, data...)
+	}
 	p.hoarding, p.silent, p.deafClose = true, true, true // all else would be part of it
 }
 
@@ -255,20 +278,24 @@ func (p *simPeer) violate() {
 	p.polite = false
 	p.broke = 1002
 	var key [4]byte
+	if p.deflater != nil && p.rng.IntN(2) == 0 {
+		p.violateDeflated()
+		return
+	}
 	switch p.rng.IntN(8) {
 	case 0:
 		p.pend = append(p.pend, 0x82, 0x01, 'x') // not masked
 	case 1:
 		p.frame(Opcode(3), true, nil)
 	case 2:
-		p.pend = codec.AppendMaskedFrame(p.pend, OpBinary, true, true, key, nil) // RSV1
+		p.violateRSV1()
 	case 3:
 		p.frame(OpPing, false, nil)
 	case 4:
 		p.frame(codec.OpContinuation, true, nil)
 	case 5:
 		p.frame(OpText, true, []byte("caf\xe9"))
-		p.broke = 1007
+		p.broke, p.deep = 1007, true
 	case 6:
 		p.frame(OpClose, true, []byte{3, 237}) // 1005
 	case 7:
@@ -285,12 +312,15 @@ func (p *simPeer) onHead(head string) {
 	if p.refused = !p.open; p.refused {
 		p.over, p.pend = true, nil
 	}
+	if a := p.scanner.agreed; a != nil {
+		p.deflater = newSimDeflater(p.rng, a)
+	}
 }
 
-func (p *simPeer) onFrame(Opcode, bool, uint64) {}
-func (p *simPeer) onData([]byte)                {}
-func (p *simPeer) onIllegal(string)             {}
-func (p *simPeer) onMessageEnd()                { p.received++ }
+func (p *simPeer) onFrame(Opcode, bool, bool, uint64) {}
+func (p *simPeer) onData([]byte)                      {}
+func (p *simPeer) onIllegal(string)                   {}
+func (p *simPeer) onMessageEnd()                      { p.received++ }
 
 func (p *simPeer) onControl(op Opcode, body []byte) {
 	switch {
@@ -301,8 +331,8 @@ func (p *simPeer) onControl(op Opcode, body []byte) {
 			if len(body) >= 2 {
 				code = int(binary.BigEndian.Uint16(body))
 			}
-			if p.broke == 1007 && code != 1007 {
-				p.broke = 0 // the engine was closing already and did not look at texts any more
+			if p.deep && code != p.broke {
+				p.broke = 0 // the engine was closing already and did not look into messages any more
 			}
 			if p.broke == 0 && code >= 1000 && code < 5000 {
 				p.sendClose(code)

@@ -52,7 +52,7 @@ type member struct {
 
 // member hears of what the peer reads. Data frames carry their sender and its count.
 func (b *member) onHead(head string) { b.peer.onHead(head) }
-func (b *member) onFrame(op Opcode, _ bool, _ uint64) {
+func (b *member) onFrame(op Opcode, _, _ bool, _ uint64) {
 	if op != 0 {
 		b.head = b.head[:0]
 	}

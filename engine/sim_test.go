@@ -61,9 +61,11 @@ const (
 func newSimulation(seed uint64) *simulation {
 	r := rand.New(rand.NewPCG(seed, 6455))
 	m := &simulation{seed: seed, rng: r, world: sim.New(seed, sim.Rough()), byConn: map[*Conn]*ledger{}}
-	s, err := NewServer(m.handler(), Options{
+	o := Options{
 		Loops: 1 + r.IntN(2), Limits: Limits{MaxMessageSize: simMaxMessage}, MaxConns: 6 + r.IntN(20), Logger: slog.New(slog.DiscardHandler),
-	})
+	}
+	randomDeflate(r, &o)
+	s, err := NewServer(m.handler(), o)
 	if err != nil {
 		panic(err)
 	}
@@ -113,7 +115,7 @@ func (m *simulation) tell(d *ledger, format string, args ...any) {
 	}
 }
 
-// run is a whole life: storm, calm, patience, end. It returns the law that was broken.
+// run is a whole life: storm, calm, patience, another calm, end. It returns the law that was broken.
 func (m *simulation) run() error {
 	setSchedulingPoint(m.atSchedulingPoint)
 	defer setSchedulingPoint(nil)
@@ -123,7 +125,7 @@ func (m *simulation) run() error {
 			return m.law
 		}
 	}
-	for _, phase := range []func(){m.calm, m.patience, m.finish} {
+	for _, phase := range []func(){m.calm, m.dawdle, m.patience, m.again, m.finish} {
 		if phase(); m.law != nil {
 			return m.law
 		}
@@ -231,10 +233,10 @@ func (m *simulation) letGo(h *hold) {
 
 // sendHeld is the middle of Send.
 func (m *simulation) sendHeld(d *ledger) {
-	op, p := randomPayload(m.rng, randomSize(m.rng))
+	op, p := m.payload(d)
 	before := d.conn.ReadyState()
 	k := d.accept(digestOf(op, p))
-	err := d.conn.sendLocked(&outgoing{op: op, p: p})
+	err := d.conn.sendLocked(&outgoing{op: op, p: p, compress: d.conn.mayCompress(op, len(p))})
 	d.answered(k, err, before)
 	d.watchQueue(0)
 }

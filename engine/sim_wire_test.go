@@ -1,10 +1,12 @@
 package engine
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
 	"math/rand/v2"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 )
@@ -12,18 +14,19 @@ import (
 // wireEvents hears of what a server sent.
 type wireEvents interface {
 	onHead(head string)
-	onFrame(op Opcode, fin bool, n uint64)
-	onData(p []byte)
+	onFrame(op Opcode, fin, rsv1 bool, n uint64)
+	onData(p []byte) // inflated
 	onMessageEnd()
 	onControl(op Opcode, p []byte)
 	onIllegal(what string)
 }
 
 // wireScanner reads a server's stream, in whatever pieces it comes: the HTTP head, then
-// frames. It is written anew and shares nothing with package codec, so that the two do not
-// agree on the same mistake.
+// frames. It is written anew and shares nothing with package codec, nor package deflate, so that
+// they do not agree on the same mistake.
 type wireScanner struct {
 	to      wireEvents
+	skims   bool // it does not inflate: onData says nothing of compressed messages
 	opened  bool
 	refused bool   // what follows is not frames
 	head    []byte // of the response, then of the frame under way
@@ -33,6 +36,11 @@ type wireScanner struct {
 	left    uint64
 	control []byte
 	inside  bool // of a fragmented message
+
+	agreed     *simAgreement // permessage-deflate was
+	inflater   *simInflater
+	compressed bool   // the message under way is
+	packed     []byte // what came of the frame under way, of such a message
 }
 
 func (s *wireScanner) feed(b []byte) {
@@ -44,6 +52,9 @@ func (s *wireScanner) feed(b []byte) {
 			s.head, b = append(s.head, b[0]), b[1:]
 			if strings.HasSuffix(string(s.head[max(0, len(s.head)-4):]), "\r\n\r\n") {
 				s.opened, s.refused = true, string(s.head[9:12]) != "101"
+				if s.agreed = parseSimAgreement(string(s.head)); s.agreed != nil {
+					s.inflater = s.agreed.inflater()
+				}
 				s.to.onHead(string(s.head))
 				s.head = s.head[:0]
 			}
@@ -72,18 +83,19 @@ func (s *wireScanner) tryHeader() {
 	case n == 127:
 		n = binary.BigEndian.Uint64(s.head[2:])
 	}
-	if s.head[0]&0x70 != 0 || s.head[1]&0x80 != 0 {
+	s.op, s.fin, s.left, s.inFrame = Opcode(s.head[0]&15), s.head[0]&0x80 != 0, n, true
+	rsv1 := s.head[0]&0x40 != 0 && s.agreed != nil && (s.op == OpText || s.op == OpBinary)
+	if s.head[0]&0x70 != 0 && !rsv1 || s.head[0]&0x30 != 0 || s.head[1]&0x80 != 0 {
 		s.to.onIllegal(fmt.Sprintf("a frame header % x", s.head))
 	}
-	s.op, s.fin, s.left, s.inFrame = Opcode(s.head[0]&15), s.head[0]&0x80 != 0, n, true
 	s.head = s.head[:0]
-	s.begin(n)
+	s.begin(n, rsv1)
 	if s.left == 0 {
 		s.end()
 	}
 }
 
-func (s *wireScanner) begin(n uint64) {
+func (s *wireScanner) begin(n uint64, rsv1 bool) {
 	switch {
 	case s.op >= OpClose:
 		s.control = s.control[:0]
@@ -95,15 +107,21 @@ func (s *wireScanner) begin(n uint64) {
 		s.to.onIllegal(fmt.Sprintf("opcode %d; inside a message: %v", s.op, s.inside))
 	}
 	s.inside = !s.fin
-	s.to.onFrame(s.op, s.fin, n)
+	if s.op != 0 {
+		s.compressed = rsv1
+	}
+	s.to.onFrame(s.op, s.fin, rsv1, n)
 }
 
 func (s *wireScanner) take(p []byte) {
 	s.left -= uint64(len(p))
-	if s.op >= OpClose {
+	switch {
+	case s.op >= OpClose:
 		s.control = append(s.control, p...)
-	} else {
+	case !s.compressed:
 		s.to.onData(p)
+	case !s.skims:
+		s.packed = append(s.packed, p...)
 	}
 	if s.left == 0 {
 		s.end()
@@ -112,12 +130,26 @@ func (s *wireScanner) take(p []byte) {
 
 func (s *wireScanner) end() {
 	s.inFrame = false
+	if s.op < OpClose && s.compressed && !s.skims {
+		s.inflate()
+	}
 	switch {
 	case s.op >= OpClose:
 		s.to.onControl(s.op, s.control)
 	case s.fin:
 		s.to.onMessageEnd()
 	}
+}
+
+// inflate takes a whole frame of a compressed message.
+func (s *wireScanner) inflate() {
+	plain, err := s.inflater.feed(s.packed, s.fin)
+	s.packed = s.packed[:0]
+	if err != nil {
+		s.to.onIllegal(fmt.Sprintf("a compressed message with %v", err))
+		return
+	}
+	s.to.onData(plain)
 }
 
 // digest is a message as the laws know it.
@@ -136,12 +168,22 @@ func (d *digest) add(p []byte) {
 	d.crc = crc32.Update(d.crc, crc32.IEEETable, p)
 }
 
-// materials are what random payloads are cut from.
-var materials = func() (m struct{ text, binary []byte }) {
+// materials are what random payloads are cut from. phrases says the same again and again, so
+// that a compressed message refers to those before it.
+var materials = func() (m struct{ text, binary, phrases []byte }) {
 	r := rand.New(rand.NewPCG(1, 2))
 	for len(m.text) < 512<<10 {
 		m.text = utf8.AppendRune(m.text, []rune("abcdefghij klmnopé€漢😀")[r.IntN(22)%len([]rune("abcdefghij klmnopé€漢😀"))])
 		m.binary = append(m.binary, byte(r.Uint32()), byte(r.Uint32()))
+	}
+	var phrases [60][]byte
+	for i := range phrases {
+		at := r.IntN(len(m.text) - 100)
+		phrases[i] = bytes.ToValidUTF8(m.text[at:at+8+r.IntN(60)], nil)
+	}
+	for len(m.phrases) < 512<<10 {
+		m.phrases = append(m.phrases, phrases[r.IntN(len(phrases))]...)
+		m.phrases = strconv.AppendInt(m.phrases, int64(r.IntN(1000)), 10)
 	}
 	return m
 }()
@@ -164,17 +206,25 @@ func randomSize(r *rand.Rand) int {
 
 // randomPayload is a message; the caller must not change it.
 func randomPayload(r *rand.Rand, n int) (Opcode, []byte) {
-	if r.IntN(2) == 0 {
+	switch r.IntN(4) {
+	case 0:
 		at := r.IntN(len(materials.binary) - n)
 		return OpBinary, materials.binary[at : at+n : at+n]
+	case 1:
+		return OpText, cutText(r, materials.text, n)
 	}
-	from := r.IntN(len(materials.text) - n - 8)
-	for !utf8.RuneStart(materials.text[from]) {
+	return OpBinary - Opcode(r.IntN(2)), cutText(r, materials.phrases, n)
+}
+
+// cutText is about n bytes of text, which end no code point early.
+func cutText(r *rand.Rand, text []byte, n int) []byte {
+	from := r.IntN(len(text) - n - 8)
+	for !utf8.RuneStart(text[from]) {
 		from++
 	}
 	to := from + n
-	for !utf8.RuneStart(materials.text[to]) {
+	for !utf8.RuneStart(text[to]) {
 		to++
 	}
-	return OpText, materials.text[from:to:to]
+	return text[from:to:to]
 }
