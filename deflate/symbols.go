@@ -102,6 +102,7 @@ func (p *passage) reaches(distance int) Error {
 
 // match copies what is left of a match, as far as there is room: first from the window, then from dst itself.
 func (f *inflater) match(p *passage) Step {
+	reach := f.dist // or a multiple of it, once what is copied repeats
 	for f.left > 0 {
 		if p.out == len(p.dst) {
 			f.state = inMatch
@@ -113,8 +114,8 @@ func (f *inflater) match(p *passage) Step {
 			n = min(len(to), back)
 			p.window.read(to[:n], back)
 		} else {
-			from := p.dst[p.out-f.dist : p.out]
-			n = copy(to, from) // at most dist bytes: a longer match repeats them
+			n = copy(to, p.dst[p.out-reach:p.out]) // at most reach bytes: a longer match repeats them
+			reach += n
 		}
 		p.out += n
 		f.left -= n
@@ -230,6 +231,12 @@ func copyMatch(dst []byte, out, distance, length int) {
 		return
 	}
 	from, to := dst[out-distance:], dst[out:out+length]
+	if length > 32 { // what is there is copied behind itself, twice as much each time
+		for n := copy(to, from[:distance]); n < length; {
+			n += copy(to[n:], to[:n])
+		}
+		return
+	}
 	for i := range to {
 		to[i] = from[i]
 	}
