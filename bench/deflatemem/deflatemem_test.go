@@ -256,7 +256,7 @@ func TestOptions(t *testing.T) {
 	}
 	for _, line := range []string{
 		"-servers gorilla", "-servers gws,", "-bits 7", "-bits 16", "-bits 9,x", "-conns 0", "-conns 20000", "-coder-conns 0",
-		"-messages 0", "-messages 10000", "-size 10", "-size 40000", "-settle -1s", "-rest -1s", "stray",
+		"-messages 0", "-gogc 0", "-messages 10000", "-size 10", "-size 40000", "-settle -1s", "-rest -1s", "stray",
 	} {
 		if _, err := parseOptions(strings.Fields(line), io.Discard); err == nil {
 			t.Errorf("%q was accepted", line)
@@ -272,7 +272,7 @@ func TestServerCommands(t *testing.T) {
 		"coder":  "P -peer coder -addr 127.0.0.1:9000 -deflate both",
 	} {
 		s, _ := serverNamed(name)
-		if got := strings.Join(s.argv(built, 9000, 12), " "); got != want {
+		if got := strings.Join(withGOGC(50, s.argv(built, 9000, 12)), " "); got != "env GOGC=50 "+want {
 			t.Errorf("%s: %s", name, got)
 		}
 	}

@@ -46,6 +46,7 @@ type options struct {
 	coderConns int
 	messages   int
 	size       int
+	gogc       int
 	settle     time.Duration
 	rest       time.Duration
 }
@@ -61,6 +62,7 @@ func parseOptions(args []string, usage io.Writer) (options, error) {
 	flags.IntVar(&o.coderConns, "coder-conns", 1000, "connections to coder, which takes 1.4 MB for each")
 	flags.IntVar(&o.messages, "messages", 10, "messages each way on every connection")
 	flags.IntVar(&o.size, "size", 1024, "bytes of a message")
+	flags.IntVar(&o.gogc, "gogc", 100, "GOGC of the servers: with less than Go's 100, less of what is measured is garbage that waits for the collector")
 	flags.DurationVar(&o.settle, "settle", 3*time.Second, "time between what is done and what is read")
 	flags.DurationVar(&o.rest, "rest", 75*time.Second, "how long connections are left alone before memory is read once more; 0: it is not")
 	if err := flags.Parse(args); err != nil {
@@ -83,6 +85,8 @@ func (o *options) checkRanges() error {
 		return fmt.Errorf("-messages %d: want 1 to 9999", o.messages)
 	case o.size < minSize || o.size > 32<<10:
 		return fmt.Errorf("-size %d: want %d to 32768", o.size, minSize)
+	case o.gogc < 1:
+		return fmt.Errorf("-gogc %d: want 1 or more", o.gogc)
 	case o.settle < 0 || o.rest < 0:
 		return errors.New("-settle and -rest: want no negative time")
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strconv"
 	"time"
 
 	"github.com/gannet-ws/gannet/bench/internal/rig"
@@ -41,7 +42,7 @@ func measure(ctx context.Context, o options, s server, t tools, ports *rig.Ports
 	if err != nil {
 		return r, err
 	}
-	p, err := rig.Start(ctx, s.argv(t, port, bits), port)
+	p, err := rig.Start(ctx, withGOGC(o.gogc, s.argv(t, port, bits)), port)
 	if err != nil {
 		return r, err
 	}
@@ -56,6 +57,11 @@ func measure(ctx context.Context, o options, s server, t tools, ports *rig.Ports
 		return r, p.WhyEnded(err)
 	}
 	return r, nil
+}
+
+// withGOGC is argv with a pace of the garbage collector. env execs the program, so the process keeps its id.
+func withGOGC(percent int, argv []string) []string {
+	return append([]string{"env", "GOGC=" + strconv.Itoa(percent)}, argv...)
 }
 
 // watch cancels with a reason when the server grows beyond all bounds.
