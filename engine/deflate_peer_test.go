@@ -431,19 +431,24 @@ func (z *squeezer) wide(p []byte) {
 	_ = z.w.Flush()
 }
 
-// narrow compresses in segments of half a window, each with a dictionary of the other
-// half: no distance is longer than both. What follows the 16th is not worth the time.
+// narrow compresses in segments of half a window, each by a writer that has read the half
+// before it: no distance is longer than both. (NewWriterDict would do that, but repeats its
+// dictionary in front of what does not shrink.) What follows the 16th is not worth the time.
 func (z *squeezer) narrow(p []byte) {
 	half := 1 << (z.bits - 1)
 	for i := 0; len(p) > 0 || i == 0; i++ {
-		n, level := min(half, len(p)), max(z.level, 2) // level 1 takes no dictionary
+		n, level := min(half, len(p)), z.level
 		if i == 16 {
 			n, level = len(p), flate.HuffmanOnly
 		}
-		w, err := flate.NewWriterDict(&z.out, level, lastBytes(z.history, half))
+		mark := z.out.Len()
+		w, err := flate.NewWriter(&z.out, level)
 		if err != nil {
 			panic(err)
 		}
+		_, _ = w.Write(z.history)
+		_ = w.Flush()
+		z.out.Truncate(mark)
 		_, _ = w.Write(p[:n])
 		_ = w.Flush()
 		z.history = lastBytes(append(z.history, p[:n]...), half)
