@@ -21,6 +21,10 @@ def faults(now):
     """What is not as it should be; a number that is missing is a fault too."""
     wanted = {"open": 0, "connecting": 0, "panics": 0, "inboundBytes": 0}
     found = ["%s is %s" % (name, now.get(name)) for name, want in wanted.items() if now.get(name) != want]
+    if (conns := now.get("deflate", {}).get("conns")) != 0:
+        found.append("deflate conns is %s" % conns)
+    if (out := now.get("buffers", {}).get("Out")) != 0:
+        found.append("%s buffers are out" % out)
     if not now.get("messagesIn"):
         found.append("no message was counted")
     return found
@@ -32,7 +36,9 @@ def main(url):
         time.sleep(0.1)
     for fault in found:
         print("FAIL stats: " + fault)
-    print("stats: %d connections accepted, %d messages in" % (now.get("accepted", 0), now.get("messagesIn", 0)))
+    deflate = now.get("deflate", {})
+    print("stats: %d connections accepted, %d messages in; compressed: %d in, %d out" % (
+        now.get("accepted", 0), now.get("messagesIn", 0), deflate.get("messagesIn", 0), deflate.get("messagesOut", 0)))
     return 1 if found else 0
 
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# curl against a running gannet serve: the HTTP side of it, and one raw conversation.
-# curl.sh HOST:PORT
+# curl against a running gannet serve: the HTTP side of it, what it makes of offers of permessage-deflate, and raw
+# conversations. curl.sh HOST:PORT; GANNET_DEFLATE says whether the server compresses: off (by default) or shared.
 set -euo pipefail
 addr=$1
 passed=0
@@ -89,17 +89,71 @@ upgrade 13 dGhlIHNhbXBsZSBub25jZQ== -H "Origin: http://$addr"
 want_status "$name" 101
 pass "$name"
 
-# The request, the masked "Hello" of RFC 6455 5.7 and a masked Close 1000 in one
-# segment, by curl's telnet: an answer, an echo, a Close, and the end of the stream.
-name='frames in the same segment as the request'
-{
+# segment EXTENSIONS FRAMES: a request and frames, for printf; talk sends that in one segment by curl's telnet.
+segment() {
 	printf 'GET /ws HTTP/1.1\r\nHost: %s\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n' "$addr"
-	printf 'Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n'
-	printf '\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58\x88\x82\x01\x02\x03\x04\x02\xea'
-} >"$work/segment"
-{ cat "$work/segment"; sleep 1; } | curl --silent --noproxy '*' --max-time 5 "telnet://$addr" >"$work/answer"
+	printf 'Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n'
+	[ -z "$1" ] || printf 'Sec-WebSocket-Extensions: %s\r\n' "$1"
+	printf '\r\n'
+	printf "$2"
+}
+talk() { { segment "$1" "$2"; sleep 1; } | curl --silent --noproxy '*' --max-time 5 "telnet://$addr"; }
+close1000='\x88\x82\x01\x02\x03\x04\x02\xea'
+
+# The masked "Hello" of RFC 6455 5.7 and a masked Close 1000: an answer, an echo, a Close, and the end of the stream.
+name='frames in the same segment as the request'
+talk '' "\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58$close1000" >"$work/answer"
 printf '\r\n\r\n\x81\x05Hello\x88\x02\x03\xe8' >"$work/want"
 tail -c 15 "$work/answer" | cmp - "$work/want" || fail "$name" "$(od -c "$work/answer")"
 pass "$name"
+
+# An offer and, behind the arrow, the answer to it. None of them may cost the client its connection (RFC 7692 7).
+name='offers of permessage-deflate'
+cat >"$work/offers" <<-'OFFERS'
+	x-other -> none
+	permessage-deflate -> permessage-deflate
+	permessage-deflate; client_max_window_bits -> permessage-deflate
+	permessage-deflate; client_max_window_bits=8 -> permessage-deflate; client_max_window_bits=8
+	permessage-deflate; server_max_window_bits=10 -> permessage-deflate; server_max_window_bits=10
+	permessage-deflate; server_max_window_bits="12" -> permessage-deflate; server_max_window_bits=12
+	permessage-deflate; server_no_context_takeover; client_no_context_takeover -> permessage-deflate; server_no_context_takeover; client_no_context_takeover
+	permessage-deflate; server_max_window_bits -> none
+	permessage-deflate; server_max_window_bits= -> none
+	permessage-deflate; server_max_window_bits=7 -> none
+	permessage-deflate; server_max_window_bits=16 -> none
+	permessage-deflate; server_max_window_bits=010 -> none
+	permessage-deflate; client_max_window_bits=9; client_max_window_bits=9 -> none
+	permessage-deflate; server_no_context_takeover=1 -> none
+	permessage-deflate; who_knows -> none
+	permessage-deflate; who_knows, permessage-deflate; server_max_window_bits=9 -> permessage-deflate; server_max_window_bits=9
+	x-other, permessage-deflate; server_max_window_bits=99, permessage-deflate -> permessage-deflate
+	permessage-deflate; client_no_context_takeover, permessage-deflate -> permessage-deflate; client_no_context_takeover
+OFFERS
+number=0
+while IFS= read -r line; do
+	number=$((number + 1))
+	talk "${line% -> *}" "$close1000" </dev/null >"$work/offer.$number" &
+done <"$work/offers"
+wait
+number=0
+while IFS= read -r line; do
+	number=$((number + 1))
+	want=${line##* -> }
+	[ "${GANNET_DEFLATE:-off}" != off ] || want=none
+	tr -d '\r' <"$work/offer.$number" >"$work/lines"
+	head -1 "$work/lines" | grep -aq '^HTTP/1.1 101 ' || fail "$name: $line" "$(cat "$work/lines")"
+	got=$(grep -ai '^Sec-WebSocket-Extensions: ' "$work/lines" | cut -d ' ' -f 2-) || got=none
+	[ "$got" = "$want" ] || fail "$name: ${line% -> *}: got '$got', want '$want'"
+done <"$work/offers"
+pass "$name: $number"
+
+# RFC 7692 7.2.3.1 and 7.2.3.2: "Hello" compressed, and "Hello" as a reference to it, both under the key of above.
+if [ "${GANNET_DEFLATE:-off}" != off ]; then
+	name="the RFC's compressed Hello, and the one that refers to it"
+	talk permessage-deflate "\xc1\x87\x37\xfa\x21\x3d\xc5\xb2\xec\xf4\xfe\xfd\x21\xc1\x85\x37\xfa\x21\x3d\xc5\xfa\x30\x3d\x37$close1000" >"$work/answer"
+	printf '\r\n\r\n\x81\x05Hello\x81\x05Hello\x88\x02\x03\xe8' >"$work/want"
+	tail -c 22 "$work/answer" | cmp - "$work/want" || fail "$name" "$(od -c "$work/answer")"
+	pass "$name"
+fi
 
 echo "curl: $passed passed, 0 failed"

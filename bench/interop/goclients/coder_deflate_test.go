@@ -25,7 +25,7 @@ func coderWants(mode websocket.CompressionMode) string {
 	return answer(nct, nct, 0)
 }
 
-func TestCoderDeflate(t *testing.T) {
+func TestCoderDeflateEchoes(t *testing.T) {
 	for _, mode := range []websocket.CompressionMode{websocket.CompressionContextTakeover, websocket.CompressionNoContextTakeover} {
 		c, agreed := coderDialDeflate(t, mode)
 		if want := coderWants(mode); agreed != want {
@@ -40,7 +40,7 @@ func TestCoderDeflate(t *testing.T) {
 	}
 }
 
-func TestCoderPointsBack(t *testing.T) {
+func TestCoderDeflatePointsBack(t *testing.T) {
 	const count = 20
 	again := sixteenLetters(200)
 	for _, mode := range []websocket.CompressionMode{websocket.CompressionContextTakeover, websocket.CompressionNoContextTakeover} {
@@ -62,7 +62,7 @@ func TestCoderPointsBack(t *testing.T) {
 	}
 }
 
-func TestCoderStreamsACompressedMessage(t *testing.T) {
+func TestCoderDeflateStreams(t *testing.T) {
 	for _, mode := range []websocket.CompressionMode{websocket.CompressionContextTakeover, websocket.CompressionNoContextTakeover} {
 		c, _ := coderDialDeflate(t, mode)
 		for range 3 {

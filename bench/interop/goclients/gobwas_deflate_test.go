@@ -157,7 +157,7 @@ func gobwasTalk(t *testing.T, p wsflate.Parameters, level int) *deflateTalk {
 	return d
 }
 
-func TestGobwasEveryAgreement(t *testing.T) {
+func TestGobwasDeflateEveryAgreement(t *testing.T) {
 	all := texts(wave())
 	for bits := 7; bits <= 15; bits++ {
 		for takeover := range 4 {
@@ -175,7 +175,7 @@ func TestGobwasEveryAgreement(t *testing.T) {
 	}
 }
 
-func TestGobwasPointsBack(t *testing.T) {
+func TestGobwasDeflatePointsBack(t *testing.T) {
 	const count = 20
 	again := sixteenLetters(200)
 	for takeover := range 4 {
@@ -197,9 +197,9 @@ func TestGobwasPointsBack(t *testing.T) {
 	}
 }
 
-// TestGobwasLongMessages: what takes long to compress comes in fragments, with which a ping's answer may mix, and is
+// TestGobwasDeflateLongMessages: what takes long to compress comes in fragments, with which a ping's answer may mix, and is
 // followed by what was sent after it.
-func TestGobwasLongMessages(t *testing.T) {
+func TestGobwasDeflateLongMessages(t *testing.T) {
 	d := gobwasTalk(t, wsflate.Parameters{}, 1)
 	for i, text := range texts([]int{1 << 20, 3_000_001}) {
 		frames := d.echo(t, text)
@@ -210,8 +210,8 @@ func TestGobwasLongMessages(t *testing.T) {
 	}
 }
 
-// TestWsflateHelper: gobwas's own framing of compressed messages, which keeps no context.
-func TestWsflateHelper(t *testing.T) {
+// TestGobwasDeflateHelper: gobwas's own framing of compressed messages, which keeps no context.
+func TestGobwasDeflateHelper(t *testing.T) {
 	c, _ := gobwasDialDeflate(t, wsflate.DefaultParameters)
 	for _, text := range texts(wave()) {
 		f, err := ws.NewTextFrame(text), error(nil)

@@ -44,7 +44,7 @@ export const kinds = {
   letter: (size) => 'g'.repeat(size),
 };
 
-// Up to 46,368 bytes and down again, by the golden ratio: 44 sizes.
+// Up to 46,368 bytes and down again, by the golden ratio: 47 sizes.
 const UP = [0, 1];
 while (UP.at(-1) < 46_368) UP.push(Math.max(2, UP.at(-1) + UP.at(-2)));
 export const WAVE = [...UP, ...UP.slice(0, -1).reverse()];
