@@ -40,9 +40,13 @@ func (w *window) write(from *pool.Pool, p []byte) {
 	w.have = want
 }
 
-// resize moves the content to a ring for at least want bytes.
+// resize moves the content to a ring for at least want bytes: four times as many as before, because what is outgrown
+// waits for the garbage collector, or for a connection that grows later.
 func (w *window) resize(from *pool.Pool, want uint32) {
 	size := max(minWindow, 1<<bits.Len32(want-1))
+	if w.buf != nil {
+		size = max(size, min(4*len(w.buf.B), int(w.limit)))
+	}
 	b := from.Get(size)
 	b.B = b.B[:size]
 	w.read(b.B[:w.have], int(w.have))

@@ -100,6 +100,7 @@ const (
 	opened                          // it is, or was, OPEN
 	endWaits                        // the peer's end is known; the workers have not come that far
 	enqueued                        // in loop.ready
+	restDue                         // sender and receiver may rest
 )
 
 // todo bits: work that one side leaves to the other.

@@ -222,6 +222,9 @@ func (l *loop) serveReady() {
 		if c.flags&buried == 0 {
 			l.resumeTurn(c)
 			c.nextSlice()
+			if c.flags&restDue != 0 {
+				c.rest()
+			}
 		}
 	}
 }

@@ -39,12 +39,22 @@ func (c *Conn) ifUsed() time.Duration {
 	return 0
 }
 
-// onRestDue lets sender and receiver rest if they were not used since the clock looked last,
-// and the turn has time for it: to pack a window takes a tenth of a millisecond.
+// onRestDue lets sender and receiver rest, if they were not used since the clock looked last,
+// when the loop has time for it: to pack a window takes a tenth of a millisecond.
 func (c *Conn) onRestDue() {
 	s := c.stages.Load()
 	s.looked = tickOf(c.loop.now)
-	if s.use.CompareAndSwap(useSince, useLooked) || c.loop.sys.Now()-c.loop.now > turnBudget || !c.tryLockOr(0) {
+	if !s.use.CompareAndSwap(useSince, useLooked) {
+		c.flags |= restDue
+		c.loop.enqueue(c)
+	}
+}
+
+// rest is what onRestDue asked for. Whoever holds the lock sends: then the clock looks again.
+func (c *Conn) rest() {
+	c.flags &^= restDue
+	s := c.stages.Load()
+	if !c.tryLockOr(0) {
 		return
 	}
 	// Under the lock, and on the loop: neither of them is in use.
