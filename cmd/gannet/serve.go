@@ -14,7 +14,6 @@ import (
 	"github.com/urfave/cli/v3"
 
 	"github.com/gannet-ws/gannet/cmd/gannet/page"
-	"github.com/gannet-ws/gannet/deflate"
 	"github.com/gannet-ws/gannet/engine"
 )
 
@@ -93,32 +92,6 @@ func newService(c *cli.Command, loops int) (*service, error) {
 		Logger:   s.log,
 	})
 	return s, err
-}
-
-// deflatePolicy is what the flags say of permessage-deflate; nil: off.
-func deflatePolicy(c *cli.Command) (*deflate.Policy, error) {
-	window := c.Int("deflate-window")
-	p := &deflate.Policy{
-		Level:             c.Int("deflate-level"),
-		HistoryBytes:      c.Int("deflate-history"),
-		SendWindowBits:    window,
-		ReceiveWindowBits: window,
-	}
-	switch mode := c.String("deflate"); mode {
-	case "off":
-		if window != 0 || p.Level != 0 || p.HistoryBytes != 0 {
-			return nil, errors.New("--deflate-level, --deflate-window and --deflate-history need --deflate shared, alone or own")
-		}
-		return nil, nil
-	case "shared":
-	case "alone":
-		p.Takeover = deflate.NoTakeover
-	case "own":
-		p.Takeover = deflate.OwnCompressor
-	default:
-		return nil, fmt.Errorf("--deflate: %q is none of off, shared, alone, own", mode)
-	}
-	return p, nil
 }
 
 // handler is what a mode does with messages.
