@@ -45,7 +45,6 @@ type loop struct {
 	deflate    deflateCount // the compressed ones of them
 	scratch    []byte       // for inflated bytes; nil before the first
 	ready      []*Conn      // with an unfinished turn, or a long message to compress
-	serving    []*Conn      // ready's twin: what the running wake serves
 	dying      []grave      // left the poller in this turn
 	dead       []grave      // left it in an earlier one: their descriptors may be reused
 	listeners  []*listener
@@ -213,11 +212,15 @@ func (l *loop) enqueue(c *Conn) {
 	}
 }
 
-// serveReady goes on with unfinished work, each for another turn.
+// serveReady goes on with unfinished work, each for another turn. After a turn's time the
+// rest waits for the next wake: however many connections have work left, whoever else has
+// something to say waits for one of them.
 func (l *loop) serveReady() {
-	l.ready, l.serving = l.serving[:0], l.ready
-	for i, c := range l.serving {
-		l.serving[i] = nil
+	began, n := l.now, len(l.ready)
+	served := 0
+	for served < n && (served == 0 || l.sys.Now()-began <= turnBudget) {
+		c := l.ready[served]
+		served++
 		c.flags &^= enqueued
 		if c.flags&buried == 0 {
 			l.resumeTurn(c)
@@ -226,6 +229,14 @@ func (l *loop) serveReady() {
 				c.rest()
 			}
 		}
+		if l.doomed.Load() {
+			l.serveDoomed()
+		}
+	}
+	if served != 0 {
+		left := copy(l.ready, l.ready[served:])
+		clear(l.ready[left:])
+		l.ready = l.ready[:left]
 	}
 }
 
