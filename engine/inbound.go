@@ -322,13 +322,18 @@ func (l *loop) turn(c *Conn, in *inbound, b []byte) (rest []byte) {
 // much as a frame.
 const clockEvery = 16
 
-// turnOver tells whether a turn that began with the first look at the clock is over.
+// turnOver tells whether a turn that began with the first look at the clock is over. When
+// others before it in the same wait for the poller have had their whole turn, that is soon.
 func (l *loop) turnOver() bool {
 	now := l.sys.Now()
 	if l.began == 0 {
 		l.began = now
 	}
-	return now-l.began > turnBudget
+	if now-l.began <= turnBudget && l.spent <= spentBudget {
+		return false
+	}
+	l.spent += now - l.began
+	return true
 }
 
 // readsDirect tells whether the rest of the frame under way goes straight into the message's buffer.

@@ -19,6 +19,9 @@ const (
 	slabHeadroom = 64
 	// turnBudget is how long one connection may keep its loop before the others are served.
 	turnBudget = time.Millisecond
+	// spentBudget is how long unfinished turns may take in all before whoever comes later
+	// gets but a step: forty bombs that arrive at once would keep the others for 40 ms.
+	spentBudget = 2 * turnBudget
 )
 
 // loop is one goroutine around one poller, and everything that it alone touches.
@@ -40,6 +43,7 @@ type loop struct {
 	turning    *Conn         // whose bytes are being decoded
 	began      time.Duration // when the turn first looked at the clock; 0: it did not yet
 	over       bool          // the turn is
+	spent      time.Duration // by turns that were cut short, since the last wake: what they left asks for one
 	messages   uint64        // received in this turn
 	bytes      uint64
 	deflate    deflateCount // the compressed ones of them
@@ -176,6 +180,7 @@ func (l *loop) serveDoomed() {
 // OnWake serves the mailbox, unfinished turns, timers, and frees what closed.
 func (l *loop) OnWake() bool {
 	l.now = l.sys.Now()
+	l.spent = 0
 	l.closeDead()
 	for _, t := range l.mailbox.take() {
 		l.serveTask(t)
