@@ -169,7 +169,7 @@ func TestOptions(t *testing.T) {
 		t.Fatalf("plan %+v", o.plan)
 	}
 	old := o.plan.servers[2]
-	if got := strings.Join(old.argv(nil, 4711, "ws"), " "); got != "/bin/old serve --addr 127.0.0.1:4711" || old.Role != roleExtra {
+	if got := strings.Join(old.argv(nil, 4711, settings{mode: "ws"}), " "); got != "/bin/old serve --addr 127.0.0.1:4711" || old.Role != roleExtra {
 		t.Errorf("%q, %s", got, old.Role)
 	}
 	for _, line := range []string{
@@ -201,16 +201,20 @@ func TestDefaultsAreTheFourEchoesAndIdle(t *testing.T) {
 
 func TestServerCommands(t *testing.T) {
 	tools := &toolset{rawecho: "R", gannet: "G", peers: "P"}
-	for mode, want := range map[string]string{
-		"ws":          "R 9000|G serve --addr 127.0.0.1:9000 --loops 1 --log error|P -peer gws -addr 127.0.0.1:9000 -deflate none|P -peer gorilla -addr 127.0.0.1:9000 -deflate none",
-		"deflate-nct": "R 9000|G serve --addr 127.0.0.1:9000 --loops 1 --log error --deflate shared|P -peer gws -addr 127.0.0.1:9000 -deflate nct|P -peer gorilla -addr 127.0.0.1:9000 -deflate nct",
+	for with, want := range map[settings]string{
+		{"ws", 0}: "R 9000|G serve --addr 127.0.0.1:9000 --loops 1 --log error|" +
+			"P -peer gws -addr 127.0.0.1:9000 -deflate none|P -peer gorilla -addr 127.0.0.1:9000 -deflate none",
+		{"deflate", 12}: "R 9000|G serve --addr 127.0.0.1:9000 --loops 1 --log error --deflate shared --deflate-window 12|" +
+			"P -peer gws -addr 127.0.0.1:9000 -deflate takeover -window 12|P -peer gorilla -addr 127.0.0.1:9000 -deflate takeover -window 12",
+		{"deflate-nct", 15}: "R 9000|G serve --addr 127.0.0.1:9000 --loops 1 --log error --deflate shared --deflate-window 15|" +
+			"P -peer gws -addr 127.0.0.1:9000 -deflate nct -window 15|P -peer gorilla -addr 127.0.0.1:9000 -deflate nct -window 15",
 	} {
 		var lines []string
 		for _, s := range knownServers() {
-			lines = append(lines, strings.Join(s.argv(tools, 9000, mode), " "))
+			lines = append(lines, strings.Join(s.argv(tools, 9000, with), " "))
 		}
 		if got := strings.Join(lines, "|"); got != want {
-			t.Errorf("%s: %s", mode, got)
+			t.Errorf("%v: %s", with, got)
 		}
 	}
 	b := &bencher{options: options{loadCore: 1, duration: 2 * time.Second}, tools: &toolset{wsblast: "W"}}

@@ -74,7 +74,7 @@ func (b *bencher) idleOnce(ctx context.Context, c idleCell, s server) (idleRun, 
 	if err != nil {
 		return idleRun{}, err
 	}
-	p, err := rig.Start(ctx, rig.Pinned(b.options.serverCore, s.argv(b.tools, port, "ws")), port)
+	p, err := rig.Start(ctx, rig.Pinned(b.options.serverCore, s.argv(b.tools, port, settings{mode: "ws"})), port)
 	if err != nil {
 		return idleRun{}, err
 	}

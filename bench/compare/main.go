@@ -136,7 +136,7 @@ func measureAll(ctx context.Context, o options, progress io.Writer) (*report, er
 	}
 	r := newReport(ctx, o, tools)
 	b := &bencher{options: o, tools: tools, progress: progress, ports: rig.NewPorts()}
-	b.sample = b.sampleOnce
+	b.sample, b.ask = b.sampleOnce, b.askOnce
 	for _, c := range o.plan.echo {
 		result, err := b.measure(ctx, c)
 		if err != nil {

@@ -81,6 +81,7 @@ func (r echoResult) markdown(w io.Writer) {
 	if b := r.busiest(); b < disturbedBelow {
 		fmt.Fprintf(w, "**Neither core was busy with this (%.0f %% at most): other processes were using them.**\n", b)
 	}
+	r.markdownAgreements(w)
 	fmt.Fprint(w, "\n| server | CPU, us | / rawecho | Gannet / it | messages/s | p50, us | p99, us | p99.9, us | server busy | load busy |\n"+
 		"|---|---|---|---|---|---|---|---|---|---|\n")
 	floor, subject := r.find(roleFloor), r.find(roleSubject)

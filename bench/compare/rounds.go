@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 
 	"github.com/gannet-ws/gannet/bench/internal/rig"
 )
@@ -18,7 +20,9 @@ type bencher struct {
 	tools    *toolset
 	ports    *rig.Ports
 	progress io.Writer
-	sample   func(context.Context, echoCell, server) (sample, error) // sampleOnce, but for tests
+	// sampleOnce and askOnce, but for tests.
+	sample func(context.Context, echoCell, server) (sample, error)
+	ask    func(context.Context, echoCell, server) (agreement, error)
 }
 
 // echoResult is one measured echo cell.
@@ -35,6 +39,11 @@ type serverResult struct {
 	Name    string   `json:"name"`
 	Role    role     `json:"role"`
 	Samples []sample `json:"samples"`
+
+	// In a deflate cell:
+	Settings string     `json:"deflate_settings,omitempty"` // what it was started with
+	Keeps    string     `json:"keeps,omitempty"`            // of what it sent, to compress with
+	Agreed   *agreement `json:"agreed,omitempty"`
 }
 
 // measure runs c until the floor held still over all rounds, or until the attempts are used up; the last attempt
@@ -43,8 +52,12 @@ func (b *bencher) measure(ctx context.Context, c echoCell) (echoResult, error) {
 	if b.options.conns > 0 {
 		c.Conns = b.options.conns
 	}
+	servers, err := b.participants(ctx, c)
+	if err != nil {
+		return echoResult{Cell: c}, err
+	}
 	for attempt := 0; ; attempt++ {
-		result, err := b.attempt(ctx, c, attempt == b.options.retries)
+		result, err := b.attempt(ctx, echoResult{Cell: c, Servers: slices.Clone(servers)}, attempt == b.options.retries)
 		if err != nil {
 			return result, err
 		}
@@ -55,14 +68,44 @@ func (b *bencher) measure(ctx context.Context, c echoCell) (echoResult, error) {
 	}
 }
 
-// attempt runs c's rounds: A B C D, A B C D, ... Unless it is the last one, it ends as soon as it is void.
-func (b *bencher) attempt(ctx context.Context, c echoCell, last bool) (echoResult, error) {
-	r := echoResult{Cell: c}
+// participants are the servers that run in c, without samples yet.
+func (b *bencher) participants(ctx context.Context, c echoCell) (servers []serverResult, err error) {
 	for _, s := range b.options.plan.servers {
-		if s.runsIn(c) {
-			r.Servers = append(r.Servers, serverResult{Name: s.Name, Role: s.Role})
+		if !s.runsIn(c) {
+			continue
 		}
+		r := serverResult{Name: s.Name, Role: s.Role}
+		if c.Window != 0 && s.Role != roleFloor {
+			a, err := b.ask(ctx, c, s)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", s.Name, err)
+			}
+			r.describe(s, c, a)
+		}
+		servers = append(servers, r)
 	}
+	return servers, nil
+}
+
+// describe notes how s compresses in c.
+func (r *serverResult) describe(s server, c echoCell, a agreement) {
+	r.Agreed = &a
+	r.Keeps = "nothing"
+	if s.keeps != nil && !strings.Contains(a.Answer, "server_no_context_takeover") {
+		r.Keeps = s.keeps(c.settings(), c.Payload)
+	}
+	r.Settings = s.deflateFlags(c.settings())
+	if s.Role == roleExtra {
+		r.Keeps, r.Settings = unsaid, unsaid
+	}
+}
+
+// unsaid stands for what nobody knows of a server given with -add.
+const unsaid = "?"
+
+// attempt runs the rounds of r's cell: A B C D, A B C D, ... Unless it is the last one, it ends as soon as it is void.
+func (b *bencher) attempt(ctx context.Context, r echoResult, last bool) (echoResult, error) {
+	c := r.Cell
 	for round := range b.options.rounds {
 		if err := b.round(ctx, &r, round); err != nil {
 			return r, err

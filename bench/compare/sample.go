@@ -30,7 +30,7 @@ func (b *bencher) sampleOnce(ctx context.Context, c echoCell, s server) (sample,
 	if err != nil {
 		return sample{}, err
 	}
-	p, err := rig.Start(ctx, rig.Pinned(b.options.serverCore, s.argv(b.tools, port, c.Mode)), port)
+	p, err := rig.Start(ctx, rig.Pinned(b.options.serverCore, s.argv(b.tools, port, c.settings())), port)
 	if err != nil {
 		return sample{}, err
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/gannet-ws/gannet/bench/internal/rig"
+	"github.com/gannet-ws/gannet/deflate"
 )
 
 // role says what a server's figures are for.
@@ -23,36 +24,72 @@ const (
 type server struct {
 	Name string
 	Role role
-	argv func(t *toolset, port int, mode string) []string
+	argv func(t *toolset, port int, with settings) []string
+	// keeps says what the server compresses a message with besides the message, where contexts are kept.
+	keeps func(with settings, payload int) string
 }
 
 // knownServers are all servers that this tool can build itself, in the order of a round.
 func knownServers() []server {
 	return []server{
 		{Name: "rawecho", Role: roleFloor, argv: rawechoArgv},
-		{Name: "gannet", Role: roleSubject, argv: gannetArgv},
-		{Name: "gws", Role: rolePeer, argv: peerArgv("gws")},
+		{Name: "gannet", Role: roleSubject, argv: gannetArgv, keeps: gannetKeeps},
+		{Name: "gws", Role: rolePeer, argv: peerArgv("gws"), keeps: gwsKeeps},
 		{Name: "gorilla", Role: rolePeer, argv: peerArgv("gorilla")},
 	}
 }
 
-func rawechoArgv(t *toolset, port int, _ string) []string {
+func rawechoArgv(t *toolset, port int, _ settings) []string {
 	return []string{t.rawecho, strconv.Itoa(port)}
 }
 
-func gannetArgv(t *toolset, port int, mode string) []string {
+func gannetArgv(t *toolset, port int, with settings) []string {
 	argv := []string{t.gannet, "serve", "--addr", rig.LocalAddr(port), "--loops", "1", "--log", "error"}
-	if mode != "ws" {
-		argv = append(argv, "--deflate", "shared") // the client's offer says whether contexts are kept
-	}
-	return argv
+	return append(argv, gannetDeflate(with)...)
 }
 
-func peerArgv(name string) func(*toolset, int, string) []string {
-	return func(t *toolset, port int, mode string) []string {
-		deflate := map[string]string{"ws": "none", "deflate": "takeover", "deflate-nct": "nct"}[mode]
-		return []string{t.peers, "-peer", name, "-addr", rig.LocalAddr(port), "-deflate", deflate}
+// gannetDeflate: the client's offer says whether contexts are kept.
+func gannetDeflate(with settings) []string {
+	if with.window == 0 {
+		return nil
 	}
+	return []string{"--deflate", "shared", "--deflate-window", strconv.Itoa(with.window)}
+}
+
+// gannetKeeps is Policy.HistoryBytes, as its document has it: the next power of two above 5/4 of the longest message.
+func gannetKeeps(with settings, payload int) string {
+	history := 512
+	for history < payload*5/4 {
+		history *= 2
+	}
+	return fmt.Sprintf("a history of %d bytes", min(history, deflate.DefaultHistoryBytes, 1<<with.window))
+}
+
+func gwsKeeps(with settings, _ int) string {
+	return fmt.Sprintf("all of the window: %d bytes", 1<<with.window)
+}
+
+func peerArgv(name string) func(*toolset, int, settings) []string {
+	return func(t *toolset, port int, with settings) []string {
+		return append([]string{t.peers, "-peer", name, "-addr", rig.LocalAddr(port)}, peerDeflate(with)...)
+	}
+}
+
+func peerDeflate(with settings) []string {
+	if with.window == 0 {
+		return []string{"-deflate", "none"}
+	}
+	mode := map[string]string{"deflate": "takeover", "deflate-nct": "nct"}[with.mode]
+	return []string{"-deflate", mode, "-window", strconv.Itoa(with.window)}
+}
+
+// deflateFlags are those of s's command line that are about compression, for the report.
+func (s server) deflateFlags(with settings) string {
+	flags := peerDeflate(with)
+	if s.Role == roleSubject {
+		flags = gannetDeflate(with)
+	}
+	return "`" + strings.Join(flags, " ") + "`"
 }
 
 // runsIn reports whether s can take part in c with the same settings as the others.
@@ -86,7 +123,7 @@ func (f *serverFlag) Set(value string) error {
 	if slices.ContainsFunc(taken, func(s server) bool { return s.Name == name }) {
 		return fmt.Errorf("there is a server %q already", name)
 	}
-	f.servers = append(f.servers, server{Name: name, Role: roleExtra, argv: func(_ *toolset, port int, _ string) []string {
+	f.servers = append(f.servers, server{Name: name, Role: roleExtra, argv: func(_ *toolset, port int, _ settings) []string {
 		argv := slices.Clone(fields)
 		for i := range argv {
 			argv[i] = strings.ReplaceAll(argv[i], "{port}", strconv.Itoa(port))
