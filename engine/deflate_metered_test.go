@@ -10,13 +10,17 @@ import (
 	"github.com/gannet-ws/gannet/engine/internal/netio"
 )
 
-// clocked is a meter whose clock stands until the test moves it.
+// clocked is a meter whose clock is the test's.
 type clocked struct {
 	meter
-	now time.Duration
+	now  time.Duration
+	step time.Duration // by which a look at it moves it
 }
 
-func (k *clocked) Now() time.Duration { return k.now }
+func (k *clocked) Now() time.Duration {
+	k.now += k.step
+	return k.now
+}
 
 // meteredDeflate is meteredConn with permessage-deflate and a standing clock.
 func meteredDeflate(t *testing.T, h Handler, o Options) (*loop, *clocked, *Conn) {
@@ -48,24 +52,7 @@ func meteredDeflate(t *testing.T, h Handler, o Options) (*loop, *clocked, *Conn)
 	return l, m, c
 }
 
-// room is meter's, on this system.
-func (k *clocked) room(l *loop, n int) { k.meter.room(l, n) }
-
 func newReaderOf(b []byte) *bufio.Reader { return bufio.NewReader(bytes.NewReader(b)) }
-
-// wholeMessages is how many bytes the whole messages of a stream of the server's frames inflate to.
-func wholeMessages(t *testing.T, stream []byte) (n uint64) {
-	t.Helper()
-	p := &flatePeer{t: t, agreed: true, server: flateContext{15, true}}
-	p.attacker = &attacker{r: newReaderOf(stream)}
-	for {
-		m, err := p.hear()
-		if err != nil {
-			return n
-		}
-		n += uint64(len(m.payload))
-	}
-}
 
 // frameEnd is where the first frame of a server's stream ends; 0: it is not whole.
 func frameEnd(b []byte) int {
