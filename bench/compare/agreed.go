@@ -190,7 +190,7 @@ func (r echoResult) markdownAgreements(w io.Writer) {
 	if r.Cell.settings().window == 0 {
 		return
 	}
-	fmt.Fprint(w, "| server | started with | agreed on | to compress with, it keeps of what it sent | bytes of the same echo again | of others like it |\n|---|---|---|---|---|---|\n")
+	fmt.Fprint(w, "\n| server | started with | agreed on | to compress with, it keeps of what it sent | bytes of the same echo again | of others like it |\n|---|---|---|---|---|---|\n")
 	for _, s := range r.Servers {
 		if s.Agreed == nil {
 			continue

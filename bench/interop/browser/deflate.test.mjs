@@ -61,7 +61,7 @@ const TOOLS = `
     ws.onclose = ({code}) => resolve({code, at, extensions: ws.extensions, bytes: all.reduce((sum, data) => sum + bytesOf(data), 0)});
   });
   const stats = async () => (await (await fetch('/stats')).json()).deflate;
-  // What the server's counters grew by; it counts what it received a turn after its echoes left.
+  // What the server's counters grew by; it counts what a turn received when that ends, and an echo may leave before.
   const counted = async (act, done) => {
     const before = await stats();
     const result = await act();

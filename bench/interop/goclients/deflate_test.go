@@ -106,7 +106,7 @@ func readStats(t *testing.T) deflateStats {
 }
 
 // counted is what the counters grew by while act ran: it had messages echoed, all of them compressed by the client. The
-// server counts what it received a turn after its echoes left, so that is waited for.
+// server counts what a turn received when that ends, and an echo may leave before: that is waited for.
 func counted(t *testing.T, messages int, act func()) deflateStats {
 	t.Helper()
 	if deflateMode == "off" {

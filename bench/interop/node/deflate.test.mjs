@@ -22,7 +22,7 @@ async function stats() {
   return (await answer.json()).deflate;
 }
 
-// What the server's counters of compressed messages grew by during act. It counts a turn after its echoes left: the
+// What the server's counters of compressed messages grew by during act. It counts a turn when that ends, and an echo may leave before: the
 // sum is waited for.
 async function counted(act, done) {
   const before = await stats();

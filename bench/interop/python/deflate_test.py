@@ -149,7 +149,7 @@ class DeflateTest(unittest.IsolatedAsyncioTestCase):
         return offer(client_bits=None if WINDOW < 9 else True, **settings)
 
     async def counted(self, act, wanted):
-        """What the server's counters grew by; it counts a turn after its echoes left."""
+        """What the server's counters grew by; it counts a turn when that ends, and an echo may leave before."""
         before, end = stats(), time.monotonic() + 5
         await act()
         while True:
