@@ -85,6 +85,9 @@ func (c *Conn) dropInbound() {
 
 // discard empties in, c's or the loop's spare, for the next connection.
 func (l *loop) discard(c *Conn, in *inbound) {
+	if in.rest != nil {
+		c.flags &^= pausedByWork // what the peer writes next is read, if only to be dropped
+	}
 	in.release()
 	if !plantedBug(bugBudgetLeak) {
 		in.budget.set(c, 0)
