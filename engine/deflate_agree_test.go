@@ -17,7 +17,7 @@ const justDeflate = "permessage-deflate"
 // lotsOfText shrinks at any level, in any window.
 var lotsOfText = []byte(strings.Repeat("a gannet dives from thirty metres; ", 20))
 
-// opening notes each connection as it opens.
+// noteOpen is h with each connection noted as it opens.
 func noteOpen(h Funcs) (Funcs, chan *Conn) {
 	conns := make(chan *Conn, 256)
 	h.Open = func(c *Conn) { conns <- c }
@@ -82,6 +82,29 @@ func TestDeflateAgreements(t *testing.T) {
 			})
 		}
 	})
+}
+
+// The same through net/http, which has read the request.
+func TestDeflateAgreementsBehindHTTP(t *testing.T) {
+	for _, k := range agreements {
+		h, conns := noteOpen(echoHandler)
+		nc, err := behindHTTP(t, h, Options{Loops: 2, Deflate: &k.policy}).knock()
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = nc.Close() })
+		_ = nc.SetDeadline(time.Now().Add(timeoutOf(20)))
+		first, further := offers(k.lines)
+		p := flateOver(t, attackerOn(nc), "/", first, further...)
+		if got := receive(t, conns, "OnOpen").Extensions(); p.answer != k.answer || got != k.answer {
+			t.Errorf("%s: answered %q, Extensions() %q, want %q", k.name, p.answer, got, k.answer)
+		}
+		for range 3 {
+			if !p.echoes(OpText, lotsOfText).compressed {
+				t.Error(k.name, "not compressed")
+			}
+		}
+	}
 }
 
 // An offer that can not be accepted is declined, and the connection opens without: RFC 7692
@@ -243,7 +266,7 @@ func TestRSV1FromTheClient(t *testing.T) {
 	})
 }
 
-// A thousand connections may each have their own agreement: none disturbs another's.
+// Connections of different agreements share loops and compressors: none disturbs another.
 func TestAgreementsSideBySide(t *testing.T) {
 	inEveryMode(t, func(t *testing.T, m mode) {
 		s := m.start(t, echoHandler, Options{Loops: 2, Deflate: &deflate.Policy{}})

@@ -94,10 +94,7 @@ func TestDeflateEcho(t *testing.T) {
 		{"all sizes", deflate.Policy{MinSize: 1, HistoryBytes: 32 << 10}},
 		{"nobody takes over", deflate.Policy{Takeover: deflate.NoTakeover, PeerNoTakeover: true}},
 	}
-	short, long := 700, 12
-	if raceBuild { // which makes the client's compressor ten times as slow
-		short, long = 80, 3
-	}
+	short, long := unraced(700, 80), unraced(12, 3)
 	inEveryMode(t, func(t *testing.T, m mode) {
 		for i, k := range policies {
 			t.Run(k.name, func(t *testing.T) {

@@ -49,6 +49,15 @@ func accents(r *rand.Rand, n int) []byte {
 // half is noise behind records: it begins to shrink, and then does not.
 func half(r *rand.Rand, n int) []byte { return append(records(r, n/2), noise(r, n-n/2)...) }
 
+// unraced is n, or less under the race detector, which makes a client of compress/flate ten
+// times as slow.
+func unraced(n, less int) int {
+	if raceBuild {
+		return less
+	}
+	return n
+}
+
 // kind is one of them; text tells whether it is UTF-8.
 type kind struct {
 	name string

@@ -15,7 +15,7 @@ import (
 
 // Long messages, which are compressed a slice a turn.
 
-// plain is deflate with a policy for which messages of all lengths are compressed.
+// deflating is o with permessage-deflate.
 func deflating(o Options) Options {
 	if o.Deflate == nil {
 		o.Deflate = &deflate.Policy{}
@@ -91,10 +91,7 @@ func TestVeryLongMessages(t *testing.T) {
 	inEveryMode(t, func(t *testing.T, m mode) {
 		_, p, c := flateEcho(t, m, Options{})
 		r := rand.New(rand.NewPCG(3, 4))
-		mib := 10
-		if raceBuild { // which makes the client's compressor ten times as slow
-			mib = 2
-		}
+		mib := unraced(10, 2)
 		p.squeeze.level = 1
 		for name, payload := range map[string][]byte{"records": bytes.Repeat(records(r, 1<<18), 4*mib), "noise": noise(r, mib<<20), "letters": letters(r, mib<<20)} {
 			sent := make(chan error, 1)
@@ -269,7 +266,7 @@ func TestCloseBehindLongMessages(t *testing.T) {
 					c := d.conn()
 					var want [][]byte
 					for range longs {
-						want = append(want, records(r, 1<<20), records(r, 100), records(r, 300_000))
+						want = append(want, records(r, unraced(1<<20, 300_000)), records(r, 100), records(r, 300_000))
 					}
 					for _, b := range want {
 						if err := c.SendBinary(b); err != nil {

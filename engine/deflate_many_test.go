@@ -20,10 +20,7 @@ import (
 // wire, or the client's window would not be ours, and each one's messages are in its order.
 func TestDeflateFromManyGoroutines(t *testing.T) {
 	const senders = 64
-	each := 40
-	if raceBuild {
-		each = 8
-	}
+	each := unraced(40, 8)
 	inEveryMode(t, func(t *testing.T, m mode) {
 		for _, takeover := range []deflate.Takeover{deflate.SharedHistory, deflate.OwnCompressor} {
 			_, p, c := pair(t, m, Options{Deflate: &deflate.Policy{Takeover: takeover}}, justDeflate)
@@ -229,7 +226,7 @@ func TestShutdownWhileCompressing(t *testing.T) {
 		r := rand.New(rand.NewPCG(5, 1))
 		long, text := records(r, 1<<20), records(r, 1000)
 		var guests []*flatePeer
-		for range 6 {
+		for range unraced(6, 2) {
 			guests = append(guests, dialFlate(t, s, justDeflate))
 			c := receive(t, conns, "OnOpen")
 			if err := errors.Join(c.SendBinary(long), c.SendBinary(text), c.SendBinary(long)); err != nil {
