@@ -118,6 +118,7 @@ test('both sides point at earlier messages, if that was agreed', LIMIT, async ()
     const all = Array(20).fill(make('letters', 200));
     return counted(() => exchange(all), (n) => n.messagesIn === ${compressing ? 20 : 0});`);
   if (!compressing) return assert.equal(grown.messagesIn, 0);
+  assert.deepEqual([grown.messagesIn, grown.messagesOut], [20, 20]);
   const [alone, pointing] = [0.45 * 4000, 0.2 * 4000];
   assert.ok(grown.wireIn < pointing, JSON.stringify(grown));
   if (mode === 'alone') assert.ok(grown.wireOut > alone, JSON.stringify(grown));

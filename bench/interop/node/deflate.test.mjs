@@ -3,7 +3,7 @@
 // and --deflate-window.
 import assert from 'node:assert/strict';
 import {once} from 'node:events';
-import {test} from 'node:test';
+import {after, test} from 'node:test';
 import {constants} from 'node:zlib';
 import WebSocket from 'ws';
 import {bytesOf, generator, kinds, messages, WAVE} from './corpus.mjs';
@@ -59,9 +59,14 @@ function answerTo(offer) {
   return answer;
 }
 
+// What a failed test leaves open would keep the process from ending.
+const sockets = new Set();
+after(() => { for (const ws of sockets) ws.terminate(); });
+
 // connect offers what ws makes of these options, and holds the answer against the RFC.
 async function connect(options = {}) {
   const ws = new WebSocket(url, {perMessageDeflate: {threshold: 0, ...options}});
+  sockets.add(ws);
   const upgraded = once(ws, 'upgrade');
   await once(ws, 'open');
   const [response] = await upgraded;
