@@ -83,6 +83,9 @@ func (c *Conn) compressLocked(o *outbound, m *outgoing) {
 	if b.B, ok = c.senderLocked().Compress(b.B, m.p); ok {
 		c.compressedLocked(o, m, b.B, true, true)
 	} else {
+		if plantedBug(bugPlainHistory) {
+			c.senderLocked().Sent(m.p)
+		}
 		c.frameLocked(o, m, true, true)
 	}
 	b.Release()
@@ -98,7 +101,7 @@ func (c *Conn) compressedLocked(o *outbound, m *outgoing, p []byte, first, fin b
 // window share. It reports false where that can not be: for a connection with its own
 // compressor, which would not know what the peer's window holds.
 func (c *Conn) preparedLocked(o *outbound, m *outgoing) bool {
-	if c.ownCompressor() {
+	if c.ownCompressor() && !plantedBug(bugPreparedOwn) {
 		return false
 	}
 	f := m.prepared.deflated(c.loop.engine.conf.deflate, c.agreed.Value().deflate.Send.WindowBits)
@@ -106,7 +109,7 @@ func (c *Conn) preparedLocked(o *outbound, m *outgoing) bool {
 		c.frameLocked(o, m, true, true)
 		return true
 	}
-	if s := c.stages.Load(); s != nil && s.sends {
+	if s := c.stages.Load(); s != nil && s.sends && !plantedBug(bugUntold) {
 		s.sender.Sent(m.p)
 		c.used(s)
 	}
@@ -133,7 +136,7 @@ type longMessage struct {
 }
 
 // pending tells whether something is still to be made of it.
-func (g *longMessage) pending() bool { return g.buf != nil || g.close != nil }
+func (g *longMessage) pending() bool { return g.buf != nil || g.close != nil || g.over }
 
 // rest is how many bytes of the message are to be compressed yet.
 func (g *longMessage) rest() uint64 {
@@ -158,6 +161,9 @@ func (c *Conn) beginLongLocked(o *outbound, m *outgoing) {
 		return
 	}
 	o.long = longMessage{op: m.op, payload: m.payload, close: o.long.close}
+	if plantedBug(bugForgotClose) {
+		o.long.close = nil
+	}
 	if m.owned != nil {
 		m.owned.Retain()
 		o.long.buf, o.long.off = m.owned, sliceBytes
@@ -180,7 +186,7 @@ func (c *Conn) sliceLocked() (more bool) {
 	s := c.senderLocked()
 	if last {
 		b.B = s.End(s.Write(b.B, p, false))
-		o.long = longMessage{close: g.close, over: true}
+		o.long = longMessage{close: g.close, over: !plantedBug(bugLongDrain)}
 	} else {
 		b.B = s.Write(b.B, p[:sliceBytes], false)
 		o.long.off += sliceBytes
@@ -206,6 +212,8 @@ func (c *Conn) afterLongLocked() {
 	body := o.long.close
 	if o.long = (longMessage{}); body != nil {
 		c.controlLocked(OpClose, body)
+	} else if !c.corked.Load() {
+		c.detachLocked()
 	}
 }
 
@@ -236,7 +244,7 @@ func (c *Conn) nextSlice() {
 
 // closeSenderLocked gives back what the sender holds. The connection is CLOSED.
 func (c *Conn) closeSenderLocked() {
-	if s := c.stages.Load(); s != nil && s.sends {
+	if s := c.stages.Load(); s != nil && s.sends && !plantedBug(bugLeakHistory) {
 		s.sender.Close()
 		s.sends = false
 	}

@@ -94,6 +94,9 @@ func (l *loop) inflateRoom(c *Conn, in *inbound) []byte {
 	if most := uint64(c.limits.Load().MaxMessageSize); most > in.inflated {
 		left = min(most-in.inflated, inflateBytes)
 	}
+	if plantedBug(bugWireLimit) {
+		left = inflateBytes
+	}
 	if in.msg == nil {
 		if l.scratch == nil {
 			l.scratch = make([]byte, inflateBytes)
@@ -132,6 +135,9 @@ func (l *loop) takeInflated(c *Conn, in *inbound, added []byte, last bool) bool 
 // and returns what follows it, or all that is left.
 func (l *loop) resumeInflate(c *Conn, in *inbound, b []byte) (rest []byte) {
 	n := in.ahead
+	if plantedBug(bugLostAhead) {
+		n = 0
+	}
 	in.stopped = false
 	if c.flags&discarding != 0 {
 		in.releaseMessage()

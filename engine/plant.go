@@ -31,5 +31,20 @@ const (
 	bugDeliversClosed     // messages after Close
 	bugNoLinger           // the socket is closed at once, and a reset eats the Close frame
 	bugTimerOnce          // a timer that fired is not set again
+	bugCloseInLong        // the Close frame overtakes a message that is compressed slice by slice
+	bugForgotClose        // the Close frame behind such a message is forgotten when another one follows
+	bugLostSlices         // a long message is not gone on with when the socket has room again
+	bugIntoLong           // a message inside a long one that waited before it
+	bugLongDrain          // with a long message's last slice those behind it count no more
+	bugPlainHistory       // what was sent as it is enters the history
+	bugDropHistory        // a message that was dropped does
+	bugUntold             // a prepared message does not, though the peer's window has it
+	bugPreparedOwn        // nor the window of a connection's own compressor
+	bugNoFlush            // a fragment that the peer cannot inflate before the next one
+	bugLeakHistory        // a closed connection keeps its history
+	bugLostAhead          // a turn that ended inside a frame forgets how much of it is unmasked
+	bugWireLimit          // MaxMessageSize is held against the compressed size
+	bugRestForgets        // what the peer may refer to does not outlive a rest
+	bugRestsBusy          // a rest in the middle of a message
 	bugs
 )

@@ -19,6 +19,12 @@ var bugNames = [bugs]string{
 	bugLostDeferred: "lost behind a writer", bugTwoPongs: "two pongs", bugLostPong: "lost pong",
 	bugLostTail: "lost header tail", bugLostTurn: "lost turn", bugBudgetLeak: "inbound budget leak",
 	bugDeliversClosed: "message after Close", bugNoLinger: "no lingering", bugTimerOnce: "timer never set again",
+	bugCloseInLong: "Close overtakes a long message", bugForgotClose: "Close lost behind two of them",
+	bugLostSlices: "lost slices", bugIntoLong: "message inside a long one", bugLongDrain: "drain ahead of what waits",
+	bugPlainHistory: "plain message in the history", bugDropHistory: "dropped message in it", bugUntold: "prepared one not in it",
+	bugPreparedOwn: "own compressor passed by", bugNoFlush: "fragment not flushed", bugLeakHistory: "leaked history",
+	bugLostAhead: "lost place in a frame", bugWireLimit: "limit on compressed size", bugRestForgets: "window lost at rest",
+	bugRestsBusy: "rest inside a message",
 }
 
 // TestPlantedBugs: the simulator is worth its laws. Each bug is caught within plantedTurns
@@ -32,7 +38,7 @@ func TestPlantedBugs(t *testing.T) {
 			t.Errorf("%s: not caught in %d turns", bugNames[b], turns)
 			continue
 		}
-		t.Logf("%-28s caught after %5d turns: %v", bugNames[b], turns, law)
+		t.Logf("%-30s caught after %5d turns: %v", bugNames[b], turns, law)
 	}
 }
 

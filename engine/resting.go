@@ -60,10 +60,14 @@ func (c *Conn) rest() {
 	// Under the lock, and on the loop: neither of them is in use.
 	if s.use.CompareAndSwap(useLooked, useNone) {
 		if s.sends {
-			s.sender.Rest()
+			if s.sender.Rest(); plantedBug(bugRestsBusy) {
+				s.sender.Close()
+			}
 		}
 		if s.receives {
-			s.receiver.Rest()
+			if s.receiver.Rest(); plantedBug(bugRestForgets) {
+				s.receiver.Abort()
+			}
 		}
 	}
 	c.unlock()

@@ -19,9 +19,9 @@ import (
 // permessage-deflate in a simulation: what the server is told to do, and peers who offer it, keep
 // to the answer, and compress with other libraries than the engine's own code.
 
-// randomDeflate gives two of five servers a policy, and some of them a hook.
+// randomDeflate gives half of all servers a policy, and some of them a hook.
 func randomDeflate(r *rand.Rand, o *Options) {
-	if r.IntN(5) >= 2 {
+	if r.IntN(2) == 0 {
 		return
 	}
 	o.Deflate = &deflate.Policy{
@@ -143,7 +143,10 @@ func (f *simDeflater) message(p []byte) []byte {
 	}
 	pool := &simWriters[f.bits]
 	w, _ := pool.Get().(*flate.Writer)
-	if w == nil {
+	switch {
+	case w == nil && f.bits == 15:
+		w, _ = flate.NewWriter(io.Discard, 1)
+	case w == nil:
 		w, _ = flate.NewWriterWindow(io.Discard, 1<<f.bits)
 	}
 	w.ResetDict(&f.out, f.window)
@@ -189,7 +192,7 @@ func (p *simPeer) compressed(op Opcode, data []byte) {
 func (p *simPeer) violateDeflated() {
 	p.deep = true // only who inflates the message can tell
 	op, payload := OpBinary, []byte(nil)
-	switch p.rng.IntN(7) {
+	switch p.rng.IntN(8) {
 	case 0:
 		p.broke, payload = 1007, []byte{0x06} // block type 3
 	case 1:
@@ -198,9 +201,9 @@ func (p *simPeer) violateDeflated() {
 		p.broke, payload = 1007, []byte{0x00, 100, 0, 155, 255, 'x'} // 100 bytes, of which 1 comes
 	case 3:
 		p.broke, op, payload = 1007, OpText, p.deflater.message([]byte("caf\xe9"))
-	case 4, 5:
+	case 4, 5, 6:
 		p.broke, payload = 1009, p.deflater.message(make([]byte, simMaxMessage+1+p.rng.IntN(simMaxMessage)))
-	case 6:
+	case 7:
 		n := min(len(materials.phrases), simMaxMessage+1)
 		p.broke, payload = 1009, p.deflater.message(materials.phrases[:n])
 	}
@@ -255,22 +258,15 @@ func (m *simulation) dawdle() {
 }
 
 // again: after so long a rest those who are still there end what they had begun, and have
-// more to say.
+// more to say, much of it at once.
 func (m *simulation) again() {
+	m.rarelyLong = 3
 	for _, d := range m.ledgers {
-		if d.conn == nil || d.conn.ReadyState() != Open {
-			continue
-		}
-		d.peer.hurry()
-		for range m.rng.IntN(4) {
+		if d.conn != nil && d.conn.ReadyState() == Open {
+			d.peer.hurry()
 			m.endWriter(d)
-			op, p := m.payload(d)
-			m.send(d, digestOf(op, p), func() error { return d.conn.Send(op, p) })
-			if !d.peer.hoarding {
-				d.peer.message()
-			}
+			m.sayMore(d)
 		}
-		m.endWriter(d)
 	}
 	m.settle()
 	for _, d := range m.ledgers {
@@ -278,11 +274,35 @@ func (m *simulation) again() {
 	}
 }
 
+// sayMore sends and has sent a few messages, and then maybe ends the connection.
+func (m *simulation) sayMore(d *ledger) {
+	for range 1 + m.rng.IntN(5) {
+		op, p := m.payload(d)
+		m.send(d, digestOf(op, p), func() error { return d.conn.Send(op, p) })
+		if !d.peer.hoarding {
+			d.peer.message()
+		}
+	}
+	switch m.rng.IntN(5) {
+	case 0:
+		if !d.peer.hoarding {
+			d.peer.over = true
+			d.peer.violate()
+		}
+	case 1, 2:
+		m.end(d)
+	}
+}
+
 // payload is a message to be sent on a connection: where it may be compressed, often one that
 // takes several slices.
 func (m *simulation) payload(d *ledger) (Opcode, []byte) {
-	if n := randomSize(m.rng); !d.conn.deflates || m.rng.IntN(20) != 0 {
+	if n := randomSize(m.rng); !d.conn.deflates || m.rng.IntN(m.rarelyLong) != 0 {
 		return randomPayload(m.rng, n)
 	}
-	return randomPayload(m.rng, sliceBytes+m.rng.IntN(sliceBytes*(1+m.rng.IntN(2))))
+	if n := sliceBytes + m.rng.IntN(sliceBytes*(1+m.rng.IntN(2))); m.rng.IntN(5) != 0 {
+		return OpText, cutText(m.rng, materials.phrases, n)
+	} else {
+		return randomPayload(m.rng, n)
+	}
 }

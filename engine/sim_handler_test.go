@@ -64,7 +64,7 @@ func (m *simulation) randomLimits() Limits {
 	high := int64(1+m.rng.IntN(100)) << 10
 	return Limits{
 		HighWater: high, LowWater: 1 + m.rng.Int64N(high/2), MaxMessageSize: simMaxMessage,
-		MaxBufferedAmount: []int64{-1, 64 << 10, 400 << 10, 4 << 20}[m.rng.IntN(4)],
+		MaxBufferedAmount: []int64{-1, 16 << 10, 16 << 10, 64 << 10, 400 << 10, 4 << 20}[m.rng.IntN(6)],
 		Overflow:          Overflow(1 + m.rng.IntN(2)),
 	}
 }

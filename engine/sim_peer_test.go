@@ -45,6 +45,8 @@ type simPeer struct {
 	bursts    bool // it sends very many messages, very small
 	hoards    bool // it begins a large message, and no more
 
+	rarelyLong int // one of so many messages is long, where they can be compressed
+
 	pend []byte // to be written
 
 	open, refused  bool   // by the response
@@ -66,7 +68,7 @@ type simPeer struct {
 }
 
 func newSimPeer(r *rand.Rand, end *sim.Peer, id int) *simPeer {
-	p := &simPeer{rng: r, end: end, buf: make([]byte, 64<<10), polite: true}
+	p := &simPeer{rng: r, end: end, buf: make([]byte, 64<<10), polite: true, rarelyLong: 30}
 	p.scanner.to, p.scanner.skims = p, true
 	p.speed = []int{100, 1 << 10, 4 << 10, 64 << 10}[r.IntN(4)]
 	p.messages = r.IntN(40)
@@ -197,13 +199,13 @@ func (p *simPeer) produce() {
 // message sends a random message, in one frame or many, with pings between them.
 func (p *simPeer) message() {
 	n := randomSize(p.rng)
-	if p.deflater != nil && p.rng.IntN(10) == 0 {
-		n = p.rng.IntN(200 << 10)
-	}
 	if p.bursts {
 		n = p.rng.IntN(8)
 	}
 	op, data := randomPayload(p.rng, n)
+	if p.deflater != nil && !p.bursts && p.rng.IntN(p.rarelyLong) == 0 {
+		op, data = OpText, cutText(p.rng, materials.phrases, (100+p.rng.IntN(100))<<10)
+	}
 	p.sent = append(p.sent, digestOf(op, data))
 	if p.deflater != nil && p.rng.IntN(4) != 0 {
 		p.compressed(op, data)
@@ -278,7 +280,7 @@ func (p *simPeer) violate() {
 	p.polite = false
 	p.broke = 1002
 	var key [4]byte
-	if p.deflater != nil && p.rng.IntN(2) == 0 {
+	if p.deflater != nil && p.rng.IntN(5) != 0 {
 		p.violateDeflated()
 		return
 	}

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gannet-ws/gannet/deflate"
 	"github.com/gannet-ws/gannet/engine/internal/sim"
 )
 
@@ -178,11 +179,21 @@ func (b *member) sendOne(id int, r *rand.Rand) {
 	defer data.Release()
 	data.B = binary.BigEndian.AppendUint32(data.B, uint32(id))
 	data.B = binary.BigEndian.AppendUint32(data.B, n)
-	data.B = append(data.B, materials.binary[:cap(data.B)-8]...)
-	var err error
+	from := materials.binary
 	if r.IntN(2) == 0 {
+		from = materials.phrases[r.IntN(100_000):]
+	}
+	data.B = append(data.B, from[:cap(data.B)-8]...)
+	var err error
+	switch r.IntN(5) {
+	case 0:
+		err = b.conn.Load().Send(OpBinary, data.B, NoCompress)
+	case 1:
 		err = b.conn.Load().Send(OpBinary, data.B)
-	} else {
+	case 2:
+		k, _ := Prepare(OpBinary, data.B)
+		err = b.conn.Load().SendPrepared(k)
+	default:
 		data.Retain()
 		err = b.conn.Load().SendOwned(OpBinary, data)
 	}
@@ -221,6 +232,7 @@ func newThrong(t *testing.T, workers int) (w *throng, door int) {
 		Loops: 2, Workers: workers, InboxBytes: 64 << 10, HandshakeTimeout: 24 * time.Hour, Logger: slog.New(slog.DiscardHandler),
 		Limits: Limits{MaxMessageSize: simMaxMessage, HighWater: 64 << 10, MaxBufferedAmount: 1 << 20, Overflow: DropMessage,
 			IdleTimeout: -1, PingInterval: -1, PongTimeout: -1, WriteStallTimeout: -1, CloseTimeout: 24 * time.Hour},
+		Deflate: &deflate.Policy{MinSize: 1},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -235,7 +247,7 @@ func newThrong(t *testing.T, workers int) (w *throng, door int) {
 	for i := range throngPeers {
 		r := rand.New(rand.NewPCG(uint64(i), 3))
 		b := &member{c: w, peer: newSimPeer(r, w.world.Dial(door, 64<<10, 16<<10), i)}
-		b.peer.scanner.to = b
+		b.peer.scanner.to, b.peer.scanner.skims = b, false
 		b.peer.deafClose, b.peer.hoards, b.peer.bursts = false, false, i%3 == 0
 		w.members = append(w.members, b)
 	}
@@ -304,5 +316,9 @@ func (w *throng) checkEnd() {
 			t.Errorf("member %d closed cleanly: received %d, accepted %d", i, b.received, b.accepted)
 		}
 	}
-	t.Logf("%d opened, %d closed cleanly, %d messages in, %d out", w.opened.Load(), clean, st.MessagesIn, st.MessagesOut)
+	t.Logf("%d opened, %d closed cleanly, %d messages in (%d compressed), %d out (%d)", w.opened.Load(), clean,
+		st.MessagesIn, st.Deflate.MessagesIn, st.MessagesOut, st.Deflate.MessagesOut)
+	if st.Deflate.MessagesIn == 0 || st.Deflate.MessagesOut == 0 {
+		t.Error("no message was compressed")
+	}
 }

@@ -37,6 +37,7 @@ type simulation struct {
 	quiet       bool // the handler and the other goroutines do nothing any more
 	nested      bool // in the middle of something of the engine's
 	tightBudget bool
+	rarelyLong  int // one of so many messages takes several slices, where it is compressed
 	tracing     bool
 	law         error // the first that was broken
 }
@@ -50,8 +51,9 @@ const (
 	simPeers = 10
 	// simCallbacks is more callbacks than any run has.
 	simCallbacks = 100_000
-	// simSeeds is how many runs TestSim makes: 4 s of them. The race detector has 60 of them, and TestSimThrong.
-	simSeeds = 600
+	// simSeeds is how many runs TestSim makes: 8 s of them, most of that for compressed messages. The race detector has
+	// 40 of them, and TestSimThrong.
+	simSeeds = 400
 	// simHang is how many seconds one run may take; the slowest take one under the race detector.
 	simHang = 30
 	// settleTurns is in how many turns everything settles once faults stop and peers read.
@@ -65,6 +67,7 @@ func newSimulation(seed uint64) *simulation {
 		Loops: 1 + r.IntN(2), Limits: Limits{MaxMessageSize: simMaxMessage}, MaxConns: 6 + r.IntN(20), Logger: slog.New(slog.DiscardHandler),
 	}
 	randomDeflate(r, &o)
+	m.rarelyLong = []int{5, 40}[r.IntN(2)]
 	s, err := NewServer(m.handler(), o)
 	if err != nil {
 		panic(err)
@@ -177,6 +180,7 @@ func (m *simulation) dial() {
 	d := &ledger{m: m, id: len(m.ledgers)}
 	d.wire.to = d
 	d.peer = newSimPeer(m.rng, end, d.id)
+	d.peer.rarelyLong = m.rarelyLong
 	end.Tap(d.onWire)
 	m.ledgers = append(m.ledgers, d)
 }

@@ -152,7 +152,7 @@ func (w *messageWriter) fragmentLocked(o *outbound, p []byte, fin bool) {
 	if fin {
 		b.B = s.End(b.B)
 	} else {
-		b.B = s.Write(b.B, p, true)
+		b.B = s.Write(b.B, p, !plantedBug(bugNoFlush))
 	}
 	c.compressedLocked(o, m, b.B, first, fin)
 	b.Release()
@@ -210,7 +210,7 @@ func (c *Conn) releaseDeferredLocked() {
 	c.out.deferred = nil
 	for i := range waited {
 		o := c.outLocked() // a new one, if all before has left
-		if o.long.buf != nil {
+		if o.long.buf != nil && !plantedBug(bugIntoLong) {
 			o.deferred, o.deferredBytes = waited[i:], left
 			return
 		}
