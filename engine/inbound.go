@@ -203,14 +203,16 @@ func (l *loop) feed(c *Conn, b []byte) {
 // holdTurn stops reading until what was read is decoded.
 func (c *Conn) holdTurn() {
 	c.flags |= pausedByWork
-	if c.flags&holdsTurns == 0 && !plantedBug(bugLostTurn) {
+	if !c.turnHeld() && !plantedBug(bugLostTurn) {
 		c.loop.enqueue(c)
 	}
 }
 
-// holdsTurns is why what was read has to wait: half a megabyte may be half a gigabyte of
-// messages, which the workers, or the peer with our answers, can not take so fast.
-const holdsTurns = pausedByInbox | pausedByHigh
+// turnHeld tells whether what was read has to wait: for the workers, or, where half a
+// megabyte may be half a gigabyte of messages, until the peer has read our answers.
+func (c *Conn) turnHeld() bool {
+	return c.flags&pausedByInbox != 0 || c.deflates && c.flags&pausedByHigh != 0
+}
 
 // goOnTurn goes on with an unfinished turn when what held it is over.
 func (c *Conn) goOnTurn() {
@@ -222,7 +224,7 @@ func (c *Conn) goOnTurn() {
 // resumeTurn goes on with what was read earlier.
 func (l *loop) resumeTurn(c *Conn) {
 	in := c.in
-	if in == nil || in.rest == nil || c.flags&holdsTurns != 0 {
+	if in == nil || in.rest == nil || c.turnHeld() {
 		return
 	}
 	l.now = l.sys.Now()
