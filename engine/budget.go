@@ -30,7 +30,10 @@ type budget struct {
 	used    atomic.Int64
 	mu      sync.Mutex
 	holders []*holder
+	spare   []*holder // for the next ones, at most spareHolders: a long message has one for a moment
 }
+
+const spareHolders = 64
 
 // grow charges more, and sheds the worst holder when that passes the budget.
 func (h *holding) grow(c *Conn, held int64) { h.set(c, held) }
@@ -64,7 +67,13 @@ func (h *holding) set(c *Conn, held int64) {
 func (b *budget) list(c *Conn) *holder {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	h := &holder{conn: c, index: len(b.holders)}
+	var h *holder
+	if last := len(b.spare) - 1; last >= 0 {
+		h, b.spare = b.spare[last], b.spare[:last]
+	} else {
+		h = new(holder)
+	}
+	h.conn, h.index = c, len(b.holders)
 	b.holders = append(b.holders, h)
 	return h
 }
@@ -77,6 +86,12 @@ func (b *budget) forget(h *holding) {
 	b.holders[h.holder.index].index = h.holder.index
 	b.holders[last] = nil
 	b.holders = b.holders[:last]
+	if k := h.holder; len(b.spare) < spareHolders {
+		k.conn = nil
+		k.bytes.Store(0)
+		k.shed.Store(false)
+		b.spare = append(b.spare, k)
+	}
 	h.holder = nil
 }
 
