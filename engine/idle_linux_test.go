@@ -37,8 +37,16 @@ func TestConnSize(t *testing.T) {
 
 // TestIdleConnectionMemory measures the slope from 1,000 to 18,000 upgraded connections,
 // whose other ends a second process holds (a process has 20,000 descriptors).
-func TestIdleConnectionMemory(t *testing.T) {
-	s := startServer(t, Funcs{}, Options{Loops: 1})
+func TestIdleConnectionMemory(t *testing.T) { testIdleMemory(t, Options{Loops: 1}) }
+
+// TestIdleDeflateConnectionMemory: a connection that agreed on permessage-deflate and had no
+// compressed message yet costs what a plain one does.
+func TestIdleDeflateConnectionMemory(t *testing.T) {
+	testIdleMemory(t, Options{Loops: 1, Deflate: deflateOn()})
+}
+
+func testIdleMemory(t *testing.T, o Options) {
+	s := startServer(t, Funcs{}, o)
 	h := startHolder(t, s.Addr().String())
 	h.hold(t, fewConns)
 	heap0, rss0 := settledHeap(), residentBytes(t)
@@ -46,6 +54,9 @@ func TestIdleConnectionMemory(t *testing.T) {
 	heap1, rss1 := settledHeap(), residentBytes(t)
 	if n := s.Stats().Open; n != manyConns {
 		t.Fatal(n, "connections are open")
+	}
+	if n := s.Stats().Deflate.Conns; o.Deflate != nil && n != manyConns {
+		t.Fatal(n, "connections agreed on permessage-deflate")
 	}
 	heap := float64(heap1-heap0) / (manyConns - fewConns)
 	rss := float64(rss1-rss0) / (manyConns - fewConns)
