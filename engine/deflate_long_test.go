@@ -142,8 +142,8 @@ func TestLongMessageKeepsNobodyWaiting(t *testing.T) {
 			}
 			served++
 		}
-		if served < 4 {
-			t.Error("another connection was served so often meanwhile:", served)
+		if served == 0 {
+			t.Error("no other connection was served meanwhile")
 		}
 		if got := long.wants(OpBinary, payload); got.frames < 10*8 {
 			t.Error("frames:", got.frames)

@@ -143,8 +143,12 @@ func TestHighWaterCountsWhatIsToBeCompressed(t *testing.T) {
 		t.Error("2 MiB:", events, m.reading())
 	}
 	for turn := 0; c.BufferedAmount() != 0; turn++ {
+		before := c.out.waiting()
 		if l.OnWake(); turn > 1000 {
 			t.Fatal("it does not end:", c.BufferedAmount())
+		}
+		if c.out != nil && before-c.out.waiting() > 2*sliceBytes { // the first slice of the next message as well
+			t.Fatalf("one turn made %d bytes", before-c.out.waiting())
 		}
 	}
 	l.OnWake()
