@@ -24,6 +24,19 @@ func newTalk(t *testing.T) talk {
 	return k
 }
 
+// alone is p compressed in a way that fits a window of 9 bits and refers to nothing before it.
+func alone(t *testing.T, p []byte) []byte {
+	x, err := deflate.New(deflate.Policy{MinSize: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, ok := x.Compress(nil, p, 9)
+	if !ok {
+		t.Fatal("not compressed")
+	}
+	return out
+}
+
 // settledMemory is the Go heap after what is unreachable, and what pools keep, has gone.
 func settledMemory() int64 {
 	var m runtime.MemStats

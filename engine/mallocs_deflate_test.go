@@ -119,19 +119,6 @@ func demandNoDeflateMallocs(t *testing.T, h Funcs, total, perBeat int, beat func
 	}
 }
 
-// alone is p compressed in a way that fits a window of 9 bits and refers to nothing before it.
-func alone(t *testing.T, p []byte) []byte {
-	x, err := deflate.New(deflate.Policy{MinSize: 1})
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, ok := x.Compress(nil, p, 9)
-	if !ok {
-		t.Fatal("not compressed")
-	}
-	return out
-}
-
 func mustCompress(t *testing.T, compressed bool) {
 	if !compressed {
 		t.Fatal("the answers were not compressed")
