@@ -120,8 +120,10 @@ func (c *Conn) preparedLocked(o *outbound, m *outgoing) bool {
 
 // ownCompressor tells whether the connection keeps a compressor, which does not forget what
 // it has read.
-func (c *Conn) ownCompressor() bool {
-	return c.loop.engine.conf.deflate.Policy().Takeover == deflate.OwnCompressor && c.agreed.Value().deflate.Send.Takeover
+func (c *Conn) ownCompressor() bool { return c.loop.engine.ownCompressor(c.agreed.Value().deflate) }
+
+func (e *engine) ownCompressor(a deflate.Agreement) bool {
+	return e.conf.deflate.Policy().Takeover == deflate.OwnCompressor && a.Send.Takeover
 }
 
 // longMessage is a message that is compressed slice by slice. While there is one, other

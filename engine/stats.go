@@ -82,7 +82,11 @@ func (s *loopStats) deflated(wire int, payload uint64, last bool) {
 
 // countDeflate counts a connection that agreed on a, when it opens (1) and when it closes (-1).
 func (e *engine) countDeflate(a deflate.Agreement, by int64) {
-	if a != (deflate.Agreement{}) {
+	if a == (deflate.Agreement{}) {
+		return
+	}
+	e.stats.deflating.Add(by)
+	if !e.ownCompressor(a) {
 		e.windows[a.Send.WindowBits].Add(by)
 	}
 }
@@ -110,6 +114,7 @@ func (s *loopStats) sent(messages int, payload uint64) {
 // engineStats are the rarer counters.
 type engineStats struct {
 	connecting, open, closing, bridged     atomic.Int64
+	deflating                              atomic.Int64
 	accepted, opened, panics, acceptErrors atomic.Uint64
 	closes, failures                       tally[int]
 	causes, refusals                       tally[string]
@@ -148,9 +153,7 @@ func (e *engine) snapshot() Stats {
 		Closes:       k.closes.copy(), Failures: k.failures.copy(), Causes: k.causes.copy(), Refusals: k.refusals.copy(),
 		InboundBytes: e.budget.used.Load(), InboundBudget: e.budget.limit, Buffers: e.pool.Stats(),
 	}
-	for bits := range e.windows {
-		s.Deflate.Conns += e.windows[bits].Load()
-	}
+	s.Deflate.Conns = k.deflating.Load()
 	for _, l := range e.allLoops() {
 		t := &l.stats
 		s.MessagesIn += t.messagesIn.Load()
