@@ -114,7 +114,7 @@ func (c *Conn) sendLocked(m *outgoing) error {
 	o := c.outLocked()
 	if o.waiting() != 0 || len(o.deferred) != 0 { // limits
 		if err := c.admitLocked(o, len(m.p)); err != nil {
-			if plantedBug(bugDropHistory) && m.compress && o.writer == nil && o.long.buf == nil {
+			if plantedBug(bugDropHistory) && m.compress && err == ErrBufferFull && o.writer == nil && o.long.buf == nil {
 				c.senderLocked().Compress(nil, m.p)
 			}
 			return err

@@ -14,6 +14,7 @@ import (
 
 	"github.com/gannet-ws/gannet/codec"
 	"github.com/gannet-ws/gannet/deflate"
+	"github.com/gannet-ws/gannet/engine/internal/sim"
 )
 
 // permessage-deflate in a simulation: what the server is told to do, and peers who offer it, keep
@@ -25,7 +26,7 @@ func randomDeflate(r *rand.Rand, o *Options) {
 		return
 	}
 	o.Deflate = &deflate.Policy{
-		Takeover:          []deflate.Takeover{deflate.SharedHistory, deflate.SharedHistory, deflate.SharedHistory, deflate.NoTakeover, deflate.OwnCompressor}[r.IntN(5)],
+		Takeover:          []deflate.Takeover{deflate.SharedHistory, deflate.SharedHistory, deflate.NoTakeover, deflate.OwnCompressor}[r.IntN(4)],
 		PeerNoTakeover:    r.IntN(5) == 0,
 		SendWindowBits:    randomBits(r),
 		ReceiveWindowBits: randomBits(r),
@@ -241,33 +242,54 @@ func (p *simPeer) hurry() {
 	}
 }
 
+// come has so many peers connect.
+func (m *simulation) come(n int) {
+	for range n {
+		m.dial()
+		m.ledgers[len(m.ledgers)-1].peer.end.Widen(16 << (10 + m.rng.IntN(5)))
+	}
+	m.settle()
+	for len(m.late) > 0 {
+		m.decide()
+	}
+	m.settle()
+}
+
 // dawdle: messages are begun both ways that nobody goes on with.
 func (m *simulation) dawdle() {
+	m.come(4)
 	for _, d := range m.ledgers {
 		if d.conn == nil || d.conn.ReadyState() != Open {
 			continue
 		}
-		if d.peer.deflater != nil && !d.peer.hoarding && m.rng.IntN(2) == 0 {
-			d.peer.dawdle()
+		if d.peer.deflater != nil && !d.peer.hoarding {
+			if d.peer.message(); m.rng.IntN(2) == 0 {
+				d.peer.dawdle()
+			}
 		}
-		for m.rng.IntN(2) == 0 && d.conn.ReadyState() == Open && (d.writer == nil || len(d.writer.rest) > 0) {
+		for m.rng.IntN(4) != 0 && d.conn.ReadyState() == Open && (d.writer == nil || len(d.writer.rest) > 0) {
 			m.write(d)
 		}
 	}
 	m.settle()
 }
 
-// again: after so long a rest those who are still there end what they had begun, and have
-// more to say, much of it at once.
+// again: after so long a rest others come. Those who are still there end what they had begun,
+// and all have more to say, much of it at once. The machine is slow, but harmless.
 func (m *simulation) again() {
-	m.rarelyLong = 3
+	m.come(2)
+	m.world.SetFaults(sim.Faults{Partial: 300, Again: 100, SlowClock: 400, LateWake: 100})
+	m.rarelyLong = 2
 	for _, d := range m.ledgers {
 		if d.conn != nil && d.conn.ReadyState() == Open {
+			d.peer.rarelyLong = 3
 			d.peer.hurry()
 			m.endWriter(d)
 			m.sayMore(d)
 		}
 	}
+	m.settle()
+	m.world.SetFaults(sim.Faults{})
 	m.settle()
 	for _, d := range m.ledgers {
 		d.checkSettled()
@@ -276,21 +298,29 @@ func (m *simulation) again() {
 
 // sayMore sends and has sent a few messages, and then maybe ends the connection.
 func (m *simulation) sayMore(d *ledger) {
-	for range 1 + m.rng.IntN(5) {
+	for range 2 + m.rng.IntN(4) {
 		op, p := m.payload(d)
-		m.send(d, digestOf(op, p), func() error { return d.conn.Send(op, p) })
+		if m.rng.IntN(3) == 0 {
+			k, _ := Prepare(op, p)
+			m.send(d, digestOf(op, p), func() error { return d.conn.SendPrepared(k) })
+		} else {
+			m.send(d, digestOf(op, p), func() error { return d.conn.Send(op, p) })
+		}
 		if !d.peer.hoarding {
 			d.peer.message()
 		}
 	}
-	switch m.rng.IntN(5) {
+	switch m.rng.IntN(4) {
 	case 0:
 		if !d.peer.hoarding {
 			d.peer.over = true
 			d.peer.violate()
 		}
 	case 1, 2:
-		m.end(d)
+		if d.conn.ReadyState() == Open {
+			d.codes, d.asked = append(d.codes, codeNormal), true
+			_ = d.conn.Close()
+		}
 	}
 }
 

@@ -44,6 +44,7 @@ type ledger struct {
 	asking   int        // Sends under way
 	writer   *simWriter
 	writing  bool // somebody uses it
+	ending   bool // and closes it right now
 	closeOut int  // the code of our Close frame, once it is on the wire
 	codes    []int
 	outAt    time.Duration // when it was
@@ -139,15 +140,16 @@ func (d *ledger) checkBuffered() {
 	}
 }
 
-// waiting is what counts against HighWater and LowWater.
+// waiting is what counts against HighWater and LowWater: of what is deferred only what waits for
+// us to compress, not what waits for the user to end his writer.
 func (d *ledger) waiting() uint64 {
 	switch o := d.conn.out; {
 	case o == nil:
 		return 0
-	case o.long.buf != nil || o.long.over:
-		return o.waiting()
-	default:
+	case o.writer != nil || d.ending:
 		return o.queued()
+	default:
+		return o.waiting()
 	}
 }
 
@@ -427,7 +429,11 @@ func (d *ledger) onDrain() {
 	if !d.high {
 		d.broke("OnDrain without OnHighWater")
 	}
-	if !d.fell && d.waiting() > uint64(d.conn.limits.Load().LowWater) {
+	low := uint64(d.conn.limits.Load().LowWater)
+	if d.conn.deflates {
+		low += sliceBytes // one that is made and not queued yet is counted nowhere
+	}
+	if !d.fell && d.waiting() > low {
 		d.broke("OnDrain, but the queue has not fallen to LowWater (%d) since it passed HighWater", d.conn.limits.Load().LowWater)
 	}
 	d.high, d.fell = false, false

@@ -506,7 +506,7 @@ func simWatchdog(what string) (stop func()) {
 
 // TestSimRepeats: equal seeds are equal runs, or no seed is worth keeping.
 func TestSimRepeats(t *testing.T) {
-	for seed := range uint64(3) {
+	for seed := range uint64(10) {
 		a, b := newSimulation(seed), newSimulation(seed)
 		errA, errB := a.run(), b.run()
 		if a.world.History() != b.world.History() || a.turns != b.turns || (errA == nil) != (errB == nil) {
