@@ -14,7 +14,7 @@ func (l *loop) onData(c *Conn, in *inbound, p *codec.Piece) {
 		return
 	}
 	if c.flags&discarding != 0 {
-		in.releaseMessage()
+		c.discardMessage(in)
 		return
 	}
 	if in.compressed {

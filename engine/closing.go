@@ -93,7 +93,7 @@ func (c *Conn) beginCloseLocked(body []byte) {
 	if plantedBug(bugEarlyClose) && c.out != nil {
 		c.out.sealTail()
 	}
-	if o := c.out; o != nil && o.long.buf != nil && !plantedBug(bugCloseInLong) {
+	if o := c.out; o != nil && o.long.underWay() && !plantedBug(bugCloseInLong) {
 		o.long.close = append([]byte{}, body...)
 	} else {
 		c.controlLocked(OpClose, body)

@@ -14,13 +14,19 @@ import (
 
 const (
 	// sliceBytes is how much of a message is compressed in one turn: about half a
-	// millisecond. A longer message leaves in fragments, one a turn.
+	// millisecond, up to level 6. A longer message leaves in fragments, one a turn.
 	sliceBytes = 128 << 10
 	// compressSlack is by how much a message that does not shrink may grow at most, and
 	// what klauspost/compress keeps back of earlier slices.
 	compressSlack = 64
 	heldBack      = 80 << 10
 )
+
+// sliceAt is sliceBytes for the levels that are slower: 128 KiB took 6 ms at level 7, 11 at
+// 8 and 30 at 9.
+func sliceAt(level int) int {
+	return sliceBytes >> [...]int{7: 2, 8: 3, 9: 5}[level]
+}
 
 // mayCompress tells whether a message of n bytes (-1: not known yet) is to be compressed.
 // Any goroutine, without the lock: Options.Compress is the user's code.
@@ -69,7 +75,7 @@ func (c *Conn) messageLocked(o *outbound, m *outgoing) {
 	case !m.compress:
 		c.frameLocked(o, m, true, true)
 	case m.prepared != nil && c.preparedLocked(o, m):
-	case len(m.p) > sliceBytes:
+	case len(m.p) > c.loop.engine.conf.slice:
 		c.beginLongLocked(o, m)
 	default:
 		c.compressLocked(o, m)
@@ -134,11 +140,14 @@ type longMessage struct {
 	off     int          // what of it was compressed
 	payload uint64
 	close   []byte // the body of the Close frame that waits behind all of it; nil: none does
-	over    bool   // its last slice was made; what waited behind it follows now
+	over    bool   // there is none, or its last slice was made: what waited follows now
 }
 
 // pending tells whether something is still to be made of it.
-func (g *longMessage) pending() bool { return g.buf != nil || g.close != nil || g.over }
+func (g *longMessage) pending() bool { return g.underWay() || g.close != nil }
+
+// underWay tells whether what is sent now has to wait.
+func (g *longMessage) underWay() bool { return g.buf != nil || g.over }
 
 // rest is how many bytes of the message are to be compressed yet.
 func (g *longMessage) rest() uint64 {
@@ -151,13 +160,13 @@ func (g *longMessage) rest() uint64 {
 // beginLongLocked sends the first slice. If that does not become shorter the message leaves
 // as it is: the sender forgets it has seen it.
 func (c *Conn) beginLongLocked(o *outbound, m *outgoing) {
-	e := c.loop.engine
+	e, slice := c.loop.engine, c.loop.engine.conf.slice
 	s := c.senderLocked()
-	b := e.pool.Get(sliceBytes + compressSlack)
+	b := e.pool.Get(slice + compressSlack)
 	defer b.Release()
 	s.Begin()
-	b.B = s.Write(b.B, m.p[:sliceBytes], true)
-	if len(b.B) >= sliceBytes && !c.ownCompressor() {
+	b.B = s.Write(b.B, m.p[:slice], true)
+	if len(b.B) >= slice && !c.ownCompressor() {
 		s.Close()
 		c.frameLocked(o, m, true, true)
 		return
@@ -168,30 +177,38 @@ func (c *Conn) beginLongLocked(o *outbound, m *outgoing) {
 	}
 	if m.owned != nil {
 		m.owned.Retain()
-		o.long.buf, o.long.off = m.owned, sliceBytes
+		o.long.buf, o.long.off = m.owned, slice
 	} else {
-		o.long.buf = e.pool.Get(len(m.p) - sliceBytes)
-		o.long.buf.B = append(o.long.buf.B, m.p[sliceBytes:]...)
+		o.long.buf = e.pool.Get(len(m.p) - slice)
+		o.long.buf.B = append(o.long.buf.B, m.p[slice:]...)
 	}
 	c.compressedLocked(o, m, b.B, true, false)
 	c.notify(todoSlice)
 }
 
-// sliceLocked sends one more slice, and reports whether there are others. Those that wait
-// behind the last one follow it, and then the Close frame that does.
-func (c *Conn) sliceLocked() (more bool) {
+// goOnLocked goes on, for a turn's worth, with a long message and those that wait behind it,
+// and reports whether there is more.
+func (c *Conn) goOnLocked() (more bool) {
+	if c.out.long.buf == nil || c.sliceLocked() {
+		c.afterLongLocked()
+	}
+	return c.out != nil && c.out.long.underWay()
+}
+
+// sliceLocked sends one more slice, and reports whether it was the last.
+func (c *Conn) sliceLocked() (last bool) {
 	o := c.out
-	g := o.long
+	g, slice := o.long, c.loop.engine.conf.slice
 	p := g.buf.B[g.off:]
-	last := len(p) <= sliceBytes
-	b := c.loop.engine.pool.Get(min(len(p), sliceBytes) + heldBack)
+	last = len(p) <= slice
+	b := c.loop.engine.pool.Get(min(len(p), slice) + heldBack)
 	s := c.senderLocked()
 	if last {
 		b.B = s.End(s.Write(b.B, p, false))
 		o.long = longMessage{close: g.close, over: !plantedBug(bugLongDrain)}
 	} else {
-		b.B = s.Write(b.B, p[:sliceBytes], false)
-		o.long.off += sliceBytes
+		b.B = s.Write(b.B, p[:slice], false)
+		o.long.off += slice
 	}
 	if len(b.B) > 0 {
 		c.compressedLocked(o, &outgoing{op: g.op, payload: g.payload}, b.B, false, last)
@@ -199,16 +216,16 @@ func (c *Conn) sliceLocked() (more bool) {
 	b.Release()
 	if last {
 		g.buf.Release()
-		c.afterLongLocked()
 	}
-	return c.out != nil && c.out.long.buf != nil
+	return last
 }
 
-// afterLongLocked sends what waited behind a long message.
+// afterLongLocked sends what waited behind a long message, and after the last of them the
+// Close frame that did.
 func (c *Conn) afterLongLocked() {
 	c.releaseDeferredLocked()
 	o := c.out
-	if o == nil || o.long.buf != nil {
+	if o == nil || o.long.buf != nil || len(o.deferred) != 0 {
 		return
 	}
 	body := o.long.close
@@ -222,8 +239,8 @@ func (c *Conn) afterLongLocked() {
 // finishLongLocked compresses all that is left of long messages at once: for a writer,
 // whose fragments come next.
 func (c *Conn) finishLongLocked() {
-	for c.out != nil && c.out.long.buf != nil {
-		c.sliceLocked()
+	for c.out != nil && c.out.long.underWay() {
+		c.goOnLocked()
 	}
 }
 
@@ -234,8 +251,8 @@ func (c *Conn) nextSlice() {
 		return
 	}
 	more := false
-	if o := c.out; o != nil && o.long.buf != nil && !o.blocked {
-		more = c.sliceLocked()
+	if o := c.out; o != nil && o.long.underWay() && !o.blocked {
+		more = c.goOnLocked()
 		c.flushCork() // a worker's callback, whose end would do it, may wait for this in Drain
 	}
 	c.unlock()

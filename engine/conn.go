@@ -118,7 +118,7 @@ const (
 	todoInbox                     // the workers caught up
 	todoDecide                    // a late decision about the upgrade
 	todoShed                      // the inbound budget chose this connection
-	todoTimers                    // the limits changed
+	todoTimers                    // the limits changed, or there is something to rest
 	todoEnd                       // the workers have run what came before the peer's end
 	todoSlice                     // go on with a long message
 )

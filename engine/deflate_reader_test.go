@@ -1,9 +1,14 @@
 package engine
 
 import (
+	"errors"
+	"io"
+	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
+	"github.com/gannet-ws/gannet/deflate"
 	"github.com/gannet-ws/gannet/engine/internal/netio"
 )
 
@@ -38,5 +43,165 @@ func TestFailingResumesReading(t *testing.T) {
 	}
 	if c.ReadyState() != Closing || !m.reading() {
 		t.Errorf("%v, reading: %v", c.ReadyState(), m.reading())
+	}
+}
+
+// Short messages behind a long one, and then one that fills the queue again: nothing is low in between.
+func TestNoDrainBetweenWhatWaited(t *testing.T) {
+	var events []string
+	l, m, c := meteredDeflate(t, Funcs{
+		HighWater: func(*Conn) { events = append(events, "high") },
+		Drain:     func(*Conn) { events = append(events, "drain") },
+	}, Options{Limits: Limits{HighWater: 1 << 20, LowWater: 1 << 10}})
+	r := rand.New(rand.NewPCG(1, 2))
+	m.credit = 1 << 20
+	if err := errors.Join(c.SendBinary(records(r, 2<<20)), c.SendText("one"), c.SendText("two"), c.SendText("three"),
+		c.Send(OpBinary, noise(r, 3<<20), NoCompress)); err != nil {
+		t.Fatal(err)
+	}
+	for range 100 {
+		l.OnWake()
+	}
+	if !slices.Equal(events, []string{"high"}) || c.BufferedAmount() < 2<<20 {
+		t.Errorf("%v with %d bytes buffered", events, c.BufferedAmount())
+	}
+	for range 100 {
+		m.room(l, 1<<20)
+	}
+	if !slices.Equal(events, []string{"high", "drain"}) {
+		t.Errorf("%v", events)
+	}
+}
+
+// Megabytes that waited behind a long message, or a writer, are compressed a turn's worth at a time, in order, and
+// what is sent meanwhile, the Close frame too, comes behind them.
+func TestWhatWaitedTakesTurns(t *testing.T) {
+	for _, behind := range []string{"a long message", "a writer", "a writer that has not begun"} {
+		l, m, c := meteredDeflate(t, Funcs{}, Options{})
+		m.credit = 1 << 30
+		r := rand.New(rand.NewPCG(3, 4))
+		want := [][]byte{records(r, 300_000)}
+		send := func(n int) {
+			b := records(r, n)
+			want = append(want, b)
+			if err := c.SendBinary(b); err != nil {
+				t.Fatal(err)
+			}
+		}
+		w := io.Closer(nil)
+		switch behind {
+		case "a long message":
+			_ = c.SendBinary(want[0])
+		case "a writer":
+			o := c.NewWriter(OpBinary)
+			_, _ = o.Write(want[0])
+			w = o
+		default:
+			want = nil
+			w = c.NewWriter(OpBinary)
+		}
+		for i := range 40 {
+			send(100_000)
+			send(i % 3)
+		}
+		if behind == "a writer" {
+			_ = w.Close()
+			l.OnWake()
+			send(10)
+		}
+		_ = c.CloseWith(4000, "")
+		for turn := 0; c.BufferedAmount() > 0; turn++ {
+			before := c.BufferedAmount()
+			l.OnWake()
+			if n := before - min(before, c.BufferedAmount()); n > 300_000+2*sliceBytes || turn > 1000 {
+				t.Fatalf("behind %s: %d bytes left in turn %d", behind, n, turn)
+			}
+		}
+		l.OnWake()
+		p := &flatePeer{t: t, agreed: true, server: flateContext{15, true}, attacker: &attacker{r: newReaderOf(m.taken)}}
+		for _, b := range want {
+			p.wants(OpBinary, b)
+		}
+		p.wantsClose(4000)
+	}
+}
+
+// At a level that is slow a turn compresses less, and a long message leaves as it would at any.
+func TestSlicesFollowTheLevel(t *testing.T) {
+	var l *loop
+	var m *clocked
+	var c *Conn
+	want := records(rand.New(rand.NewPCG(5, 6)), 100_000)
+	for level, turns := range map[int]int{1: 0, 7: 4, 8: 7, 9: 25} {
+		l, m, c = meteredDeflate(t, Funcs{}, Options{Deflate: &deflate.Policy{Level: level}})
+		m.credit = 1 << 30
+		if err := c.SendBinary(want); err != nil {
+			t.Fatal(err)
+		}
+		n := 0
+		for ; c.BufferedAmount() > 0 && n < 100; n++ {
+			l.OnWake()
+		}
+		if n < turns-2 || n > turns+2 {
+			t.Errorf("level %d: %d turns, want about %d", level, n, turns)
+		}
+		p := &flatePeer{t: t, agreed: true, server: flateContext{15, true}, attacker: &attacker{r: newReaderOf(m.taken)}}
+		p.wants(OpBinary, want)
+	}
+}
+
+// A long Write leaves the lock to others between its slices, counts as a whole at once, and is all in the message.
+func TestLongWriteLetsOthersIn(t *testing.T) {
+	_, m, c := meteredDeflate(t, Funcs{}, Options{})
+	m.credit = 1 << 30
+	want := records(rand.New(rand.NewPCG(7, 8)), 2<<20)
+	w := c.NewWriter(OpBinary)
+	waited := make(chan uint64)
+	go func() { // once the Write has begun, and before it is over
+		for c.BufferedAmount() == 0 {
+		}
+		waited <- c.BufferedAmount()
+	}()
+	if n, err := w.Write(want); n != len(want) || err != nil {
+		t.Fatal(n, err)
+	}
+	if n := <-waited; n != uint64(len(want)) {
+		t.Errorf("%d bytes buffered while %d are written", n, len(want))
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	p := &flatePeer{t: t, agreed: true, server: flateContext{15, true}, attacker: &attacker{r: newReaderOf(m.taken)}}
+	p.wants(OpBinary, want)
+}
+
+// Once nothing is delivered any more, a message under way is given up with all it holds.
+func TestClosingDropsTheInflater(t *testing.T) {
+	l, m, c := meteredDeflate(t, Funcs{}, Options{})
+	m.credit = 1 << 20
+	wire := (&squeezer{flateContext: flateContext{15, true}, level: 6}).message(records(rand.New(rand.NewPCG(9, 10)), 3000))
+	m.input = maskedFrame(rsv1Bit|2, wire[:200])
+	l.OnEvent(5, netio.Readable)
+	if s := c.stages.Load(); s == nil || s.receiver.Held() < 4<<10 {
+		t.Fatal("nothing is held")
+	}
+	_ = c.Close()
+	l.OnWake()
+	m.input = maskedFrame(0, wire[200:400])
+	l.OnEvent(5, netio.Readable)
+	if n := c.stages.Load().receiver.Held(); n != 0 {
+		t.Errorf("%d bytes are held", n)
+	}
+}
+
+// NoCompress is what switches compression off, not that there is an option.
+func TestOtherOptionsDoNotSwitchOff(t *testing.T) {
+	_, m, c := meteredDeflate(t, Funcs{}, Options{})
+	m.credit = 1 << 20
+	if err := c.Send(OpText, records(rand.New(rand.NewPCG(11, 12)), 3000), 0); err != nil {
+		t.Fatal(err)
+	}
+	if m.taken[0]&rsv1Bit == 0 {
+		t.Error("it is not compressed")
 	}
 }

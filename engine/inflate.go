@@ -43,6 +43,14 @@ func (c *Conn) closeReceiver() {
 	}
 }
 
+// discardMessage gives up the message under way, which nobody will get.
+func (c *Conn) discardMessage(in *inbound) {
+	in.releaseMessage()
+	if s := c.stages.Load(); s != nil && s.receives {
+		s.receiver.Abort()
+	}
+}
+
 // inflate takes one piece of a compressed message (RFC 7692 7.2.2), unmasked, and delivers
 // what there is of it: by the chunk, or when it is whole. A turn that is over stops it, with
 // in.stopped.
@@ -140,7 +148,7 @@ func (l *loop) resumeInflate(c *Conn, in *inbound, b []byte) (rest []byte) {
 	}
 	in.stopped = false
 	if c.flags&discarding != 0 {
-		in.releaseMessage()
+		c.discardMessage(in)
 		return b[n:]
 	}
 	l.inflate(c, in, b[:n], in.final)

@@ -9,7 +9,7 @@ type Message struct {
 	Data []byte
 
 	pool *pool.Pool
-	held *pool.Buffer // Data's buffer; nil when Data is a view of the loop's slab
+	held *pool.Buffer // Data's buffer; nil when Data is a view of the loop's slab, or of its room for what is inflated
 }
 
 // Retain keeps the message beyond the callback: it returns a buffer whose B is Data,

@@ -40,7 +40,8 @@ type Limits struct {
 	MaxControlRate int
 
 	// HighWater is how many bytes may be queued for the peer before OnHighWater is
-	// called and reading from it pauses (who does not read answers is not read).
+	// called and reading from it pauses (who does not read answers is not read). What of
+	// long messages is to be compressed yet counts as it is.
 	// Default 1 MiB.
 	HighWater int64
 	// LowWater is where OnDrain is called and reading goes on. Default HighWater / 4.
@@ -103,7 +104,8 @@ type Options struct {
 	ProxyProtocol bool
 
 	// Deflate is how messages are compressed (permessage-deflate, RFC 7692), where the client offers it.
-	// Each of its fields says what it costs. nil: not at all.
+	// Each of its fields says what it costs. nil: not at all. A message of more than 128 KiB that becomes shorter
+	// leaves in fragments (RFC 6455 5.4), compressed 128 KiB a turn of the loop.
 	Deflate *deflate.Policy
 	// Compress, if set, decides for each message of at least Deflate.MinSize bytes whether it may be compressed, from
 	// its opcode and length (-1: NewWriter's, which is not known yet). It runs in whichever goroutine sends, often in
@@ -210,6 +212,7 @@ type config struct {
 
 	deflate    *deflate.Extension // nil: Options.Deflate is
 	deflateMin int                // the shortest message that is compressed
+	slice      int                // how much of a long one in one turn
 }
 
 func (o Options) config() (*config, error) {
@@ -239,6 +242,7 @@ func (o Options) config() (*config, error) {
 }
 
 func (k *config) setDeflate() error {
+	k.slice = sliceBytes
 	if k.Deflate == nil {
 		if k.Compress != nil {
 			return fmt.Errorf("gannet: Options: Compress is set and Deflate is not: %w", ErrSyntax)
@@ -249,7 +253,7 @@ func (k *config) setDeflate() error {
 	if err != nil {
 		return fmt.Errorf("gannet: Options: Deflate: %w: %w", ErrSyntax, err)
 	}
-	k.deflate, k.deflateMin = x, x.Policy().MinSize
+	k.deflate, k.deflateMin, k.slice = x, x.Policy().MinSize, sliceAt(x.Policy().Level)
 	return nil
 }
 

@@ -291,7 +291,7 @@ func (c *Conn) settleLocked(o *outbound) {
 		c.notify(todoClose)
 	}
 	q := int64(o.queued())
-	if o.long.buf != nil || o.long.over { // whoever reads all that leaves may still ask faster than we compress
+	if o.long.underWay() { // whoever reads all that leaves may still ask faster than we compress
 		q = int64(o.waiting())
 	}
 	if c.high.Load() {
@@ -301,7 +301,7 @@ func (c *Conn) settleLocked(o *outbound) {
 				c.notify(todoDrain)
 			}
 		}
-	} else if (o.blocked || o.long.buf != nil) && q > c.limits.Load().HighWater {
+	} else if (o.blocked || o.long.underWay()) && q > c.limits.Load().HighWater {
 		c.high.Store(true)
 		c.notify(todoHigh)
 	}

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"slices"
 	"unsafe"
 
 	"github.com/gannet-ws/gannet/codec"
@@ -32,7 +33,7 @@ func (c *Conn) Send(op Opcode, p []byte, opts ...SendOption) error {
 	if err := checkMessage(op, p); err != nil {
 		return err
 	}
-	compress := len(opts) == 0 && c.mayCompress(op, len(p))
+	compress := !slices.Contains(opts, NoCompress) && c.mayCompress(op, len(p))
 	c.mu.Lock()
 	err := c.sendLocked(&outgoing{op: op, p: p, compress: compress})
 	c.unlock()
@@ -123,7 +124,7 @@ func (c *Conn) sendLocked(m *outgoing) error {
 	}
 	m.payload = uint64(len(m.p))
 	c.buffered += m.payload
-	if (o.writer != nil || o.long.buf != nil) && !plantedBug(bugIntoWriter) {
+	if (o.writer != nil || o.long.underWay()) && !plantedBug(bugIntoWriter) {
 		o.deferMessage(c, m)
 		c.settleLocked(o)
 		return nil
@@ -157,10 +158,10 @@ func (c *Conn) makeWayLocked(n int, l *Limits) bool {
 		if c.flushLocked(nil); c.out.takes(n, l) {
 			return true
 		}
-		if c.out.long.buf == nil {
+		if !c.out.long.underWay() {
 			return false
 		}
-		if c.sliceLocked(); c.out == nil {
+		if c.goOnLocked(); c.out == nil {
 			return true
 		}
 	}

@@ -291,7 +291,7 @@ func (c *Conn) onWritable() {
 		}
 		if !o.blocked {
 			c.flags &^= writeWanted
-			if o.long.buf != nil && !plantedBug(bugLostSlices) {
+			if o.long.underWay() && !plantedBug(bugLostSlices) {
 				c.loop.enqueue(c)
 			}
 			c.detachLocked()

@@ -212,9 +212,20 @@ func (d *ledger) checkCompressed(p *posting, op Opcode, fin bool) {
 		d.broke("a message of %d bytes is compressed, and must not be", p.n)
 	case op != 0 && fin && d.packed >= uint64(p.n) && k.Deflate.Takeover != deflate.OwnCompressor:
 		d.broke("a message of %d bytes is compressed to %d", p.n, d.packed)
-	case op == 0 && p.frames && !slices.Contains(p.cuts, d.now.n):
+	case op == 0 && p.frames && !p.flushedAt(d.now.n, k.slice):
 		d.broke("of what was written the peer can inflate %d bytes; it was flushed at %d", d.now.n, p.cuts)
 	}
+}
+
+// flushedAt: a Write was over with the nth byte, or one of its slices was.
+func (p *posting) flushedAt(n, slice int) bool {
+	from := 0
+	for _, cut := range p.cuts {
+		if cut <= n {
+			from = cut
+		}
+	}
+	return (n-from)%slice == 0
 }
 
 func (d *ledger) onData(p []byte) { d.now.add(p) }
@@ -321,11 +332,11 @@ func (d *ledger) checkLong() {
 	o := d.conn.out
 	switch {
 	case o == nil || o.failed:
-	case o.long.buf != nil && !o.blocked && d.conn.flags&enqueued == 0:
+	case o.long.underWay() && !o.blocked && d.conn.flags&enqueued == 0:
 		d.broke("%d bytes of a long message wait and nobody will compress them", o.long.rest())
-	case o.long.buf == nil && o.long.close != nil:
+	case !o.long.underWay() && o.long.close != nil:
 		d.broke("the Close frame waits behind nothing")
-	case o.long.buf == nil && o.writer == nil && len(o.deferred) > 0:
+	case !o.long.underWay() && o.writer == nil && len(o.deferred) > 0:
 		d.broke("%d messages wait behind nothing", len(o.deferred))
 	}
 	if in := d.conn.in; in != nil && in.msg != nil && len(in.msg.B) > simMaxMessage {

@@ -43,11 +43,12 @@ func (d *deferredFrame) release() {
 // NewWriter begins a message that is sent in fragments: each Write is a frame, Close is
 // the last. Other data messages wait behind it, and are counted; control frames pass.
 // Closing the connection aborts it. Write answers as Send does, and ErrInvalidState after
-// Close; a Write that answers an error has added nothing to the message. Offsets count from
+// Close; a Write that answers an error has added nothing to the message (but to one that
+// the connection's closing aborts). Offsets count from
 // the message's start; Close answers a UTF8Error, and ends nothing, inside a code point.
 //
 // With permessage-deflate each Write is compressed before it returns, so that the peer can
-// inflate it; Options.Compress is asked once, with a length of -1.
+// inflate it, and a Write of more than 128 KiB is several frames; Options.Compress is asked once, with a length of -1.
 //
 // One goroutine at a time may use the writer. A second NewWriter before the first is
 // closed, and an opcode that is not OpText or OpBinary, give a writer that answers
@@ -95,25 +96,53 @@ func (w *messageWriter) Write(p []byte) (int, error) {
 			return 0, &UTF8Error{Offset: int(w.payload) + at}
 		}
 	}
-	c := w.conn
-	c.mu.Lock()
-	defer c.unlock()
-	if err := w.usableLocked(); err != nil {
-		if err == ErrClosed {
-			c.buffered += uint64(len(p))
-		}
+	w.conn.mu.Lock()
+	defer w.conn.unlock()
+	if err := w.admitLocked(len(p)); err != nil {
 		return 0, err
 	}
-	o := c.outLocked()
-	if o.placed != o.left {
-		if err := c.admitLocked(o, len(p)); err != nil {
-			return 0, err
+	w.text = text
+	return w.writeLocked(p)
+}
+
+// admitLocked counts n bytes more, if they may be written.
+func (w *messageWriter) admitLocked(n int) error {
+	c := w.conn
+	if err := w.usableLocked(); err != nil {
+		if err == ErrClosed {
+			c.buffered += uint64(n)
+		}
+		return err
+	}
+	if o := c.outLocked(); o.placed != o.left {
+		if err := c.admitLocked(o, n); err != nil {
+			return err
 		}
 	}
-	w.payload, w.text = w.payload+uint64(len(p)), text
-	c.buffered += uint64(len(p))
-	w.fragmentLocked(o, p, false)
-	return len(p), nil
+	w.payload += uint64(n)
+	c.buffered += uint64(n)
+	return nil
+}
+
+// writeLocked sends p: as one fragment, or, where it is to be compressed, in slices between
+// which others get the lock.
+func (w *messageWriter) writeLocked(p []byte) (n int, err error) {
+	c := w.conn
+	for {
+		k := len(p) - n
+		if w.deflate {
+			k = min(k, c.loop.engine.conf.slice)
+		}
+		w.fragmentLocked(c.outLocked(), p[n:n+k], false)
+		if n += k; n == len(p) {
+			return n, nil
+		}
+		c.unlock()
+		c.mu.Lock()
+		if err := w.usableLocked(); err != nil {
+			return n, err
+		}
+	}
 }
 
 // Close ends the message and lets those go that waited.
@@ -201,28 +230,38 @@ func (o *outbound) deferMessage(c *Conn, m *outgoing) {
 	o.deferredBytes += uint64(len(m.p))
 }
 
-// releaseDeferredLocked sends what waited, up to a message that is itself a long one.
+// releaseDeferredLocked sends what waited: up to a message that is itself a long one, and, as
+// all of it may be megabytes, no more than a turn's worth. With the rest the loop goes on.
 func (c *Conn) releaseDeferredLocked() {
-	if c.out == nil || len(c.out.deferred) == 0 {
-		return
-	}
-	waited, left := c.out.deferred, c.out.deferredBytes
-	c.out.deferred = nil
-	for i := range waited {
-		o := c.outLocked() // a new one, if all before has left
+	for work := 0; c.out != nil && len(c.out.deferred) != 0; {
+		o := c.out
 		if o.long.buf != nil && !plantedBug(bugIntoLong) {
-			o.deferred, o.deferredBytes = waited[i:], left
 			return
 		}
-		d := &waited[i]
-		p := d.payload()
-		left -= uint64(len(p))
-		o.deferredBytes = left
-		m := &outgoing{op: d.op, p: p, payload: uint64(len(p)), owned: d.buf, prepared: d.prepared, compress: d.compress}
-		if d.prepared != nil {
-			m.frame = d.prepared.plain.bytes
+		if work >= c.loop.engine.conf.slice && !plantedBug(bugIntoLong) {
+			o.long.over = true
+			c.notify(todoSlice)
+			return
 		}
-		c.messageLocked(o, m)
-		d.release()
+		work += deferredWork + c.releaseOneLocked(o)
 	}
+}
+
+// deferredWork is what a message costs beside its bytes, as bytes that are compressed.
+const deferredWork = 1 << 10
+
+// releaseOneLocked sends the first of the messages that waited, and returns its length.
+func (c *Conn) releaseOneLocked(o *outbound) int {
+	d := o.deferred[0]
+	o.deferred[0] = deferredFrame{}
+	o.deferred = o.deferred[1:]
+	p := d.payload()
+	o.deferredBytes -= uint64(len(p))
+	m := &outgoing{op: d.op, p: p, payload: uint64(len(p)), owned: d.buf, prepared: d.prepared, compress: d.compress}
+	if d.prepared != nil {
+		m.frame = d.prepared.plain.bytes
+	}
+	c.messageLocked(o, m)
+	d.release()
+	return len(p)
 }
