@@ -127,7 +127,7 @@ func mustCompress(t *testing.T, compressed bool) {
 
 func TestMallocsDeflateEcho(t *testing.T) {
 	batch := bytes.Repeat(maskedFrame(0xc1, alone(t, accounts(1000))), 10)
-	demandNoDeflateMallocs(t, echoHandler, 20_000, 10, func(t *testing.T, d *drum, _ *Conn) {
+	demandNoDeflateMallocs(t, echoHandler, 40_000, 10, func(t *testing.T, d *drum, _ *Conn) {
 		d.beat(t, batch)
 		mustCompress(t, d.skip(t, 10))
 	})
