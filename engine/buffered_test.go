@@ -42,7 +42,7 @@ func TestBufferedAmountInsideAHandler(t *testing.T) {
 		for _, begin := range []func(){
 			func() {}, // OnOpen
 			func() { f.text("go") },
-			func() { f.send(ws.OpPing, true, ""); f.wants(ws.OpPong, "") },
+			func() { f.send(ws.OpPing, true, "") },
 			func() { _ = c.Post(count) },
 		} {
 			begin()
@@ -53,7 +53,13 @@ func TestBufferedAmountInsideAHandler(t *testing.T) {
 				}
 			}
 			for _, want := range []string{"a", "bb", "ccc", "dddd", "", "¥¥¥¥¥¥"} {
-				f.wants(ws.OpText, want)
+				fr := f.next()
+				if fr.Header.OpCode == ws.OpPong { // the loop's: a worker may be ahead of it
+					fr = f.next()
+				}
+				if fr.Header.OpCode != ws.OpText || string(fr.Payload) != want {
+					t.Fatalf("got %v %q, want %q", fr.Header.OpCode, fr.Payload, want)
+				}
 			}
 		}
 		within(t, 5*time.Second, "exactly 0", func() bool { return c.BufferedAmount() == 0 })

@@ -510,7 +510,11 @@ func TestCloseInsideEveryCallback(t *testing.T) {
 				if err := c.CloseWith(3000, name); err != nil {
 					t.Error(name, err)
 				}
-				if st := c.ReadyState(); name != "OnClose" && name != "OnError" && st != Closing {
+				st := c.ReadyState()
+				if st == Closed && m.workers > 0 { // the loop has got the peer's answer meanwhile
+					return
+				}
+				if name != "OnClose" && name != "OnError" && st != Closing {
 					t.Error(name, st)
 				}
 			}
