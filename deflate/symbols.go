@@ -127,26 +127,19 @@ func (f *inflater) match(p *passage) Step {
 // symbolsFast decodes symbols with as few checks as are safe, until input or room are short or the block ends. It reads
 // the input by words, so at its end it gives back the whole bytes that it has not used.
 func (f *inflater) symbolsFast(p *passage) (err Error) {
-	src, dst, in, out := p.src, p.dst, p.in, p.out
-	held, count := f.held, f.count
+	src, dst, in, out, held, count := p.src, p.dst, p.in, p.out, f.held, f.count
 	literals, distances := f.literals, f.distances
 	literalMask, distanceMask := uint64(1)<<f.literalWidth-1, uint64(1)<<f.distanceWidth-1
 	for len(src)-in >= 8 && len(dst)-out >= fastRoom {
-		// To 56 bits or more. The bits above count are the same that the next word brings again.
-		held |= binary.LittleEndian.Uint64(src[in:]) << (count & 63)
-		in += int((63 - count) >> 3)
-		count |= 56
-
+		held, count, in = refilled(src, in, held, count)
 		e := literals[held&literalMask]
 		if e&entryLiteral != 0 {
-			held >>= e & entryTotalMask
-			count -= uint(e & entryTotalMask)
+			held, count = used(held, count, e)
 			dst[out] = byte(e >> entryBase)
 			out++
 			e = literals[held&literalMask]
 			if e&entryLiteral != 0 {
-				held >>= e & entryTotalMask
-				count -= uint(e & entryTotalMask)
+				held, count = used(held, count, e)
 				dst[out] = byte(e >> entryBase)
 				out++
 				e = literals[held&literalMask]
@@ -155,61 +148,77 @@ func (f *inflater) symbolsFast(p *passage) (err Error) {
 				continue
 			}
 		}
-		if e&entrySpecial != 0 {
-			if e&entryLink != 0 {
-				held >>= e & entryTotalMask
-				count -= uint(e & entryTotalMask)
-				e = literals[uint64(e>>entryBase)+held&(1<<(e>>entryCode&entryCodeMask)-1)]
-			}
-			if e&entryEnd != 0 {
-				held >>= e & entryTotalMask
-				count -= uint(e & entryTotalMask)
-				f.state = atHeader
-				break
-			}
-			if e&entrySpecial != 0 {
-				return ErrSymbol
-			}
+		if e&entryLink != 0 {
+			e, held, count = linked(literals, e, held, count)
 		}
 		if e&entryLiteral != 0 {
-			held >>= e & entryTotalMask
-			count -= uint(e & entryTotalMask)
+			held, count = used(held, count, e)
 			dst[out] = byte(e >> entryBase)
 			out++
 			continue
 		}
-		n := uint(e & entryTotalMask)
-		length := int(e>>entryBase&entryBaseMask) + int(held&(1<<n-1)>>(e>>entryCode&entryCodeMask))
-		held >>= n
-		count -= n
-
+		if e&entrySpecial != 0 {
+			if e&entryEnd == 0 {
+				return ErrSymbol
+			}
+			held, count = used(held, count, e)
+			f.state = atHeader
+			break
+		}
+		length := extent(e, uint(e&entryTotalMask), held)
+		held, count = used(held, count, e)
 		e = distances[held&distanceMask]
 		if e&entryLink != 0 {
-			held >>= e & entryTotalMask
-			count -= uint(e & entryTotalMask)
-			e = distances[uint64(e>>entryBase)+held&(1<<(e>>entryCode&entryCodeMask)-1)]
+			e, held, count = linked(distances, e, held, count)
 		}
 		if e&entrySpecial != 0 {
 			return ErrSymbol
 		}
-		n = uint(e & entryTotalMask)
-		distance := int(e>>entryBase&entryBaseMask) + int(held&(1<<n-1)>>(e>>entryCode&entryCodeMask))
-		held >>= n
-		count -= n
-
+		distance := extent(e, uint(e&entryTotalMask), held)
+		held, count = used(held, count, e)
 		if distance > out || uint(distance) > uint(p.window.limit) {
-			p.out = out
-			if err := p.reaches(distance); err != 0 {
+			if out, err = f.matchBefore(p, out, length, distance); err != 0 {
 				return err
 			}
-			f.left, f.dist = length, distance
-			f.match(p) // there is room for all of it
-			out = p.out
 			continue
 		}
 		copyMatch(dst, out, distance, length)
 		out += length
 	}
+	f.leaveFast(p, in, out, held, count)
+	return 0
+}
+
+// used takes off the bits of what e stands for.
+func used(held uint64, count uint, e uint32) (uint64, uint) {
+	return held >> (e & entryTotalMask), count - uint(e&entryTotalMask)
+}
+
+// linked follows e, which stands for a code's first bits, to the second level of its table.
+func linked(table []uint32, e uint32, held uint64, count uint) (uint32, uint64, uint) {
+	held, count = used(held, count, e)
+	return table[uint64(e>>entryBase)+held&(1<<(e>>entryCode&entryCodeMask)-1)], held, count
+}
+
+// refilled is held with 56 bits or more. The bits above count are the same that the next word brings again.
+func refilled(src []byte, in int, held uint64, count uint) (uint64, uint, int) {
+	held |= binary.LittleEndian.Uint64(src[in:]) << (count & 63)
+	return held, count | 56, in + int((63-count)>>3)
+}
+
+// matchBefore copies a match that reaches back beyond dst, for all of which there is room.
+func (f *inflater) matchBefore(p *passage, out, length, distance int) (int, Error) {
+	p.out = out
+	if err := p.reaches(distance); err != 0 {
+		return out, err
+	}
+	f.left, f.dist = length, distance
+	f.match(p)
+	return p.out, 0
+}
+
+// leaveFast gives back the whole bytes that symbolsFast has read and not used.
+func (f *inflater) leaveFast(p *passage, in, out int, held uint64, count uint) {
 	unused := min(count>>3, uint(in-p.in))
 	count -= unused << 3
 	p.in, p.out = in-int(unused), out
@@ -217,7 +226,6 @@ func (f *inflater) symbolsFast(p *passage) (err Error) {
 	if f.state == atHeader {
 		f.endBlock()
 	}
-	return 0
 }
 
 // copyMatch copies length bytes within dst from distance before out. It may write up to 8 bytes more, for which there

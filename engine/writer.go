@@ -44,11 +44,13 @@ func (d *deferredFrame) release() {
 // the last. Other data messages wait behind it, and are counted; control frames pass.
 // Closing the connection aborts it. Write answers as Send does, and ErrInvalidState after
 // Close; a Write that answers an error has added nothing to the message (but to one that
-// the connection's closing aborts). Offsets count from
-// the message's start; Close answers a UTF8Error, and ends nothing, inside a code point.
+// the connection's closing aborts). Offsets count from the message's start; Close answers a
+// UTF8Error, and ends nothing, inside a code point.
 //
 // With permessage-deflate each Write is compressed before it returns, so that the peer can
-// inflate it, and a Write of more than 128 KiB is several frames; Options.Compress is asked once, with a length of -1.
+// inflate it, and a Write of more than 128 KiB is several frames; Options.Compress is asked
+// once, with a length of -1. Long messages that were sent before and are not compressed yet
+// are compressed at once, however long that takes.
 //
 // One goroutine at a time may use the writer. A second NewWriter before the first is
 // closed, and an opcode that is not OpText or OpBinary, give a writer that answers
