@@ -18,16 +18,24 @@ import (
 // garbage collector's included, one message may cost. (AllocsPerRun rounds down.)
 const maxMallocs = 0.001
 
-// demandNoMallocs runs f, which moves messages messages, and counts.
+// mallocRounds is how often f runs, at most, before demandNoMallocs believes the mean.
+const mallocRounds = 10
+
+// demandNoMallocs runs f, which moves messages messages, and counts. What a pool has for one processor is of no use on
+// another: a loop that the scheduler moves takes a compressor anew there, once, and that may be more than one round's
+// allowance. So the mean is of all rounds, and as many are run, within mallocRounds, as show whether it stays.
 func demandNoMallocs(t *testing.T, messages int, f func()) {
 	t.Helper()
 	f() // warm: pools, stacks, the poller's lists
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
-	f()
-	runtime.ReadMemStats(&after)
-	each := float64(after.Mallocs-before.Mallocs) / float64(messages)
-	t.Logf("%.5f mallocs a message (%d in %d)", each, after.Mallocs-before.Mallocs, messages)
+	each := maxMallocs + 1
+	for round := 1; round <= mallocRounds && each > maxMallocs; round++ {
+		f()
+		runtime.ReadMemStats(&after)
+		each = float64(after.Mallocs-before.Mallocs) / float64(round*messages)
+		t.Logf("%.5f mallocs a message (%d in %d)", each, after.Mallocs-before.Mallocs, round*messages)
+	}
 	if each > maxMallocs {
 		t.Errorf("%.5f mallocs a message, at most %v are allowed", each, maxMallocs)
 	}
