@@ -32,7 +32,7 @@ func (l *loop) onData(c *Conn, in *inbound, p *codec.Piece) {
 		l.whole(c, p.Opcode, p.Payload)
 		return
 	}
-	in.makeRoom(len(p.Payload))
+	in.makeRoom(len(p.Payload), c.limits.Load().MaxMessageSize)
 	from := len(in.msg.B)
 	in.msg.B = in.msg.B[:from+len(p.Payload)]
 	mask.Copy(in.msg.B[from:], p.Payload, p.Key)
@@ -72,14 +72,18 @@ func (l *loop) admit(c *Conn, in *inbound, p *codec.Piece) bool {
 	return true
 }
 
-// makeRoom makes room for n more bytes: capacity doubles, up to what was declared.
-func (in *inbound) makeRoom(n int) {
+// makeRoom makes room for n more bytes: capacity doubles, up to what was declared, or to
+// the limit where more may follow.
+func (in *inbound) makeRoom(n int, limit int64) {
 	have := len(in.msg.B)
 	if have+n <= cap(in.msg.B) {
 		return
 	}
 	want := min(in.size, max(firstBytes, 2*uint64(have+n)))
-	in.msg.Grow(max(int(want)-have, n))
+	if in.fragments == 1 {
+		limit = int64(in.size)
+	}
+	in.msg.GrowWithin(max(int(want)-have, n), int(limit))
 }
 
 // assembled checks and counts what was just added to a message, and delivers it when it is whole.

@@ -355,7 +355,7 @@ func (c *Conn) readsDirect() bool {
 // that filled it.
 func (l *loop) readDirect(c *Conn) (full bool) {
 	in := c.in
-	in.makeRoom(1)
+	in.makeRoom(1, c.limits.Load().MaxMessageSize)
 	buf := in.msg
 	from := len(buf.B)
 	room := buf.B[from:min(uint64(cap(buf.B)), uint64(from)+in.dec.Remaining(), uint64(from)+slabBytes)]

@@ -98,8 +98,8 @@ func (l *loop) inflate(c *Conn, in *inbound, p []byte, final bool) {
 // inflateRoom is where the next bytes of a message go: up to MaxMessageSize, which may be
 // nowhere. Short messages, and chunks, stay in the loop's own room.
 func (l *loop) inflateRoom(c *Conn, in *inbound) []byte {
-	left := uint64(0)
-	if most := uint64(c.limits.Load().MaxMessageSize); most > in.inflated {
+	left, most := uint64(0), uint64(c.limits.Load().MaxMessageSize)
+	if most > in.inflated {
 		left = min(most-in.inflated, inflateBytes)
 	}
 	if plantedBug(bugWireLimit) {
@@ -112,7 +112,7 @@ func (l *loop) inflateRoom(c *Conn, in *inbound) []byte {
 		return l.scratch[:left]
 	}
 	if uint64(cap(in.msg.B)-len(in.msg.B)) < min(left, firstBytes) {
-		in.msg.Grow(int(left))
+		in.msg.GrowWithin(int(left), int(most))
 	}
 	room := in.msg.B[len(in.msg.B):cap(in.msg.B)]
 	return room[:min(uint64(len(room)), left)]

@@ -75,10 +75,14 @@ func (b *Buffer) Exclusive() bool { return atomic.LoadInt32(&b.refs) == 1 }
 // the sole reference and len(B)+n <= MaxSize, and panics otherwise.
 //
 // Capacity at least doubles, so appending is linear in all. Up to 1 MiB growing
-// copies into the next class that fits. Above, on Linux, it remaps: never a copy
+// copies into the class that fits. Above, on Linux, it remaps: never a copy
 // but the one from the last class (at most 1 MiB), and no memory until it is
 // written. Elsewhere it copies: doubling up to 64 MiB, then by a quarter.
-func (b *Buffer) Grow(n int) {
+func (b *Buffer) Grow(n int) { b.GrowWithin(n, MaxSize) }
+
+// GrowWithin is Grow for a buffer that is to hold most bytes in all at most: up to
+// 1 MiB its capacity doubles no further than they need.
+func (b *Buffer) GrowWithin(n, most int) {
 	b.mustBeExclusive()
 	if uint(n) <= uint(cap(b.B)-len(b.B)) {
 		return
@@ -86,7 +90,7 @@ func (b *Buffer) Grow(n int) {
 	if n < 0 || n > MaxSize-len(b.B) {
 		panic(msgSize)
 	}
-	b.enlarge(len(b.B) + n)
+	b.enlarge(len(b.B)+n, most)
 }
 
 // Append adds p to B, growing it as Grow does. p must not be part of b.
@@ -122,14 +126,15 @@ func (b *Buffer) memory() []byte {
 	return b.small.B
 }
 
-// enlarge moves b to memory that holds need bytes, which is more than fits now.
-func (b *Buffer) enlarge(need int) {
+// enlarge moves b to memory that holds need bytes, which is more than fits now, or
+// to twice as much as it has, if that is not above most.
+func (b *Buffer) enlarge(need, most int) {
 	s := b.pool.shardOf(b)
 	s.grows.Add(1)
 	if b.class == classLarge {
 		b.growLarge(need, s)
 	} else {
-		b.changeClass(need, s)
+		b.changeClass(max(need, min(2*len(b.small.B), most, SmallMax)), s)
 	}
 	if watching {
 		b.watchGrown()

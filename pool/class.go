@@ -9,8 +9,11 @@ import (
 	"github.com/valyala/bytebufferpool"
 )
 
-// Size classes: each power of two from 256 B to 1 MiB, so less than half of a
-// buffer above 256 B is ever unused, and doubling growth takes at most 12 steps.
+// Size classes: each power of two from 256 B to 64 KiB, then each multiple of 64
+// KiB to 1 MiB. So of a buffer above 256 B less than half is ever unused, and never
+// more than 64 KiB: what a limit on messages bounds is not rounded up to twice as
+// much. (Multiples of 32 KiB are 39 classes: too many to fill anew after each garbage
+// collection, TestSteadyStateDoesNotAllocate.) Growth doubles, which takes at most 12 steps.
 // 256 is the floor because the smallest thing that waits in a buffer, a control
 // frame, needs up to 139 bytes and the bookkeeping of a Buffer itself about 100:
 // smaller classes would save less than they cost. 1 MiB is the ceiling because
@@ -18,22 +21,32 @@ import (
 // for longer than the page faults of a mapping.
 const (
 	minClassBits = 8
-	classCount   = 13
+	stepBits     = 16                      // above 1<<stepBits classes are its multiples
+	lastDoubled  = stepBits - minClassBits // the class of 1<<stepBits
+	classCount   = lastDoubled + SmallMax>>stepBits
 	classLarge   = classCount // the pseudo class of everything above SmallMax
 
 	// SmallMax is the largest capacity kept on the Go heap in size classes, in bytes.
-	SmallMax = 1 << (minClassBits + classCount - 1)
+	SmallMax = 1 << 20
 )
 
 // classOf is the smallest class that holds n bytes, 0 <= n <= MaxSize.
 func classOf(n int) uint8 {
-	if n <= 1<<minClassBits {
+	switch {
+	case n <= 1<<minClassBits:
 		return 0
+	case n <= 1<<stepBits:
+		return uint8(bits.Len(uint(n-1)) - minClassBits)
 	}
-	return uint8(min(bits.Len(uint(n-1))-minClassBits, classLarge))
+	return uint8(min(lastDoubled+uint(n-1)>>stepBits, classLarge))
 }
 
-func classSize(class uint8) int { return 1 << (minClassBits + class) }
+func classSize(class uint8) int {
+	if class <= lastDoubled {
+		return 1 << (minClassBits + class)
+	}
+	return int(class-lastDoubled+1) << stepBits
+}
 
 // A buffer at rest keeps its memory and waits in the ready list of its home
 // class, so that the common Get and Release touch nothing that another CPU

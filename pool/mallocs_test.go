@@ -53,7 +53,7 @@ func TestSteadyStateDoesNotAllocate(t *testing.T) {
 		}
 	}()
 	cases := map[string]func(i int){
-		"each class in turn": func(i int) { p.Get(256 << (i % classCount)).Release() },
+		"each class in turn": func(i int) { p.Get(classSize(uint8(i % classCount))).Release() },
 		"one class":          func(int) { p.Get(4000).Release() },
 		"retained":           func(int) { b := p.Get(100); b.Retain(); b.Release(); b.Release() },
 		"grown from 256 B to 16 KiB": func(int) {

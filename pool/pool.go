@@ -5,8 +5,9 @@
 // through it, so that an engine can show that it gave everything back. What a
 // Get does depends on the size:
 //
-//   - up to 1 MiB ([SmallMax]): a power of two from 256 bytes up, on the Go heap,
-//     recycled per CPU. Idle ones go with the garbage collector.
+//   - up to 1 MiB ([SmallMax]): a power of two from 256 bytes to 64 KiB, then a
+//     multiple of 64 KiB, on the Go heap, recycled per CPU. Idle ones go with the
+//     garbage collector.
 //   - above: on Linux a private mapping whose pages cost nothing until they are
 //     written, which grows by moving page tables and never by copying; elsewhere
 //     a slice on the Go heap. The last Release gives it back to the system.
@@ -45,7 +46,7 @@ type Pool struct {
 // Default is the pool behind the function Get, for code that belongs to no engine.
 var Default = New()
 
-// New returns a Pool with nothing out. It costs about 2 KiB and needs no closing.
+// New returns a Pool with nothing out. It costs about 4 KiB and needs no closing.
 func New() *Pool { return new(Pool) }
 
 // Get takes a Buffer from Default.
@@ -54,8 +55,8 @@ func Get(n int) *Buffer { return Default.Get(n) }
 // Get returns a Buffer with len(B) == 0, cap(B) >= n and one reference, which is
 // the caller's to release. n is 0 to MaxSize bytes; another n panics.
 //
-// Up to 1 MiB the capacity is the next power of two, at least 256. Above, it is
-// the next multiple of 2 MiB (at most MaxSize), of which only what is written
+// Up to 64 KiB the capacity is the next power of two, at least 256; up to 1 MiB the
+// next multiple of 64 KiB. Above, it is the next multiple of 2 MiB (at most MaxSize), of which only what is written
 // takes memory on Linux; a recycled mapping may be larger still, up to 8 MiB.
 // It does not allocate when a buffer of the class has come back before.
 //

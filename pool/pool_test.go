@@ -59,8 +59,8 @@ func TestGetHasTheCapacityAskedFor(t *testing.T) {
 			if len(b.B) != 0 || cap(b.B) < n || b.Refs() != 1 || !b.Exclusive() {
 				t.Errorf("Get(%d): len %d, cap %d, refs %d", n, len(b.B), cap(b.B), b.Refs())
 			}
-			if n > 256 && n <= SmallMax && cap(b.B) >= 2*n {
-				t.Errorf("Get(%d) wastes half: cap %d", n, cap(b.B))
+			if n > 256 && n <= SmallMax && (cap(b.B) >= 2*n || cap(b.B) >= n+64<<10) {
+				t.Errorf("Get(%d) wastes too much: cap %d", n, cap(b.B))
 			}
 			full := b.B[:cap(b.B)]
 			full[0], full[n-min(n, 1)], full[len(full)-1] = 1, 2, 3
@@ -158,6 +158,29 @@ func TestGrowSkipsToTheClassThatFits(t *testing.T) {
 		t.Errorf("%+v", st)
 	}
 	b.Release()
+	mustBeHome(t, p)
+}
+
+func TestGrowDoublesWithinWhatIsNeeded(t *testing.T) {
+	p := New()
+	for _, c := range []struct{ have, add, most, want int }{
+		{1000, 100, MaxSize, 2 << 10},
+		{64 << 10, 1, MaxSize, 128 << 10},
+		{100_000, 40_000, MaxSize, 256 << 10},
+		{512 << 10, 1, 700_000, 704 << 10},
+		{512 << 10, 1, 512 << 10, 576 << 10}, // what must fit comes first
+		{512 << 10, 500 << 10, 1, 1 << 20},
+		{900 << 10, 50 << 10, MaxSize, 1 << 20}, // twice that is no class
+		{200, 900, 500, 2 << 10},
+	} {
+		b := p.Get(c.have)
+		b.B = b.B[:cap(b.B)]
+		b.GrowWithin(c.add, c.most)
+		if cap(b.B) != c.want {
+			t.Errorf("%+v: capacity %d", c, cap(b.B))
+		}
+		b.Release()
+	}
 	mustBeHome(t, p)
 }
 

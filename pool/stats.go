@@ -40,7 +40,7 @@ func (p *Pool) Stats() Stats {
 		out := int64(takes[c] - puts[c])
 		st.Out += out
 		if c < classCount {
-			st.OutBytes += out << (minClassBits + c)
+			st.OutBytes += out * int64(classSize(uint8(c)))
 		}
 	}
 	st.LargeOut = int64(takes[classLarge] - puts[classLarge])
@@ -55,14 +55,15 @@ func (p *Pool) Stats() Stats {
 // shared took a pair of Get and Release from 22 to 102 ns on each (m).
 const shardCount = 8
 
-// shard is a quarter KiB of counters: two cache lines for takes, two for puts.
+// shard is half a KiB of counters: four cache lines for takes, four for puts.
 type shard struct {
 	takes  [classCount + 1]atomic.Uint64 // per class: got by Get or reached by Grow
 	misses atomic.Uint64
-	moves  atomic.Uint64                 // takes that were a Grow into another class, not a Get
+	moves  atomic.Uint64 // takes that were a Grow into another class, not a Get
+	_      [40]byte
 	puts   [classCount + 1]atomic.Uint64 // per class: released, or left by Grow
 	grows  atomic.Uint64
-	_      [8]byte
+	_      [48]byte
 }
 
 // counter is an atomic number on a cache line of its own.
