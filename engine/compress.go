@@ -110,7 +110,7 @@ func (c *Conn) preparedLocked(o *outbound, m *outgoing) bool {
 	if c.ownCompressor() && !plantedBug(bugPreparedOwn) {
 		return false
 	}
-	f := m.prepared.deflated(c.loop.engine.conf.deflate, c.agreed.Value().deflate.Send.WindowBits)
+	f := c.deflated(m.prepared)
 	if f.bytes == nil {
 		c.frameLocked(o, m, true, true)
 		return true
@@ -122,6 +122,11 @@ func (c *Conn) preparedLocked(o *outbound, m *outgoing) bool {
 	c.loop.stats.deflated(len(f.payload()), m.payload, true)
 	c.frameLocked(o, &outgoing{op: m.op, p: f.payload(), frame: f.bytes, payload: m.payload, rsv1: true}, true, true)
 	return true
+}
+
+// deflated is p for this connection's window, compressed now if it is the first with that one.
+func (c *Conn) deflated(p *Prepared) *preparedFrame {
+	return p.deflated(c.loop.engine.conf.deflate, c.agreed.Value().deflate.Send.WindowBits)
 }
 
 // ownCompressor tells whether the connection keeps a compressor, which does not forget what
@@ -220,27 +225,23 @@ func (c *Conn) sliceLocked() (last bool) {
 	return last
 }
 
-// afterLongLocked sends what waited behind a long message, and after the last of them the
-// Close frame that did.
+// afterLongLocked sends what waited behind a long message, up to an open writer, and after the
+// last of them the Close frame that did.
 func (c *Conn) afterLongLocked() {
 	c.releaseDeferredLocked()
 	o := c.out
-	if o == nil || o.long.buf != nil || len(o.deferred) != 0 {
+	if o == nil || o.long.buf != nil || o.releases() {
 		return
 	}
 	body := o.long.close
-	if o.long = (longMessage{}); body != nil {
+	o.long = longMessage{}
+	switch {
+	case body != nil:
 		c.controlLocked(OpClose, body)
-	} else if !c.corked.Load() {
+	case o.writer != nil:
+		c.settleLocked(o) // what waits behind it is not ours to send any more
+	case !c.corked.Load():
 		c.detachLocked()
-	}
-}
-
-// finishLongLocked compresses all that is left of long messages at once: for a writer,
-// whose fragments come next.
-func (c *Conn) finishLongLocked() {
-	for c.out != nil && c.out.long.underWay() {
-		c.goOnLocked()
 	}
 }
 

@@ -356,29 +356,3 @@ func TestDrainOfALongMessageOnAWorker(t *testing.T) {
 		}
 	}
 }
-
-// NewWriter right behind a long message: its fragments come behind all of it.
-func TestWriterBehindALongMessage(t *testing.T) {
-	inEveryMode(t, func(t *testing.T, m mode) {
-		_, p, c := flateEcho(t, m, Options{})
-		r := rand.New(rand.NewPCG(17, 18))
-		long, last := records(r, 2<<20), records(r, 1<<20)
-		if err := errors.Join(c.SendBinary(long), c.SendText("between")); err != nil {
-			t.Fatal(err)
-		}
-		w := c.NewWriter(OpText)
-		for range 3 {
-			if _, err := w.Write(lotsOfText); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if err := errors.Join(c.SendBinary(last), w.Close()); err != nil {
-			t.Fatal(err)
-		}
-		p.wants(OpBinary, long)
-		p.wants(OpText, []byte("between"))
-		p.wants(OpText, bytes.Repeat(lotsOfText, 3))
-		p.wants(OpBinary, last)
-		settledAt0(t, c)
-	})
-}

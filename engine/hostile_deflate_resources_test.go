@@ -165,8 +165,12 @@ func TestDeflateFloodNobodyReadsTheAnswersOf(t *testing.T) {
 				}
 			})
 		})
-		if peak > conns*(16<<20) {
-			t.Errorf("%d bytes of memory", peak)
+		most := int64(conns * (16 << 20))
+		if raceBuild { // sync.Pool drops every fourth buffer there, which the collector then finds
+			most *= 2
+		}
+		if peak > most {
+			t.Errorf("%d bytes of memory, at most %d are allowed", peak, most)
 		}
 	})
 }

@@ -46,5 +46,7 @@ const (
 	bugWireLimit          // MaxMessageSize is held against the compressed size
 	bugRestForgets        // what the peer may refer to does not outlive a rest
 	bugRestsBusy          // a rest in the middle of a message
+	bugWriterPasses       // a writer's fragment overtakes the long message before it
+	bugWriterLast         // it waits behind what was sent after its writer began
 	bugs
 )

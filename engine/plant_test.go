@@ -24,7 +24,7 @@ var bugNames = [bugs]string{
 	bugPlainHistory: "plain message in the history", bugDropHistory: "dropped message in it", bugUntold: "prepared one not in it",
 	bugPreparedOwn: "own compressor passed by", bugNoFlush: "fragment not flushed", bugLeakHistory: "leaked history",
 	bugLostAhead: "lost place in a frame", bugWireLimit: "limit on compressed size", bugRestForgets: "window lost at rest",
-	bugRestsBusy: "rest inside a message",
+	bugRestsBusy: "rest inside a message", bugWriterPasses: "writer overtakes a long message", bugWriterLast: "writer behind what is behind it",
 }
 
 // TestPlantedBugs: the simulator is worth its laws. Each bug is caught within plantedTurns

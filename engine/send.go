@@ -56,10 +56,14 @@ func (c *Conn) SendOwned(op Opcode, b *pool.Buffer) error {
 }
 
 // SendPrepared sends a prepared message. The first time that it goes to a connection with
-// another window than before, it is compressed for that window, as a whole: about 4 ms for 1 MiB.
+// another window than before, it is compressed for that window, as a whole, by the caller: about
+// 4 ms for 1 MiB.
 func (c *Conn) SendPrepared(p *Prepared) error {
 	payload := p.plain.payload()
 	compress := c.mayCompress(p.op, len(payload))
+	if compress && !c.ownCompressor() {
+		c.deflated(p) // here, where nobody waits for the lock
+	}
 	c.mu.Lock()
 	err := c.sendLocked(&outgoing{op: p.op, p: payload, frame: p.plain.bytes, prepared: p, compress: compress})
 	c.unlock()

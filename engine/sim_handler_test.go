@@ -288,6 +288,7 @@ func (m *simulation) write(d *ledger) {
 		m.tell(d, "opens a writer behind %d", len(d.unleft))
 		d.unleft = append(d.unleft, w.posting)
 		w.WriteCloser = d.conn.NewWriter(w.op)
+		w.writer, _ = w.WriteCloser.(*messageWriter)
 		d.writer = w
 	case w == nil:
 		if _, err := d.conn.NewWriter(OpText).Write(materials.text[:1]); err == nil {
@@ -313,10 +314,8 @@ func (m *simulation) fragment(d *ledger, w *simWriter, p []byte) error {
 	d.asking++
 	w.add(p)
 	w.cuts = append(w.cuts, w.n)
-	w.trying = len(p)
 	n, err := w.Write(p)
 	m.tell(d, "writes %d: %v", len(p), err)
-	w.trying = 0
 	d.asking--
 	if err != nil {
 		w.digest, w.cuts = earlier, cuts

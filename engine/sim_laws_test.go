@@ -20,10 +20,13 @@ type posting struct {
 	asked  bool  // Send has not answered yet
 	open   bool  // a NewWriter's, not closed
 	frames bool  // a NewWriter's
-	trying int   // bytes of the fragment that Write has not answered yet
 	cuts   []int // where its fragments ended
 	plain  bool  // it must not be compressed
+	writer *messageWriter
 }
+
+// begun tells whether a writer's first fragment is on its way, and so no other message can pass it.
+func (p *posting) begun() bool { return p.writer != nil && p.writer.begun }
 
 // ledger is one connection's.
 type ledger struct {
@@ -146,7 +149,7 @@ func (d *ledger) waiting() uint64 {
 	switch o := d.conn.out; {
 	case o == nil:
 		return 0
-	case o.writer != nil || d.ending:
+	case !o.long.underWay() && (o.writer != nil || d.ending):
 		return o.queued()
 	default:
 		return o.waiting()
@@ -186,8 +189,8 @@ func (d *ledger) onFrame(op Opcode, fin, rsv1 bool, n uint64) {
 		d.broke("a data frame of %d bytes that nobody sent", n)
 		return
 	}
-	if p := d.unleft[0]; op != 0 && p.open && p.n == p.trying && len(d.unleft) > 1 && d.conn.ReadyState() != Open {
-		d.unleft = d.unleft[1:] // closing passes a writer by that has sent nothing
+	if p := d.unleft[0]; op != 0 && p.open && !p.begun() && len(d.unleft) > 1 && d.conn.ReadyState() != Open {
+		d.unleft = d.unleft[1:] // closing passes a writer by of which nothing has left
 	}
 	p := d.unleft[0]
 	if op != 0 {
@@ -287,7 +290,7 @@ func (d *ledger) checkClose() {
 // unfinished one and those behind it. One that has not begun holds nobody up.
 func (d *ledger) overtaken() (n int) {
 	for _, p := range d.unleft {
-		if p.open && p.n != p.trying {
+		if p.open && p.begun() {
 			return n
 		}
 		if !p.open && !p.asked {
@@ -336,7 +339,7 @@ func (d *ledger) checkLong() {
 		d.broke("%d bytes of a long message wait and nobody will compress them", o.long.rest())
 	case !o.long.underWay() && o.long.close != nil:
 		d.broke("the Close frame waits behind nothing")
-	case !o.long.underWay() && o.writer == nil && len(o.deferred) > 0:
+	case !o.long.underWay() && o.releases():
 		d.broke("%d messages wait behind nothing", len(o.deferred))
 	}
 	if in := d.conn.in; in != nil && in.msg != nil && len(in.msg.B) > simMaxMessage {

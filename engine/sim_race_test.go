@@ -260,9 +260,15 @@ func newThrong(t *testing.T, workers int) (w *throng, door int) {
 func TestSimThrong(t *testing.T) {
 	for _, workers := range []int{0, 3} {
 		t.Run(fmt.Sprint(workers, " workers"), func(t *testing.T) {
-			w, door := newThrong(t, workers)
-			w.live(door)
-			w.checkEnd()
+			// A short life on a busy machine may end before any peer has compressed: then another one follows.
+			for compressed, try := false, 0; !compressed; try++ {
+				if try == 20 {
+					t.Fatal("no message was compressed")
+				}
+				w, door := newThrong(t, workers)
+				w.live(door)
+				compressed = w.checkEnd()
+			}
 		})
 	}
 }
@@ -295,7 +301,8 @@ func (w *throng) live(door int) {
 	peers.Wait()
 }
 
-func (w *throng) checkEnd() {
+// checkEnd reports whether messages were compressed both ways.
+func (w *throng) checkEnd() bool {
 	t, st := w.t, w.server.Stats()
 	if err := w.world.Breach(); err != nil {
 		t.Error(err)
@@ -318,7 +325,5 @@ func (w *throng) checkEnd() {
 	}
 	t.Logf("%d opened, %d closed cleanly, %d messages in (%d compressed), %d out (%d)", w.opened.Load(), clean,
 		st.MessagesIn, st.Deflate.MessagesIn, st.MessagesOut, st.Deflate.MessagesOut)
-	if st.Deflate.MessagesIn == 0 || st.Deflate.MessagesOut == 0 {
-		t.Error("no message was compressed")
-	}
+	return st.Deflate.MessagesIn != 0 && st.Deflate.MessagesOut != 0
 }

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"io"
+	"slices"
 
 	"github.com/gannet-ws/gannet/codec"
 	"github.com/gannet-ws/gannet/pool"
@@ -16,21 +17,29 @@ type messageWriter struct {
 	deflate bool // its message is compressed, each Write as it comes
 	payload uint64
 	text    codec.UTF8
+	behind  int // how much of what is deferred leaves before its next fragment
 }
 
-// deferredFrame is a data message that waits behind an open writer, or a long message.
+// deferredFrame is a data message that waits behind an open writer or a long message, or a
+// fragment that waits behind a long message.
 type deferredFrame struct {
 	op       Opcode
 	compress bool
 	buf      *pool.Buffer
 	prepared *Prepared // whose payload it is, instead of buf's
+
+	writer *messageWriter // whose fragment it is; nil: it is a message
+	fin    bool           // the writer's last
 }
 
 func (d *deferredFrame) payload() []byte {
-	if d.prepared != nil {
+	switch {
+	case d.prepared != nil:
 		return d.prepared.plain.payload()
+	case d.buf != nil:
+		return d.buf.B
 	}
-	return d.buf.B
+	return nil
 }
 
 func (d *deferredFrame) release() {
@@ -49,8 +58,8 @@ func (d *deferredFrame) release() {
 //
 // With permessage-deflate each Write is compressed before it returns, so that the peer can
 // inflate it, and a Write of more than 128 KiB is several frames; Options.Compress is asked
-// once, with a length of -1. Long messages that were sent before and are not compressed yet
-// are compressed at once, however long that takes.
+// once, with a length of -1. Behind a long message that is being compressed the fragments
+// wait, copied, for their turn.
 //
 // One goroutine at a time may use the writer. A second NewWriter before the first is
 // closed, and an opcode that is not OpText or OpBinary, give a writer that answers
@@ -72,9 +81,8 @@ func (c *Conn) NewWriter(op Opcode) io.WriteCloser {
 	if o := c.out; o != nil && o.writer != nil {
 		return refusedWriter{ErrInvalidState}
 	}
-	c.finishLongLocked()
 	o := c.outLocked()
-	o.writer = &messageWriter{conn: c, op: op, deflate: deflate}
+	o.writer = &messageWriter{conn: c, op: op, deflate: deflate, behind: len(o.deferred)}
 	return o.writer
 }
 
@@ -116,7 +124,7 @@ func (w *messageWriter) admitLocked(n int) error {
 		}
 		return err
 	}
-	if o := c.outLocked(); o.placed != o.left {
+	if o := c.outLocked(); o.placed != o.left || w.waits(o) {
 		if err := c.admitLocked(o, n); err != nil {
 			return err
 		}
@@ -135,7 +143,7 @@ func (w *messageWriter) writeLocked(p []byte) (n int, err error) {
 		if w.deflate {
 			k = min(k, c.loop.engine.conf.slice)
 		}
-		w.fragmentLocked(c.outLocked(), p[n:n+k], false)
+		w.nextLocked(c.outLocked(), p[n:n+k], false)
 		if n += k; n == len(p) {
 			return n, nil
 		}
@@ -161,9 +169,23 @@ func (w *messageWriter) Close() error {
 	o := c.outLocked()
 	o.writer = nil
 	w.closed = true
-	w.fragmentLocked(o, nil, true)
+	w.nextLocked(o, nil, true)
 	c.releaseDeferredLocked()
 	return nil
+}
+
+// waits tells whether something that was sent before the writer's next fragment has not been
+// compressed yet.
+func (w *messageWriter) waits(o *outbound) bool { return o.long.buf != nil || w.behind > 0 }
+
+// nextLocked sends the next fragment now, or when its turn has come.
+func (w *messageWriter) nextLocked(o *outbound, p []byte, fin bool) {
+	if w.waits(o) && !plantedBug(bugWriterPasses) {
+		o.deferFragment(w, p, fin)
+		w.conn.settleLocked(o)
+	} else {
+		w.fragmentLocked(o, p, fin)
+	}
 }
 
 // fragmentLocked sends one fragment. A message that was empty is not compressed.
@@ -203,19 +225,22 @@ func (w *messageWriter) usableLocked() error {
 // no other can follow it (RFC 6455 5.4): those that wait are not sent, and stay counted.
 // Before a writer's first frame they can, and leave as all that is queued does.
 func (c *Conn) abortWriterLocked(o *outbound) {
-	if o.writer == nil {
+	w := o.writer
+	if w == nil {
 		return
 	}
-	begun := o.writer.begun
 	o.writer = nil
-	if !begun {
+	o.deferred = slices.DeleteFunc(o.deferred, func(d deferredFrame) bool {
+		if !w.begun && d.writer != w {
+			return false
+		}
+		o.deferredBytes -= uint64(len(d.payload()))
+		d.release()
+		return true
+	})
+	if !w.begun {
 		c.releaseDeferredLocked()
-		return
 	}
-	for i := range o.deferred {
-		o.deferred[i].release()
-	}
-	o.deferred, o.deferredBytes = o.deferred[:0], 0
 }
 
 // deferMessage keeps a message until those before it have been sent.
@@ -232,10 +257,33 @@ func (o *outbound) deferMessage(c *Conn, m *outgoing) {
 	o.deferredBytes += uint64(len(m.p))
 }
 
+// deferFragment keeps a fragment until what was sent before its writer began has left. What
+// was sent since stays behind it.
+func (o *outbound) deferFragment(w *messageWriter, p []byte, fin bool) {
+	d := deferredFrame{writer: w, fin: fin}
+	if len(p) > 0 {
+		d.buf = w.conn.loop.engine.pool.Get(len(p))
+		d.buf.B = append(d.buf.B, p...)
+	}
+	at := w.behind
+	if plantedBug(bugWriterLast) {
+		at = len(o.deferred)
+	}
+	o.deferred = slices.Insert(o.deferred, at, d)
+	o.deferredBytes += uint64(len(p))
+	w.behind++
+}
+
+// releases tells whether something waits that nothing holds back but a long message: not
+// what is behind an open writer.
+func (o *outbound) releases() bool {
+	return len(o.deferred) != 0 && (o.writer == nil || o.writer.behind > 0)
+}
+
 // releaseDeferredLocked sends what waited: up to a message that is itself a long one, and, as
 // all of it may be megabytes, no more than a turn's worth. With the rest the loop goes on.
 func (c *Conn) releaseDeferredLocked() {
-	for work := 0; c.out != nil && len(c.out.deferred) != 0; {
+	for work := 0; c.out != nil && c.out.releases(); {
 		o := c.out
 		if o.long.buf != nil && !plantedBug(bugIntoLong) {
 			return
@@ -259,6 +307,14 @@ func (c *Conn) releaseOneLocked(o *outbound) int {
 	o.deferred = o.deferred[1:]
 	p := d.payload()
 	o.deferredBytes -= uint64(len(p))
+	if o.writer != nil {
+		o.writer.behind--
+	}
+	if d.writer != nil {
+		d.writer.fragmentLocked(o, p, d.fin)
+		d.release()
+		return len(p)
+	}
 	m := &outgoing{op: d.op, p: p, payload: uint64(len(p)), owned: d.buf, prepared: d.prepared, compress: d.compress}
 	if d.prepared != nil {
 		m.frame = d.prepared.plain.bytes

@@ -1,0 +1,149 @@
+package engine
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"testing"
+	"time"
+)
+
+// What NewWriter sends behind a long message that is not compressed yet.
+
+// NewWriter right behind a long message: its fragments come behind all of it.
+func TestWriterBehindALongMessage(t *testing.T) {
+	inEveryMode(t, func(t *testing.T, m mode) {
+		_, p, c := flateEcho(t, m, Options{})
+		r := rand.New(rand.NewPCG(17, 18))
+		long, last := records(r, 2<<20), records(r, 1<<20)
+		if err := errors.Join(c.SendBinary(long), c.SendText("between")); err != nil {
+			t.Fatal(err)
+		}
+		w := c.NewWriter(OpText)
+		for range 3 {
+			if _, err := w.Write(lotsOfText); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := errors.Join(c.SendBinary(last), w.Close()); err != nil {
+			t.Fatal(err)
+		}
+		p.wants(OpBinary, long)
+		p.wants(OpText, []byte("between"))
+		p.wants(OpText, bytes.Repeat(lotsOfText, 3))
+		p.wants(OpBinary, last)
+		settledAt0(t, c)
+	})
+}
+
+// Nothing is compressed ahead of its turn for a writer: in a callback, the loop is not held.
+func TestWriterDoesNotHurryALongMessage(t *testing.T) {
+	r := rand.New(rand.NewPCG(19, 20))
+	long := records(r, 8<<20)
+	left := make(chan uint64, 1)
+	s := startServer(t, Funcs{Message: func(c *Conn, _ Message) {
+		err := c.SendBinary(long)
+		for range 2 {
+			w := c.NewWriter(OpText)
+			for range 5 {
+				_, werr := w.Write(lotsOfText)
+				err = errors.Join(err, werr)
+			}
+			err = errors.Join(err, w.Close())
+		}
+		c.mu.Lock()
+		left <- c.out.long.rest()
+		c.unlock()
+		if err != nil {
+			t.Error(err)
+		}
+	}}, deflating(Options{Loops: 1}))
+	p := dialFlate(t, s, justDeflate)
+	p.sends(OpText, lotsOfText)
+	p.wants(OpBinary, long)
+	for range 2 {
+		if got := p.wants(OpText, bytes.Repeat(lotsOfText, 5)); got.frames != 6 {
+			t.Error("frames:", got.frames)
+		}
+	}
+	if n := receive(t, left, "the callback's end"); n != uint64(len(long)-sliceBytes) {
+		t.Errorf("%d bytes were left to be compressed", n)
+	}
+}
+
+// Close while a writer waits: what was sent before it and after it leaves, its own fragments
+// do not, and stay counted.
+func TestCloseBehindAWaitingWriter(t *testing.T) {
+	inEveryMode(t, func(t *testing.T, m mode) {
+		d := newDiary(t)
+		s := m.start(t, d.handler(Funcs{}), deflating(Options{}))
+		p := dialFlate(t, s, justDeflate)
+		c := d.conn()
+		long := records(rand.New(rand.NewPCG(21, 22)), 4<<20)
+		if err := errors.Join(c.SendBinary(long), c.SendText("before")); err != nil {
+			t.Fatal(err)
+		}
+		whole, open := c.NewWriter(OpText), io.WriteCloser(nil)
+		_, err := whole.Write([]byte("whole"))
+		if err = errors.Join(err, whole.Close()); err == nil {
+			open = c.NewWriter(OpText)
+			_, err = open.Write(lotsOfText)
+		}
+		if err = errors.Join(err, c.SendText("after"), c.CloseWith(4000, "")); err != nil {
+			t.Fatal(err)
+		}
+		_, err = open.Write([]byte("late"))
+		isAll(t, errors.Join(err, open.Close()), ErrClosed)
+		p.wants(OpBinary, long)
+		p.wants(OpText, []byte("before"))
+		p.wants(OpText, []byte("whole"))
+		p.wants(OpText, []byte("after"))
+		p.wantsClose(4000)
+		p.sayClose(4000, "")
+		if e := d.end(); !e.WasClean {
+			t.Errorf("%+v", e)
+		}
+		if n := c.BufferedAmount(); n != uint64(len(lotsOfText)+len("late")) {
+			t.Error("bufferedAmount:", n)
+		}
+		within(t, 5*time.Second, "no buffer out", func() bool { return s.Stats().Buffers.Out == 0 })
+	})
+}
+
+// A writer's fragments that wait count against MaxBufferedAmount, and its end does not.
+func TestWaitingWriterAndMaxBufferedAmount(t *testing.T) {
+	l, m, c := meteredDeflate(t, Funcs{}, Options{Limits: Limits{MaxBufferedAmount: 2 << 20, Overflow: DropMessage}})
+	r := rand.New(rand.NewPCG(23, 24))
+	long, part := records(r, 1<<20), records(r, 512<<10)
+	if err := c.SendBinary(long); err != nil {
+		t.Fatal(err)
+	}
+	w := c.NewWriter(OpBinary)
+	for range 2 {
+		if n, err := w.Write(part); n != len(part) || err != nil {
+			t.Fatal(n, err)
+		}
+	}
+	before := c.BufferedAmount()
+	if n, err := w.Write(part); n != 0 || err != ErrBufferFull {
+		t.Error(n, err)
+	}
+	if n := c.BufferedAmount(); n != before || n != 2<<20 {
+		t.Errorf("bufferedAmount %d, and %d before", n, before)
+	}
+	if err := w.Close(); err != nil {
+		t.Error(err)
+	}
+	for turn := 0; c.BufferedAmount() != 0; turn++ {
+		if m.room(l, 100_000); turn > 1000 {
+			t.Fatal("it does not end:", c.BufferedAmount())
+		}
+	}
+	p := &flatePeer{t: t, agreed: true, server: flateContext{15, true}, attacker: &attacker{r: newReaderOf(m.taken)}}
+	p.wants(OpBinary, long)
+	p.wants(OpBinary, bytes.Repeat(part, 2))
+	if c.out != nil {
+		t.Error("an outbound is left")
+	}
+}
