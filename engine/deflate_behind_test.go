@@ -6,7 +6,6 @@ import (
 	"io"
 	"math/rand/v2"
 	"testing"
-	"time"
 )
 
 // What NewWriter sends behind a long message that is not compressed yet.
@@ -75,40 +74,37 @@ func TestWriterDoesNotHurryALongMessage(t *testing.T) {
 // Close while a writer waits: what was sent before it and after it leaves, its own fragments
 // do not, and stay counted.
 func TestCloseBehindAWaitingWriter(t *testing.T) {
-	inEveryMode(t, func(t *testing.T, m mode) {
-		d := newDiary(t)
-		s := m.start(t, d.handler(Funcs{}), deflating(Options{}))
-		p := dialFlate(t, s, justDeflate)
-		c := d.conn()
-		long := records(rand.New(rand.NewPCG(21, 22)), 4<<20)
-		if err := errors.Join(c.SendBinary(long), c.SendText("before")); err != nil {
-			t.Fatal(err)
-		}
-		whole, open := c.NewWriter(OpText), io.WriteCloser(nil)
-		_, err := whole.Write([]byte("whole"))
-		if err = errors.Join(err, whole.Close()); err == nil {
-			open = c.NewWriter(OpText)
-			_, err = open.Write(lotsOfText)
-		}
-		if err = errors.Join(err, c.SendText("after"), c.CloseWith(4000, "")); err != nil {
-			t.Fatal(err)
-		}
-		_, err = open.Write([]byte("late"))
-		isAll(t, errors.Join(err, open.Close()), ErrClosed)
-		p.wants(OpBinary, long)
-		p.wants(OpText, []byte("before"))
-		p.wants(OpText, []byte("whole"))
-		p.wants(OpText, []byte("after"))
-		p.wantsClose(4000)
-		p.sayClose(4000, "")
-		if e := d.end(); !e.WasClean {
-			t.Errorf("%+v", e)
-		}
-		if n := c.BufferedAmount(); n != uint64(len(lotsOfText)+len("late")) {
-			t.Error("bufferedAmount:", n)
-		}
-		within(t, 5*time.Second, "no buffer out", func() bool { return s.Stats().Buffers.Out == 0 })
-	})
+	l, m, c := meteredDeflate(t, Funcs{}, Options{})
+	long := records(rand.New(rand.NewPCG(21, 22)), 1<<20)
+	whole, open := c.NewWriter(OpText), io.WriteCloser(nil)
+	_, err := whole.Write([]byte("begun"))
+	if err = errors.Join(err, c.SendBinary(long), whole.Close(), c.SendText("before")); err != nil {
+		t.Fatal(err)
+	}
+	whole = c.NewWriter(OpText)
+	_, err = whole.Write([]byte("whole"))
+	if err = errors.Join(err, whole.Close()); err == nil {
+		open = c.NewWriter(OpText)
+		_, err = open.Write(lotsOfText)
+	}
+	if err = errors.Join(err, c.SendText("after"), c.CloseWith(4000, "")); err != nil {
+		t.Fatal(err)
+	}
+	_, err = open.Write([]byte("late"))
+	isAll(t, errors.Join(err, open.Close()), ErrClosed)
+	for range 100 {
+		m.room(l, 100_000)
+	}
+	p := &flatePeer{t: t, agreed: true, server: flateContext{15, true}, attacker: &attacker{r: newReaderOf(m.taken)}}
+	p.wants(OpText, []byte("begun"))
+	p.wants(OpBinary, long)
+	for _, text := range []string{"before", "whole", "after"} {
+		p.wants(OpText, []byte(text))
+	}
+	p.wantsClose(4000)
+	if n := c.BufferedAmount(); n != uint64(len(lotsOfText)+len("late")) {
+		t.Error("bufferedAmount:", n)
+	}
 }
 
 // A writer's fragments that wait count against MaxBufferedAmount, and its end does not.

@@ -5,7 +5,6 @@ import (
 	"slices"
 
 	"github.com/gannet-ws/gannet/codec"
-	"github.com/gannet-ws/gannet/pool"
 )
 
 // messageWriter sends one message in fragments.
@@ -18,35 +17,6 @@ type messageWriter struct {
 	payload uint64
 	text    codec.UTF8
 	behind  int // how much of what is deferred leaves before its next fragment
-}
-
-// deferredFrame is a data message that waits behind an open writer or a long message, or a
-// fragment that waits behind a long message.
-type deferredFrame struct {
-	op       Opcode
-	compress bool
-	buf      *pool.Buffer
-	prepared *Prepared // whose payload it is, instead of buf's
-
-	writer *messageWriter // whose fragment it is; nil: it is a message
-	fin    bool           // the writer's last
-}
-
-func (d *deferredFrame) payload() []byte {
-	switch {
-	case d.prepared != nil:
-		return d.prepared.plain.payload()
-	case d.buf != nil:
-		return d.buf.B
-	}
-	return nil
-}
-
-func (d *deferredFrame) release() {
-	if d.buf != nil {
-		d.buf.Release()
-	}
-	*d = deferredFrame{}
 }
 
 // NewWriter begins a message that is sent in fragments: each Write is a frame, Close is
@@ -241,85 +211,4 @@ func (c *Conn) abortWriterLocked(o *outbound) {
 	if !w.begun {
 		c.releaseDeferredLocked()
 	}
-}
-
-// deferMessage keeps a message until those before it have been sent.
-func (o *outbound) deferMessage(c *Conn, m *outgoing) {
-	d := deferredFrame{op: m.op, compress: m.compress, buf: m.owned, prepared: m.prepared}
-	switch {
-	case d.buf != nil:
-		d.buf.Retain()
-	case d.prepared == nil:
-		d.buf = c.loop.engine.pool.Get(len(m.p))
-		d.buf.B = append(d.buf.B, m.p...)
-	}
-	o.deferred = append(o.deferred, d)
-	o.deferredBytes += uint64(len(m.p))
-}
-
-// deferFragment keeps a fragment until what was sent before its writer began has left. What
-// was sent since stays behind it.
-func (o *outbound) deferFragment(w *messageWriter, p []byte, fin bool) {
-	d := deferredFrame{writer: w, fin: fin}
-	if len(p) > 0 {
-		d.buf = w.conn.loop.engine.pool.Get(len(p))
-		d.buf.B = append(d.buf.B, p...)
-	}
-	at := w.behind
-	if plantedBug(bugWriterLast) {
-		at = len(o.deferred)
-	}
-	o.deferred = slices.Insert(o.deferred, at, d)
-	o.deferredBytes += uint64(len(p))
-	w.behind++
-}
-
-// releases tells whether something waits that nothing holds back but a long message: not
-// what is behind an open writer.
-func (o *outbound) releases() bool {
-	return len(o.deferred) != 0 && (o.writer == nil || o.writer.behind > 0)
-}
-
-// releaseDeferredLocked sends what waited: up to a message that is itself a long one, and, as
-// all of it may be megabytes, no more than a turn's worth. With the rest the loop goes on.
-func (c *Conn) releaseDeferredLocked() {
-	for work := 0; c.out != nil && c.out.releases(); {
-		o := c.out
-		if o.long.buf != nil && !plantedBug(bugIntoLong) {
-			return
-		}
-		if work >= c.loop.engine.conf.slice && !plantedBug(bugIntoLong) {
-			o.long.over = true
-			c.notify(todoSlice)
-			return
-		}
-		work += deferredWork + c.releaseOneLocked(o)
-	}
-}
-
-// deferredWork is what a message costs beside its bytes, as bytes that are compressed.
-const deferredWork = 1 << 10
-
-// releaseOneLocked sends the first of the messages that waited, and returns its length.
-func (c *Conn) releaseOneLocked(o *outbound) int {
-	d := o.deferred[0]
-	o.deferred[0] = deferredFrame{}
-	o.deferred = o.deferred[1:]
-	p := d.payload()
-	o.deferredBytes -= uint64(len(p))
-	if o.writer != nil {
-		o.writer.behind--
-	}
-	if d.writer != nil {
-		d.writer.fragmentLocked(o, p, d.fin)
-		d.release()
-		return len(p)
-	}
-	m := &outgoing{op: d.op, p: p, payload: uint64(len(p)), owned: d.buf, prepared: d.prepared, compress: d.compress}
-	if d.prepared != nil {
-		m.frame = d.prepared.plain.bytes
-	}
-	c.messageLocked(o, m)
-	d.release()
-	return len(p)
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -112,6 +113,39 @@ func TestWriterInterleaved(t *testing.T) {
 			}
 		}
 		within(t, 5*time.Second, "bufferedAmount 0", func() bool { return c.BufferedAmount() == 0 })
+	})
+}
+
+// What waits costs little more than its bytes, in order: small messages share buffers.
+func TestManySmallMessagesBehindAWriter(t *testing.T) {
+	inEveryMode(t, func(t *testing.T, m mode) {
+		d := newDiary(t)
+		s := m.start(t, d.handler(Funcs{}), Options{})
+		f := dialForeign(t, s, 0)
+		c := d.conn()
+		w := c.NewWriter(OpText)
+		_, _ = io.WriteString(w, "open")
+		const messages = 3000
+		bytesSent := 0
+		text := func(i int) string { return strings.Repeat(strconv.Itoa(i), i%7) }
+		for i := range messages {
+			if err := c.SendText(text(i)); err != nil {
+				t.Fatal(err)
+			}
+			bytesSent += len(text(i))
+		}
+		if b := s.Stats().Buffers; b.OutBytes > int64(bytesSent*5/4+2*tailBytes) {
+			t.Errorf("%d buffers of %d bytes for %d bytes of messages", b.Out, b.OutBytes, bytesSent)
+		}
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+		f.wantsFrame(ws.OpText, false, "open")
+		f.wantsFrame(ws.OpContinuation, true, "")
+		for i := range messages {
+			f.wantsFrame(ws.OpText, true, text(i))
+		}
+		within(t, 5*time.Second, "no buffer out", func() bool { return s.Stats().Buffers.Out == 0 })
 	})
 }
 
