@@ -167,6 +167,34 @@ func TestIncompressible(t *testing.T) {
 	}
 }
 
+// A compressor of one's own forgets at a short message, which by default is sent as it is.
+func TestOwnCompressorRemembersBesideShortMessages(t *testing.T) {
+	r := rand.New(rand.NewPCG(3, 4))
+	order, short := corpus.Orders(r, 1024), corpus.Orders(r, 1024)[:100]
+	sizes := func(minSize int) (first, second int) {
+		w := newWire(t, Policy{Takeover: OwnCompressor, MinSize: minSize}, full())
+		compressed := func(m []byte) int {
+			b, ok := w.sender.Compress(nil, m)
+			if !ok {
+				return -1
+			}
+			w.check(b, m, cutting{})
+			return len(b)
+		}
+		first = compressed(order)
+		if n := compressed(short); (n < 0) != (minSize == 0) {
+			t.Errorf("MinSize %d: 100 bytes make %d", minSize, n)
+		}
+		return first, compressed(order)
+	}
+	if first, second := sizes(0); second > first/10 {
+		t.Errorf("%d bytes, and %d when it knew them", first, second)
+	}
+	if first, second := sizes(1); second < first {
+		t.Errorf("%d bytes, and %d: the policy's doc and default are out of date", first, second)
+	}
+}
+
 // A broadcast is compressed once; connections with a history, without one, and without takeover stay in step.
 func TestBroadcast(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, 5))
