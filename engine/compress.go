@@ -230,7 +230,7 @@ func (c *Conn) sliceLocked() (last bool) {
 func (c *Conn) afterLongLocked() {
 	c.releaseDeferredLocked()
 	o := c.out
-	if o == nil || o.long.buf != nil || o.releases() {
+	if o == nil || o.long.buf != nil || o.releasable() {
 		return
 	}
 	body := o.long.close

@@ -9,57 +9,86 @@ import (
 // What waits behind an open writer, or behind a long message that is being compressed. It
 // leaves in the order in which it was sent, a writer's fragments where the writer began.
 
-// deferredFrame is a data message that waits behind an open writer or a long message, or a
-// fragment that waits behind a long message.
+// deferredFrame is a data message that waits, or the place of a writer whose fragments do.
 type deferredFrame struct {
 	op       Opcode
 	compress bool
-	ours     bool // buf is: not the user's
-	fin      bool // it is writer's last
-
-	buf      *pool.Buffer // whose bytes from:to are the payload
-	from, to int
-	prepared *Prepared      // whose payload it is, instead of buf's
-	writer   *messageWriter // whose fragment it is; nil: it is a message
+	kept
+	prepared *Prepared      // whose payload it is, instead of kept
+	writer   *messageWriter // whose place it is; nil: it is a message
 }
 
 func (d *deferredFrame) payload() []byte {
 	if d.prepared != nil {
 		return d.prepared.plain.payload()
 	}
-	return d.buf.B[d.from:d.to]
-}
-
-// keep copies p. Small payloads share buffers, for no buffer is smaller than 256 bytes: p goes
-// behind that of last, the frame before, where there is room.
-func (d *deferredFrame) keep(c *Conn, p []byte, last *deferredFrame) {
-	size := len(p)
-	if last != nil && last.ours && cap(last.buf.B) <= tailBytes {
-		d.buf, size = last.buf, max(size, min(2*cap(last.buf.B), tailBytes))
-	}
-	if d.buf != nil && cap(d.buf.B)-len(d.buf.B) >= len(p) {
-		d.buf.Retain()
-	} else {
-		d.buf = c.loop.engine.pool.Get(size)
-	}
-	d.ours, d.from = true, len(d.buf.B)
-	d.buf.B = append(d.buf.B, p...)
-	d.to = len(d.buf.B)
-}
-
-// whole is the buffer that has the payload and nothing else, if there is one.
-func (d *deferredFrame) whole() *pool.Buffer {
-	if d.buf == nil || d.to-d.from != len(d.buf.B) {
-		return nil
-	}
-	return d.buf
+	return d.bytes()
 }
 
 func (d *deferredFrame) release() {
-	if d.buf != nil {
-		d.buf.Release()
+	d.drop()
+	if d.writer != nil {
+		for i := range d.writer.waiting {
+			d.writer.waiting[i].drop()
+		}
+		d.writer.waiting = nil
 	}
 	*d = deferredFrame{}
+}
+
+// fragment is one of a writer's that waits.
+type fragment struct {
+	kept
+	fin bool
+}
+
+// kept is a payload that waits: bytes from:to of a buffer, to which it has a reference.
+type kept struct {
+	buf      *pool.Buffer
+	from, to int
+	copied   bool // buf is ours, and others may share it
+}
+
+func (k *kept) bytes() []byte {
+	if k.buf == nil {
+		return nil
+	}
+	return k.buf.B[k.from:k.to]
+}
+
+// sole is the buffer if nothing else is, or will be, in it.
+func (k *kept) sole() *pool.Buffer {
+	if k.copied && (k.to-k.from < len(k.buf.B) || !k.buf.Exclusive()) {
+		return nil
+	}
+	return k.buf
+}
+
+func (k *kept) drop() {
+	if k.buf != nil {
+		k.buf.Release()
+	}
+	*k = kept{}
+}
+
+// keep copies p. Small payloads share buffers, for none is smaller than 256 bytes: p goes
+// behind last, which was kept before it, where there is room. Writing to a buffer that has
+// several references is safe there: all of them are under the same connection's lock, and
+// none sees more of it than its own part.
+func (c *Conn) keep(p []byte, last *kept) kept {
+	k, size := kept{copied: true}, len(p)
+	if last != nil && last.copied && cap(last.buf.B) <= tailBytes {
+		k.buf, size = last.buf, max(size, min(2*cap(last.buf.B), tailBytes))
+	}
+	if k.buf != nil && cap(k.buf.B)-len(k.buf.B) >= len(p) {
+		k.buf.Retain()
+	} else {
+		k.buf = c.loop.engine.pool.Get(size)
+	}
+	k.from = len(k.buf.B)
+	k.buf.B = append(k.buf.B, p...)
+	k.to = len(k.buf.B)
+	return k
 }
 
 // deferMessage keeps a message until those before it have been sent.
@@ -67,82 +96,127 @@ func (o *outbound) deferMessage(c *Conn, m *outgoing) {
 	d := deferredFrame{op: m.op, compress: m.compress, prepared: m.prepared}
 	switch {
 	case m.owned != nil:
-		d.buf, d.to = m.owned, len(m.p)
+		d.kept = kept{buf: m.owned, to: len(m.p)}
 		d.buf.Retain()
 	case d.prepared == nil:
-		d.keep(c, m.p, o.deferredBefore(len(o.deferred)))
+		var last *kept
+		if n := len(o.deferred); n > 0 {
+			last = &o.deferred[n-1].kept
+		}
+		d.kept = c.keep(m.p, last)
 	}
 	o.deferred = append(o.deferred, d)
 	o.deferredBytes += uint64(len(m.p))
 }
 
-// deferFragment keeps a fragment until what was sent before its writer began has left. What
-// was sent since stays behind it.
+// deferFragment keeps a fragment until its writer's turn has come.
 func (o *outbound) deferFragment(w *messageWriter, p []byte, fin bool) {
-	d := deferredFrame{writer: w, fin: fin}
-	at := w.behind
-	if plantedBug(bugWriterLast) {
-		at = len(o.deferred)
+	var last *kept
+	if n := len(w.waiting); n > 0 {
+		last = &w.waiting[n-1].kept
 	}
-	d.keep(w.conn, p, o.deferredBefore(at))
-	o.deferred = slices.Insert(o.deferred, at, d)
+	w.waiting = append(w.waiting, fragment{kept: w.conn.keep(p, last), fin: fin})
 	o.deferredBytes += uint64(len(p))
-	w.behind++
 }
 
-func (o *outbound) deferredBefore(i int) *deferredFrame {
-	if i == 0 {
-		return nil
-	}
-	return &o.deferred[i-1]
-}
-
-// releases tells whether something waits that nothing holds back but a long message: not
-// what is behind an open writer.
-func (o *outbound) releases() bool {
-	return len(o.deferred) != 0 && (o.writer == nil || o.writer.behind > 0)
+// releasable tells whether something waits that nothing holds back but a long message: not
+// what is behind an open writer whose turn has come.
+func (o *outbound) releasable() bool {
+	return len(o.deferred) != 0 && (o.writer == nil || o.writer.waits)
 }
 
 // releaseDeferredLocked sends what waited: up to a message that is itself a long one, and, as
 // all of it may be megabytes, no more than a turn's worth. With the rest the loop goes on.
 func (c *Conn) releaseDeferredLocked() {
-	for work := 0; c.out != nil && c.out.releases(); {
+	for work := 0; c.out != nil && c.out.releasable(); {
 		o := c.out
 		if o.long.buf != nil && !plantedBug(bugIntoLong) {
 			return
 		}
-		if work >= c.loop.engine.conf.slice && !plantedBug(bugIntoLong) {
+		if work >= sliceBytes && !plantedBug(bugIntoLong) {
 			o.long.over = true
 			c.notify(todoSlice)
 			return
 		}
-		work += deferredWork + c.releaseOneLocked(o)
+		if w := o.deferred[0].writer; w != nil {
+			work += c.releaseFragmentLocked(o, w)
+		} else {
+			work += c.releaseOneLocked(o)
+		}
 	}
 }
 
 // deferredWork is what a message costs beside its bytes, as bytes that are compressed.
 const deferredWork = 1 << 10
 
-// releaseOneLocked sends the first of the messages that waited, and returns its length.
-func (c *Conn) releaseOneLocked(o *outbound) int {
+// deferredCost is what n bytes cost to send, as bytes that are compressed at level 6.
+func (c *Conn) deferredCost(n int, compress bool) int {
+	if compress {
+		n *= sliceBytes / c.loop.engine.conf.slice
+	}
+	return deferredWork + n
+}
+
+func (o *outbound) popDeferred() deferredFrame {
 	d := o.deferred[0]
 	o.deferred[0] = deferredFrame{}
 	o.deferred = o.deferred[1:]
+	return d
+}
+
+// releaseOneLocked sends the first of the messages that waited, and returns what that cost.
+func (c *Conn) releaseOneLocked(o *outbound) int {
+	d := o.popDeferred()
 	p := d.payload()
 	o.deferredBytes -= uint64(len(p))
-	if o.writer != nil {
-		o.writer.behind--
-	}
-	if d.writer != nil {
-		d.writer.fragmentLocked(o, p, d.fin)
-		d.release()
-		return len(p)
-	}
-	m := &outgoing{op: d.op, p: p, payload: uint64(len(p)), owned: d.whole(), prepared: d.prepared, compress: d.compress}
+	m := &outgoing{op: d.op, p: p, payload: uint64(len(p)), owned: d.sole(), prepared: d.prepared, compress: d.compress}
 	if d.prepared != nil {
 		m.frame = d.prepared.plain.bytes
 	}
 	c.messageLocked(o, m)
 	d.release()
-	return len(p)
+	return c.deferredCost(len(p), d.compress)
+}
+
+// releaseFragmentLocked sends the first fragment that waited of a writer whose turn has come,
+// and returns what that cost. After the last it is as if the writer had never waited.
+func (c *Conn) releaseFragmentLocked(o *outbound, w *messageWriter) int {
+	if len(w.waiting) == 0 {
+		o.popDeferred()
+		w.waits, w.waiting = false, nil
+		return 0
+	}
+	f := w.waiting[0]
+	w.waiting[0] = fragment{}
+	w.waiting = w.waiting[1:]
+	n := f.to - f.from
+	o.deferredBytes -= uint64(n)
+	if f.fin {
+		o.popDeferred() // first: what it sends may be all, and give the outbound back
+	}
+	w.fragmentLocked(o, f.bytes(), f.sole(), f.fin)
+	f.drop()
+	return c.deferredCost(n, w.deflate)
+}
+
+// forgetDeferred drops what waits.
+func (o *outbound) forgetDeferred() {
+	for i := range o.deferred {
+		o.deferred[i].release()
+	}
+	o.deferred, o.deferredBytes = o.deferred[:0], 0
+}
+
+// forgetWriter drops the fragments that wait, and the place, of a writer that is aborted.
+func (o *outbound) forgetWriter(w *messageWriter) {
+	for _, f := range w.waiting {
+		o.deferredBytes -= uint64(f.to - f.from)
+	}
+	o.deferred = slices.DeleteFunc(o.deferred, func(d deferredFrame) bool {
+		if d.writer != w {
+			return false
+		}
+		d.release()
+		return true
+	})
 }

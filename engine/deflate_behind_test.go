@@ -6,6 +6,9 @@ import (
 	"io"
 	"math/rand/v2"
 	"testing"
+	"time"
+
+	"github.com/gannet-ws/gannet/deflate"
 )
 
 // What NewWriter sends behind a long message that is not compressed yet.
@@ -141,5 +144,111 @@ func TestWaitingWriterAndMaxBufferedAmount(t *testing.T) {
 	p.wants(OpBinary, bytes.Repeat(part, 2))
 	if c.out != nil {
 		t.Error("an outbound is left")
+	}
+}
+
+// A peer that reads everything is not slow, however much waits behind the writer.
+func TestWriterHasRoomWhenItsTurnComes(t *testing.T) {
+	r := rand.New(rand.NewPCG(25, 26))
+	long, part, behind := records(r, 512<<10), records(r, 500<<10), records(r, 600<<10)
+	say := func(c *Conn) error {
+		err := c.SendBinary(long)
+		w := c.NewWriter(OpBinary)
+		err = errors.Join(err, c.SendBinary(behind))
+		for range 3 {
+			_, werr := w.Write(part)
+			err = errors.Join(err, werr)
+		}
+		return errors.Join(err, w.Close())
+	}
+	limits := Limits{MaxBufferedAmount: 1 << 20}
+	t.Run("in a callback", func(t *testing.T) {
+		failure := make(chan error, 1)
+		s := startServer(t, Funcs{Message: func(c *Conn, _ Message) { failure <- say(c) }}, deflating(Options{Limits: limits}))
+		p := dialFlate(t, s, justDeflate)
+		p.sends(OpText, []byte("go"))
+		p.wants(OpBinary, long)
+		p.wants(OpBinary, bytes.Repeat(part, 3))
+		p.wants(OpBinary, behind)
+		if err := <-failure; err != nil {
+			t.Error(err)
+		}
+	})
+	t.Run("elsewhere", func(t *testing.T) {
+		_, m, c := meteredDeflate(t, Funcs{}, Options{Limits: limits})
+		m.credit = 1 << 30
+		if err := say(c); err != nil || c.ReadyState() != Open {
+			t.Error(err, c.ReadyState())
+		}
+	})
+}
+
+// At level 9 what is long is shorter than what shares a buffer.
+func TestLongMessageInASharedBuffer(t *testing.T) {
+	l, m, c := meteredDeflate(t, Funcs{}, Options{Deflate: &deflate.Policy{Level: 9}})
+	r := rand.New(rand.NewPCG(27, 28))
+	first, second := records(r, 20_000), records(r, 10_000)
+	if err := errors.Join(c.SendBinary(first), c.SendBinary(second), c.SendBinary(nil)); err != nil {
+		t.Fatal(err)
+	}
+	for c.out.long.payload != uint64(len(second)) {
+		m.room(l, 500)
+	}
+	if err := c.SendText("intruder"); err != nil {
+		t.Fatal(err)
+	}
+	for range 100 {
+		m.room(l, 100_000)
+	}
+	p := &flatePeer{t: t, agreed: true, server: flateContext{15, true}, attacker: &attacker{r: newReaderOf(m.taken)}}
+	p.wants(OpBinary, first)
+	p.wants(OpBinary, second)
+	p.wants(OpBinary, nil)
+	p.wants(OpText, []byte("intruder"))
+}
+
+// A fragment that waits costs the same whatever waits behind its writer, and is not copied again.
+func TestFragmentsThatWait(t *testing.T) {
+	l, m, c := meteredDeflate(t, Funcs{}, Options{Compress: func(_ Opcode, n int) bool { return n > 0 }})
+	long := records(rand.New(rand.NewPCG(29, 30)), 1<<20)
+	if err := c.SendBinary(long); err != nil {
+		t.Fatal(err)
+	}
+	const each = 20_000
+	w := c.NewWriter(OpBinary)
+	for range each {
+		if err := c.SendText("x"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	began := time.Now()
+	for range each {
+		if _, err := w.Write([]byte{1}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if d := time.Since(began); d > timeoutOf(1) { // with a list that each of them shifted: 5 s
+		t.Error("the fragments took", d)
+	}
+	large := make([]byte, 4<<20)
+	if _, err := w.Write(large); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for turn := 0; c.BufferedAmount() != 0; turn++ {
+		if m.room(l, 100_000); turn > 100_000 {
+			t.Fatal("it does not end")
+		}
+		if b := c.loop.engine.pool.Stats(); b.OutBytes > int64(len(large)+len(long))+4<<20 {
+			t.Fatalf("%d bytes of buffers", b.OutBytes)
+		}
+	}
+	p := &flatePeer{t: t, agreed: true, server: flateContext{15, true}, attacker: &attacker{r: newReaderOf(m.taken)}}
+	p.wants(OpBinary, long)
+	p.wants(OpBinary, append(bytes.Repeat([]byte{1}, each), large...))
+	for range each {
+		p.wants(OpText, []byte("x"))
 	}
 }

@@ -344,9 +344,7 @@ func (c *Conn) dropLocked() {
 	for i := o.head; i < len(o.queue); i++ {
 		o.queue[i].release()
 	}
-	for i := range o.deferred {
-		o.deferred[i].release()
-	}
+	o.forgetDeferred()
 	if o.long.buf != nil {
 		o.long.buf.Release()
 	}

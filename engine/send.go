@@ -118,7 +118,7 @@ func (c *Conn) sendLocked(m *outgoing) error {
 	}
 	o := c.outLocked()
 	if o.waiting() != 0 || len(o.deferred) != 0 { // limits
-		if err := c.admitLocked(o, len(m.p)); err != nil {
+		if err := c.admitLocked(o, len(m.p), nil); err != nil {
 			if plantedBug(bugDropHistory) && m.compress && err == ErrBufferFull && o.writer == nil && o.long.buf == nil {
 				c.senderLocked().Compress(nil, m.p)
 			}
@@ -137,14 +137,15 @@ func (c *Conn) sendLocked(m *outgoing) error {
 	return nil
 }
 
-// admitLocked applies MaxBufferedAmount. A message into an empty queue always passes, and
-// may leave the connection without an outbound.
-func (c *Conn) admitLocked(o *outbound, n int) error {
+// admitLocked applies MaxBufferedAmount to n bytes more, w's or, if that is nil, a message's.
+// What comes into an empty queue always passes, and may leave the connection without an
+// outbound.
+func (c *Conn) admitLocked(o *outbound, n int, w *messageWriter) error {
 	l := c.limits.Load()
-	if l.MaxBufferedAmount < 0 || o.takes(n, l) {
+	if l.MaxBufferedAmount < 0 || o.takes(n, l, w) {
 		return nil
 	}
-	if c.makeWayLocked(n, l) {
+	if c.makeWayLocked(n, l, w) {
 		return nil
 	}
 	if l.Overflow == DropMessage {
@@ -157,9 +158,9 @@ func (c *Conn) admitLocked(o *outbound, n int) error {
 
 // makeWayLocked sends what waits for us and not for the peer, who may read all it is sent:
 // what a callback has corked, and what is to be compressed yet.
-func (c *Conn) makeWayLocked(n int, l *Limits) bool {
+func (c *Conn) makeWayLocked(n int, l *Limits, w *messageWriter) bool {
 	for !c.out.blocked && !c.out.failed {
-		if c.flushLocked(nil); c.out.takes(n, l) {
+		if c.flushLocked(nil); c.out.takes(n, l, w) {
 			return true
 		}
 		if !c.out.long.underWay() {
@@ -172,9 +173,13 @@ func (c *Conn) makeWayLocked(n int, l *Limits) bool {
 	return false
 }
 
-// takes tells whether n bytes more are within MaxBufferedAmount.
-func (o *outbound) takes(n int, l *Limits) bool {
+// takes tells whether n bytes more are within MaxBufferedAmount. What is behind w, whose turn
+// has come, waits for w and does not stand in its way.
+func (o *outbound) takes(n int, l *Limits, w *messageWriter) bool {
 	q := o.waiting()
+	if w != nil && !w.waits {
+		q = o.queued()
+	}
 	return q == 0 || q+uint64(n) <= uint64(l.MaxBufferedAmount)
 }
 

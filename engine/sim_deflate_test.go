@@ -29,7 +29,7 @@ func randomDeflate(r *rand.Rand, o *Options) {
 		PeerNoTakeover:    r.IntN(5) == 0,
 		SendWindowBits:    randomBits(r),
 		ReceiveWindowBits: randomBits(r),
-		Level:             []int{1, 1, 1, 2, 4, 6}[r.IntN(6)],
+		Level:             []int{1, 1, 1, 2, 4, 6, 9}[r.IntN(7)],
 		HistoryBytes:      []int{0, 256, 32 << 10}[r.IntN(3)],
 		MinSize:           []int{1, 1, 0}[r.IntN(3)],
 		MaxRatio:          []int{0, 700}[r.IntN(2)],

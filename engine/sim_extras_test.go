@@ -95,7 +95,7 @@ func (m *simulation) broadcast() {
 			return false
 		}
 		l := c.limits.Load()
-		sure := c.ReadyState() == Open && (c.out == nil || l.MaxBufferedAmount < 0 || c.out.takes(len(p), l))
+		sure := c.ReadyState() == Open && (c.out == nil || l.MaxBufferedAmount < 0 || c.out.takes(len(p), l, nil))
 		c.mu.Unlock()
 		if !sure || m.rng.IntN(3) == 0 {
 			return false

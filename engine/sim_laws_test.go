@@ -199,7 +199,7 @@ func (d *ledger) onFrame(op Opcode, fin, rsv1 bool, n uint64) {
 			d.broke("a message of opcode %d leaves, the next one is of %d", op, p.op)
 		}
 	}
-	if long := d.rsv1 && p.n > sliceBytes; (!fin || op == 0) && !p.frames && !long {
+	if long := d.rsv1 && p.n > d.m.server.conf.slice; (!fin || op == 0) && !p.frames && !long {
 		d.broke("a message is fragmented that no NewWriter made")
 	}
 	if d.packed += n; d.rsv1 {
@@ -339,7 +339,7 @@ func (d *ledger) checkLong() {
 		d.broke("%d bytes of a long message wait and nobody will compress them", o.long.rest())
 	case !o.long.underWay() && o.long.close != nil:
 		d.broke("the Close frame waits behind nothing")
-	case !o.long.underWay() && o.releases():
+	case !o.long.underWay() && o.releasable():
 		d.broke("%d messages wait behind nothing", len(o.deferred))
 	}
 	if in := d.conn.in; in != nil && in.msg != nil && len(in.msg.B) > simMaxMessage {

@@ -2,9 +2,9 @@ package engine
 
 import (
 	"io"
-	"slices"
 
 	"github.com/gannet-ws/gannet/codec"
+	"github.com/gannet-ws/gannet/pool"
 )
 
 // messageWriter sends one message in fragments.
@@ -16,7 +16,8 @@ type messageWriter struct {
 	deflate bool // its message is compressed, each Write as it comes
 	payload uint64
 	text    codec.UTF8
-	behind  int // how much of what is deferred leaves before its next fragment
+	waits   bool       // it has a place among what is deferred, and its turn has not come
+	waiting []fragment // what was written meanwhile
 }
 
 // NewWriter begins a message that is sent in fragments: each Write is a frame, Close is
@@ -26,10 +27,10 @@ type messageWriter struct {
 // the connection's closing aborts). Offsets count from the message's start; Close answers a
 // UTF8Error, and ends nothing, inside a code point.
 //
-// With permessage-deflate each Write is compressed before it returns, so that the peer can
-// inflate it, and a Write of more than 128 KiB is several frames; Options.Compress is asked
-// once, with a length of -1. Behind a long message that is being compressed the fragments
-// wait, copied, for their turn.
+// With permessage-deflate each Write is compressed and flushed as it comes, so that the peer
+// can inflate it, and a Write of more than 128 KiB is several frames; Options.Compress is asked
+// once, with a length of -1. Behind a long message that is not all compressed yet the fragments
+// wait for their turn: Write copies them, and they count for MaxBufferedAmount and HighWater.
 //
 // One goroutine at a time may use the writer. A second NewWriter before the first is
 // closed, and an opcode that is not OpText or OpBinary, give a writer that answers
@@ -52,8 +53,12 @@ func (c *Conn) NewWriter(op Opcode) io.WriteCloser {
 		return refusedWriter{ErrInvalidState}
 	}
 	o := c.outLocked()
-	o.writer = &messageWriter{conn: c, op: op, deflate: deflate, behind: len(o.deferred)}
-	return o.writer
+	w := &messageWriter{conn: c, op: op, deflate: deflate, waits: o.long.underWay()}
+	if w.waits && !plantedBug(bugWriterLast) {
+		o.deferred = append(o.deferred, deferredFrame{writer: w})
+	}
+	o.writer = w
+	return w
 }
 
 // refusedWriter answers why there is no writer.
@@ -94,8 +99,8 @@ func (w *messageWriter) admitLocked(n int) error {
 		}
 		return err
 	}
-	if o := c.outLocked(); o.placed != o.left || w.waits(o) {
-		if err := c.admitLocked(o, n); err != nil {
+	if o := c.outLocked(); o.placed != o.left || w.waits {
+		if err := c.admitLocked(o, n, w); err != nil {
 			return err
 		}
 	}
@@ -139,29 +144,29 @@ func (w *messageWriter) Close() error {
 	o := c.outLocked()
 	o.writer = nil
 	w.closed = true
+	if plantedBug(bugWriterLast) && w.waits {
+		o.deferred = append(o.deferred, deferredFrame{writer: w})
+	}
 	w.nextLocked(o, nil, true)
 	c.releaseDeferredLocked()
 	return nil
 }
 
-// waits tells whether something that was sent before the writer's next fragment has not been
-// compressed yet.
-func (w *messageWriter) waits(o *outbound) bool { return o.long.buf != nil || w.behind > 0 }
-
 // nextLocked sends the next fragment now, or when its turn has come.
 func (w *messageWriter) nextLocked(o *outbound, p []byte, fin bool) {
-	if w.waits(o) && !plantedBug(bugWriterPasses) {
+	if w.waits && !plantedBug(bugWriterPasses) {
 		o.deferFragment(w, p, fin)
 		w.conn.settleLocked(o)
 	} else {
-		w.fragmentLocked(o, p, fin)
+		w.fragmentLocked(o, p, nil, fin)
 	}
 }
 
-// fragmentLocked sends one fragment. A message that was empty is not compressed.
-func (w *messageWriter) fragmentLocked(o *outbound, p []byte, fin bool) {
+// fragmentLocked sends one fragment, which is all of owned, if that is not nil. A message that
+// was empty is not compressed.
+func (w *messageWriter) fragmentLocked(o *outbound, p []byte, owned *pool.Buffer, fin bool) {
 	c, first := w.conn, !w.begun
-	m := &outgoing{op: w.op, p: p, payload: w.payload}
+	m := &outgoing{op: w.op, p: p, owned: owned, payload: w.payload}
 	w.begun = true
 	if !w.deflate || first && fin {
 		c.frameLocked(o, m, first, fin)
@@ -200,15 +205,10 @@ func (c *Conn) abortWriterLocked(o *outbound) {
 		return
 	}
 	o.writer = nil
-	o.deferred = slices.DeleteFunc(o.deferred, func(d deferredFrame) bool {
-		if !w.begun && d.writer != w {
-			return false
-		}
-		o.deferredBytes -= uint64(len(d.payload()))
-		d.release()
-		return true
-	})
-	if !w.begun {
-		c.releaseDeferredLocked()
+	if w.begun {
+		o.forgetDeferred()
+		return
 	}
+	o.forgetWriter(w)
+	c.releaseDeferredLocked()
 }
