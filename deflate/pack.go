@@ -40,7 +40,7 @@ func (w *window) pack(from *pool.Pool) {
 
 // deflateOnce appends p as a DEFLATE stream to dst, in at most room bytes.
 func deflateOnce(dst, p []byte, room int) ([]byte, bool) {
-	e := takeEncoder(encoderKind{level: 1})
+	e := takeEncoder(encoderKind{level: 1}, 0)
 	defer e.release()
 	e.begin(dst, room, nil)
 	e.write(p)

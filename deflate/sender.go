@@ -18,13 +18,14 @@ type Sender struct {
 	history    *pool.Buffer // the last bytes of compressed messages; nil while there are none
 	encoder    *encoder     // of the message under way, or the connection's own
 	windowBits uint8
+	lane       uint8 // where it looks for an encoder first
 	takeover   bool
 	streaming  bool
 }
 
 // Sender returns a sender for a connection with this agreement. Its history comes from memory.
 func (x *Extension) Sender(a Agreement, memory *pool.Pool) Sender {
-	return Sender{extension: x, pool: memory, windowBits: a.Send.WindowBits, takeover: a.Send.Takeover}
+	return Sender{extension: x, pool: memory, windowBits: a.Send.WindowBits, lane: uint8(nextLane.Add(1)), takeover: a.Send.Takeover}
 }
 
 // Compress appends the compressed form of the message p to dst and returns it with true: the payload to send with RSV1
@@ -43,7 +44,7 @@ func (s *Sender) Compress(dst, p []byte) ([]byte, bool) {
 		return s.compressOwn(dst, p), true
 	}
 	dictionary := s.dictionary(len(p))
-	out, ok := s.extension.compress(dst, p, dictionary, s.windowBits)
+	out, ok := s.extension.compress(dst, p, dictionary, s.windowBits, s.lane)
 	if ok && s.takeover {
 		s.remember(p)
 	}
@@ -57,7 +58,7 @@ func (x *Extension) Compress(dst, p []byte, windowBits uint8) ([]byte, bool) {
 	if len(p) < x.policy.MinSize {
 		return dst, false
 	}
-	return x.compress(dst, p, nil, windowBits)
+	return x.compress(dst, p, nil, windowBits, 0)
 }
 
 // Sent tells the sender that p leaves as Extension.Compress made it. The peer's window now ends with p, so ours has to
@@ -99,11 +100,11 @@ func (s *Sender) Close() {
 }
 
 // compress makes one message of p, shorter than p or not at all.
-func (x *Extension) compress(dst, p, dictionary []byte, windowBits uint8) ([]byte, bool) {
+func (x *Extension) compress(dst, p, dictionary []byte, windowBits, lane uint8) ([]byte, bool) {
 	if len(p) < blindUnder || x.policy.Level == 1 && len(p) <= maxShort {
 		return compressShort(dst, p, dictionary, windowBits)
 	}
-	e := takeEncoder(x.kindFor(len(dictionary)+len(p), windowBits))
+	e := takeEncoder(x.kindFor(len(dictionary)+len(p), windowBits), lane)
 	// The tail that is cut off may pass the message's own length.
 	e.begin(dst, len(p)-1+len(appendedTail), dictionary)
 	e.write(p)

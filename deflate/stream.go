@@ -12,7 +12,7 @@ func (s *Sender) Begin() {
 		return
 	}
 	// The length is not known, so it has to be an encoder that keeps to the window.
-	s.encoder = takeEncoder(s.extension.kindFor(1<<maxWindowBits, s.windowBits))
+	s.encoder = takeEncoder(s.extension.kindFor(1<<maxWindowBits, s.windowBits), s.lane)
 	s.encoder.begin(nil, 0, s.dictionary(1<<maxWindowBits))
 }
 

@@ -21,8 +21,8 @@ const maxMallocs = 0.001
 // mallocRounds is how often f runs, at most, before demandNoMallocs believes the mean.
 const mallocRounds = 10
 
-// demandNoMallocs runs f, which moves messages messages, and counts. What a pool has for one processor is of no use on
-// another: a loop that the scheduler moves takes a compressor anew there, once, and that may be more than one round's
+// demandNoMallocs runs f, which moves messages messages, and counts. What a sync.Pool has for one processor is of no use
+// on another: a loop that the scheduler moves takes buffers anew there, once, and that may be more than one round's
 // allowance. So the mean is of all rounds, and as many are run, within mallocRounds, as show whether it stays.
 func demandNoMallocs(t *testing.T, messages int, f func()) {
 	t.Helper()
