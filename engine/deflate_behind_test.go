@@ -214,20 +214,20 @@ func TestFragmentsThatWait(t *testing.T) {
 	if err := c.SendBinary(long); err != nil {
 		t.Fatal(err)
 	}
-	const each = 20_000
+	const fragments, behind = 5000, 200_000
 	w := c.NewWriter(OpBinary)
-	for range each {
+	for range behind {
 		if err := c.SendText("x"); err != nil {
 			t.Fatal(err)
 		}
 	}
 	began := time.Now()
-	for range each {
+	for range fragments {
 		if _, err := w.Write([]byte{1}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if d := time.Since(began); d > timeoutOf(1) { // with a list that each of them shifted: 5 s
+	if d := time.Since(began); d > timeoutOf(1) { // a list that each of them shifts takes seconds
 		t.Error("the fragments took", d)
 	}
 	large := make([]byte, 4<<20)
@@ -247,8 +247,8 @@ func TestFragmentsThatWait(t *testing.T) {
 	}
 	p := &flatePeer{t: t, agreed: true, server: flateContext{15, true}, attacker: &attacker{r: newReaderOf(m.taken)}}
 	p.wants(OpBinary, long)
-	p.wants(OpBinary, append(bytes.Repeat([]byte{1}, each), large...))
-	for range each {
+	p.wants(OpBinary, append(bytes.Repeat([]byte{1}, fragments), large...))
+	for range behind {
 		p.wants(OpText, []byte("x"))
 	}
 }

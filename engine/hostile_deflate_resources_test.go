@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -146,6 +147,9 @@ func TestDeflateFloodNobodyReadsTheAnswersOf(t *testing.T) {
 	s := startServer(t, h, Options{Deflate: deflateOn(), Limits: Limits{
 		HighWater: 1 << 20, MaxBufferedAmount: 8 << 20, WriteStallTimeout: 500 * time.Millisecond, CloseTimeout: 500 * time.Millisecond,
 	}})
+	if raceBuild { // sync.Pool drops every fourth buffer there: the collector has to come for them sooner
+		defer debug.SetGCPercent(debug.SetGCPercent(50))
+	}
 	n := 0
 	besideInnocent(t, s, func() {
 		n++
@@ -165,12 +169,8 @@ func TestDeflateFloodNobodyReadsTheAnswersOf(t *testing.T) {
 				}
 			})
 		})
-		most := int64(conns * (16 << 20))
-		if raceBuild { // sync.Pool drops every fourth buffer there, which the collector then finds
-			most *= 2
-		}
-		if peak > most {
-			t.Errorf("%d bytes of memory, at most %d are allowed", peak, most)
+		if peak > conns*(16<<20) {
+			t.Errorf("%d bytes of memory", peak)
 		}
 	})
 }

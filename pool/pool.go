@@ -56,8 +56,9 @@ func Get(n int) *Buffer { return Default.Get(n) }
 // the caller's to release. n is 0 to MaxSize bytes; another n panics.
 //
 // Up to 64 KiB the capacity is the next power of two, at least 256; up to 1 MiB the
-// next multiple of 64 KiB. Above, it is the next multiple of 2 MiB (at most MaxSize), of which only what is written
-// takes memory on Linux; a recycled mapping may be larger still, up to 8 MiB.
+// next multiple of 64 KiB. Above, it is the next multiple of 2 MiB (at most
+// MaxSize), of which only what is written takes memory on Linux; a recycled mapping
+// may be larger still, up to 8 MiB.
 // It does not allocate when a buffer of the class has come back before.
 //
 // When the system has no memory or address space left, the program ends, as for
