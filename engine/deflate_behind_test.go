@@ -230,7 +230,7 @@ func TestFragmentsThatWait(t *testing.T) {
 	if d := time.Since(began); d > timeoutOf(1) { // a list that each of them shifts takes seconds
 		t.Error("the fragments took", d)
 	}
-	large := make([]byte, 4<<20)
+	large, most := make([]byte, 4<<20), int64(len(long))+512<<10
 	if _, err := w.Write(large); err != nil {
 		t.Fatal(err)
 	}
@@ -241,8 +241,10 @@ func TestFragmentsThatWait(t *testing.T) {
 		if m.room(l, 100_000); turn > 100_000 {
 			t.Fatal("it does not end")
 		}
-		if b := c.loop.engine.pool.Stats(); b.OutBytes > int64(len(large)+len(long))+4<<20 {
-			t.Fatalf("%d bytes of buffers", b.OutBytes)
+		// Counted, and not in bytes: a mapping that an earlier test gave back may be twice as large.
+		b := c.loop.engine.pool.Stats()
+		if small := b.OutBytes - b.LargeBytes; b.LargeOut > 1 || small > most {
+			t.Fatalf("%d large buffers, and %d bytes of small ones", b.LargeOut, small)
 		}
 	}
 	p := &flatePeer{t: t, agreed: true, server: flateContext{15, true}, attacker: &attacker{r: newReaderOf(m.taken)}}
