@@ -46,10 +46,17 @@ func serving(t *testing.T, flags ...string) (socket string) {
 			t.Error("serve:", err)
 		}
 	})
+	untilServed(t, socket)
+	return socket
+}
+
+// untilServed waits until somebody listens: the file alone is there a moment before.
+func untilServed(t *testing.T, socket string) {
+	t.Helper()
 	for end := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
 		if c, err := net.Dial("unix", socket); err == nil {
 			c.Close()
-			return socket
+			return
 		} else if time.Now().After(end) {
 			t.Fatal(err)
 		}
@@ -199,14 +206,8 @@ func TestServeEndsOnSIGTERM(t *testing.T) {
 	if line, err := bufio.NewReader(stderr).ReadString('\n'); err != nil || !strings.Contains(line, "listening") {
 		t.Fatal(line, err)
 	}
-	var c net.Conn
-	for end := time.Now().Add(10 * time.Second); c == nil; time.Sleep(time.Millisecond) {
-		if _, err := os.Stat(socket); err == nil {
-			c = dial(t, socket)
-		} else if time.Now().After(end) {
-			t.Fatal("no socket")
-		}
-	}
+	untilServed(t, socket)
+	c := dial(t, socket)
 	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
