@@ -3,7 +3,7 @@ package deflate
 import "github.com/gannet-ws/gannet/pool"
 
 // Receiver inflates the compressed messages of one connection, one after the other (RFC 7692 7.2.2). Make it with
-// [Agreement.Receiver]; it must not be copied once used. It belongs to whoever reads the connection: no two calls at
+// [Extension.Receiver]; it must not be copied once used. It belongs to whoever reads the connection: no two calls at
 // the same time.
 //
 // Memory: 64 bytes (TestSizes) and, where the peer may take its context over, the last bytes it sent: at most the
@@ -55,7 +55,7 @@ func (r *Receiver) Inflate(dst, src []byte, final bool) (n, consumed int, step S
 		step, fault = r.finish(&p)
 	}
 	r.out += uint64(p.out)
-	if fault == 0 && r.ratio != 0 && r.out > ratioFree && r.out/uint64(r.ratio) > r.in {
+	if fault == 0 && r.ratio != 0 && r.out > ratioFree && r.out > r.in*uint64(r.ratio) {
 		fault = ErrRatio
 	}
 	if fault != 0 {
@@ -121,7 +121,7 @@ func (r *Receiver) Abort() {
 }
 
 // Rest makes an idle connection smaller: its window is kept compressed, in a buffer of a power of two bytes, where that
-// is at least half as large, and comes back with the next message. RFC 7692 lets the peer refer to the whole of it at
+// is at most half as large, and comes back with the next message. RFC 7692 lets the peer refer to the whole of it at
 // any time, so that it cannot be dropped. 32 KiB of JSON become 8 KiB in about 100 microseconds, and come back in 50. It
 // does nothing while a message is under way.
 func (r *Receiver) Rest() {

@@ -11,7 +11,8 @@ import (
 // connection's lock.
 //
 // Memory: 40 bytes (TestSizes) and what Policy.Takeover says, from the first compressed message on. While a message is
-// being written in parts it holds a compressor of about a megabyte besides, which connections share.
+// being written in parts it has a history in any case, and from the first part on that is long (over 8 KiB at level 1,
+// from 128 bytes on at others) or not flushed it holds a compressor of about a megabyte, which connections share.
 type Sender struct {
 	extension  *Extension
 	pool       *pool.Pool
@@ -21,6 +22,7 @@ type Sender struct {
 	lane       uint8 // where it looks for an encoder first
 	takeover   bool
 	streaming  bool
+	pending    bool // the encoder has read what it has not made ready
 }
 
 // Sender returns a sender for a connection with this agreement. Its history comes from memory.
@@ -32,7 +34,8 @@ func (x *Extension) Sender(a Agreement, memory *pool.Pool) Sender {
 // (RFC 7692 6). With false p is to be sent as it is, and the sender knows nothing of it: p is shorter than
 // Policy.MinSize, or would not become shorter. What is compressed must be sent: it is history now.
 //
-// It does not allocate where dst has room for len(p)+8 bytes more. p is only read.
+// It does not allocate where dst has room for len(p)+8 bytes more (with OwnCompressor for as much as p may grow, and 4
+// more). p is only read.
 func (s *Sender) Compress(dst, p []byte) ([]byte, bool) {
 	if s.streaming {
 		panic(msgStreaming)
@@ -52,7 +55,7 @@ func (s *Sender) Compress(dst, p []byte) ([]byte, bool) {
 }
 
 // Compress appends the compressed form of the message p to dst, in a form that needs no history: for any connection
-// whose Agreement.Send.WindowBits is windowBits or more. Every such connection's sender has to be told (see
+// whose Agreement.Send.WindowBits is windowBits (8 to 15) or more. Every such connection's sender has to be told (see
 // [Sender.Sent]). With false p is to be sent as it is, as with Sender.Compress. It may be called from any goroutine.
 func (x *Extension) Compress(dst, p []byte, windowBits uint8) ([]byte, bool) {
 	if len(p) < x.policy.MinSize {
@@ -89,14 +92,23 @@ func (s *Sender) Rest() {
 
 // Close gives everything back. The sender may be used again, for a connection with the same agreement.
 func (s *Sender) Close() {
+	s.dropHistory()
+	s.dropEncoder()
+	s.streaming, s.pending = false, false
+}
+
+func (s *Sender) dropHistory() {
 	if s.history != nil {
 		s.history.Release()
 		s.history = nil
 	}
+}
+
+func (s *Sender) dropEncoder() {
 	if s.encoder != nil && !s.ownsEncoder() {
 		s.encoder.release()
 	}
-	s.encoder, s.streaming = nil, false
+	s.encoder = nil
 }
 
 // compress makes one message of p, shorter than p or not at all.
@@ -116,8 +128,10 @@ func (x *Extension) compress(dst, p, dictionary []byte, windowBits, lane uint8) 
 	return cutTail(out), true
 }
 
-// blindUnder: shorter messages klauspost's levels do not look up in the history (storeFast in its deflate.go).
+// blindUnder: shorter messages klauspost's levels up to 6 do not look up in the history (storeFast in its deflate.go).
 const blindUnder = 128
+
+func (k encoderKind) blind() bool { return k.level <= 6 }
 
 // kindFor chooses an encoder for a stream of n bytes, dictionary included. Levels use distances up to 32 KiB, whatever
 // was agreed on, but none longer than the stream (TestDistances).
@@ -152,7 +166,7 @@ func (s *Sender) own(dst []byte) *encoder {
 }
 
 // compressOwn compresses p with the connection's compressor. That has read p then, so the result is sent even if it is
-// longer: by 5 bytes for each 64 KiB and 6 more.
+// longer: by 5 bytes for each 32 KiB and 16 more (TestOwnGrowth).
 func (s *Sender) compressOwn(dst, p []byte) []byte {
 	e := s.own(dst)
 	e.write(p)

@@ -42,6 +42,12 @@ func (w *wire) check(payload, m []byte, c cutting) {
 	if got, err := receive(w.receiver, payload, c); err != nil || !bytes.Equal(got, m) {
 		w.tb.Fatalf("%d bytes came back as %d, %v", len(m), len(got), err)
 	}
+	w.witnesses(payload, m)
+}
+
+// witnesses asserts the same by the obvious decoder.
+func (w *wire) witnesses(payload, m []byte) {
+	w.tb.Helper()
 	if !w.d.Takeover {
 		w.witness.out = nil
 	}
@@ -245,23 +251,103 @@ func TestStreams(t *testing.T) {
 	}
 }
 
+// stream sends m in parts. Whenever a part was flushed, all so far has to have arrived.
 func (w *wire) stream(r *rand.Rand, m []byte) {
 	w.tb.Helper()
-	var payload []byte
+	var payload, got []byte
+	hear := func(part []byte, final bool) Step {
+		for {
+			dst := make([]byte, r.IntN(5000))
+			n, used, step, err := w.receiver.Inflate(dst, part, final)
+			if err != nil {
+				w.tb.Fatal(err)
+			}
+			got, part = append(got, dst[:n]...), part[used:]
+			if step == Done || step == NeedInput {
+				return step
+			}
+		}
+	}
+	most := 1 + r.IntN(max(1, len(m)))
 	w.sender.Begin()
 	for rest := m; len(rest) > 0; {
-		n := 1 + r.IntN(len(rest))
-		flush := r.IntN(3) == 0
+		n := 1 + r.IntN(min(most, len(rest)))
+		flush := r.IntN(3) > 0
 		out := w.sender.Write([]byte("x"), rest[:n], flush)
-		if out[0] != 'x' || flush && !bytes.HasSuffix(out, appendedTail[:]) {
-			w.tb.Fatal("a part's output")
+		rest = rest[n:]
+		if out[0] != 'x' {
+			w.tb.Fatal("dst was changed")
 		}
 		payload = append(payload, out[1:]...)
-		rest = rest[n:]
+		hear(out[1:], false)
+		if sent := m[:len(m)-len(rest)]; flush && !bytes.Equal(got, sent) {
+			w.tb.Fatalf("%d bytes were flushed, %d have arrived", len(sent), len(got))
+		}
 	}
-	out := w.sender.End([]byte("x"))
-	payload = append(payload, out[1:]...)
-	w.check(payload, m, cutting{r: r, input: 5000, room: 5000})
+	out := w.sender.End([]byte("x"))[1:]
+	if hear(out, true) != Done || !bytes.Equal(got, m) {
+		w.tb.Fatalf("%d bytes came back as %d", len(m), len(got))
+	}
+	w.witnesses(append(payload, out...), m)
+}
+
+// A message in short parts takes little more than as a whole, and leaves the history that a whole one would.
+func TestShortParts(t *testing.T) {
+	r := rand.New(rand.NewPCG(8, 8))
+	for _, p := range []Policy{{}, {Takeover: NoTakeover}, {Level: 6}, {Level: 9}, {SendWindowBits: 9}} {
+		bits := uint8(15)
+		if p.SendWindowBits != 0 {
+			bits = uint8(p.SendWindowBits)
+		}
+		w := newWire(t, p, Direction{bits, p.Takeover != NoTakeover})
+		for _, size := range []int{20, 32, 100, 127, 128, 200, 1000, 5000} {
+			before := corpus.Orders(r, 1000)
+			w.send(before)
+			m := corpus.Orders(r, 10_000)
+			w.sender.Begin()
+			var payload []byte
+			for rest := m; len(rest) > 0; rest = rest[min(size, len(rest)):] {
+				payload = w.sender.Write(payload, rest[:min(size, len(rest))], true)
+			}
+			payload = w.sender.End(payload)
+			w.check(payload, m, whole())
+			n := len(payload)
+			t.Logf("takeover %d, level %d, %d bits: %d bytes in parts of %d take %d", p.Takeover, p.Level, bits, len(m), size, n)
+			if n > len(m)*3/4 && size >= 32 || n > len(m)*11/10 {
+				t.Errorf("%+v: %d bytes in parts of %d take %d", p, len(m), size, n)
+			}
+			if kept := w.sender.history; (kept != nil) != w.d.Takeover || kept != nil && !bytes.HasSuffix(m, kept.B) {
+				t.Error("the history is not the message's end")
+			}
+			if !w.d.Takeover {
+				continue
+			}
+			if again, ok := w.sender.Compress(nil, m[len(m)-400:]); !ok || len(again) > 20 {
+				t.Errorf("%+v: what was just said in parts of %d takes %d bytes again", p, size, len(again))
+			} else {
+				w.check(again, m[len(m)-400:], whole())
+			}
+		}
+	}
+}
+
+// Parts that cannot shrink are stored: 5 bytes more each, and one for the end.
+func TestRandomParts(t *testing.T) {
+	r := rand.New(rand.NewPCG(8, 9))
+	w := newWire(t, Policy{}, full())
+	for _, size := range []int{1, 2, 30, 127, 128, 5000, maxShort} {
+		w.sender.Begin()
+		var payload, m []byte
+		for range 10 {
+			part := corpus.Random(r, size)
+			payload, m = w.sender.Write(payload, part, true), append(m, part...)
+		}
+		payload = w.sender.End(payload)
+		w.check(payload, m, whole())
+		if n := len(payload); n > len(m)+10*5+1 {
+			t.Errorf("ten parts of %d take %d bytes", size, n)
+		}
+	}
 }
 
 // What was flushed can be inflated before the message ends.
@@ -316,4 +402,28 @@ func mustPanic(t *testing.T, want string, f func()) {
 		}
 	}()
 	f()
+}
+
+// What a connection's own compressor, or a message in parts, adds to what cannot shrink is within what the documents say.
+func TestOwnGrowth(t *testing.T) {
+	r := rand.New(rand.NewPCG(8, 10))
+	for level := 1; level <= maxLevel; level++ {
+		for _, bits := range []uint8{8, 15} {
+			own := newWire(t, Policy{Takeover: OwnCompressor, Level: level, MinSize: 1}, Direction{bits, true})
+			parts := newWire(t, Policy{Level: level}, Direction{bits, true})
+			for _, n := range []int{1, 100, 1000, 32 << 10, 100_000, 1 << 20} {
+				m := corpus.Random(r, n)
+				most := n + (n+32<<10-1)>>15*5 + 16
+				payload, _ := own.sender.Compress(nil, m)
+				if own.check(payload, m, whole()); len(payload) > most {
+					t.Errorf("level %d, %d bits: %d bytes become %d, at most %d are said", level, bits, n, len(payload), most)
+				}
+				parts.sender.Begin()
+				payload = parts.sender.End(parts.sender.Write(nil, m, false))
+				if parts.check(payload, m, whole()); len(payload) > most {
+					t.Errorf("level %d, %d bits, in parts: %d bytes become %d, at most %d are said", level, bits, n, len(payload), most)
+				}
+			}
+		}
+	}
 }

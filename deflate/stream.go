@@ -1,30 +1,34 @@
 package deflate
 
+import "encoding/binary"
+
 // Begin starts a message that is written in parts: one that is too long for one turn, or that is not known as a whole
-// yet (fragments). It is compressed, whatever becomes of it: what does not shrink grows by 5 bytes for each 64 KiB. Its
-// first frame carries RSV1 and no other does (RFC 7692 6.1). Write and End follow; Compress and Sent do not until then.
+// yet (fragments). It is compressed, whatever becomes of it: what does not shrink grows by 5 bytes for each part and
+// each 32 KiB. Its first frame carries RSV1 and no other does (RFC 7692 6.1). Write and End follow; Compress and Sent do
+// not until then.
 func (s *Sender) Begin() {
 	if s.streaming {
 		panic(msgStreaming)
 	}
 	s.streaming = true
-	if s.ownsEncoder() {
-		return
-	}
-	// The length is not known, so it has to be an encoder that keeps to the window.
-	s.encoder = takeEncoder(s.extension.kindFor(1<<maxWindowBits, s.windowBits), s.lane)
-	s.encoder.begin(nil, 0, s.dictionary(1<<maxWindowBits))
 }
 
 // Write appends to dst what the message's next part p makes ready to be sent, and returns it. That may be nothing: the
 // compressor waits for 64 KiB. With flush everything written so far is made ready, so that the peer can inflate it,
-// for 5 bytes or so more.
+// for 5 bytes or so more. Short parts that are flushed are compressed like short messages, with what was sent before
+// them, this message included, as their history.
 func (s *Sender) Write(dst, p []byte, flush bool) []byte {
+	if len(p) == 0 && !s.pending && s.streaming {
+		return dst
+	}
+	if flush && s.alone(len(p)) {
+		return s.writeAlone(dst, p)
+	}
 	e := s.part(dst)
 	e.write(p)
 	s.rememberPart(p)
 	out := e.sink.to
-	if flush {
+	if s.pending = !flush; flush {
 		out, _ = e.flush()
 	}
 	e.sink.to = nil
@@ -33,33 +37,85 @@ func (s *Sender) Write(dst, p []byte, flush bool) []byte {
 
 // End appends the rest of the message to dst and returns it: the payload of the frame with FIN.
 func (s *Sender) End(dst []byte) []byte {
-	e := s.part(dst)
-	out, _ := e.flush()
-	e.sink.to = nil
-	s.streaming = false
-	if !s.ownsEncoder() {
-		e.release()
-		s.encoder = nil
+	if !s.streaming {
+		panic(msgIdle)
 	}
-	return cutTail(out)
+	if s.pending {
+		e := s.part(dst)
+		out, _ := e.flush()
+		e.sink.to = nil
+		dst = cutTail(out)
+	} else {
+		dst = append(dst, emptyBlock) // all that was written is complete, to the octet
+	}
+	s.endStream()
+	return dst
+}
+
+// emptyBlock begins the empty stored block whose other octets are cut off (RFC 7692 7.2.3.6).
+const emptyBlock = 0
+
+func (s *Sender) endStream() {
+	s.streaming, s.pending = false, false
+	if s.ownsEncoder() {
+		return
+	}
+	s.dropEncoder()
+	if !s.takeover {
+		s.dropHistory()
+	}
 }
 
 // Streaming reports whether a message is between Begin and End.
 func (s *Sender) Streaming() bool { return s.streaming }
 
+// part is the encoder for the next part of the message.
 func (s *Sender) part(dst []byte) *encoder {
 	switch {
 	case !s.streaming:
 		panic(msgIdle)
 	case s.ownsEncoder():
 		return s.own(dst)
+	case s.encoder == nil:
+		// The length is not known, so it has to be an encoder that keeps to the window.
+		s.encoder = takeEncoder(s.extension.kindFor(1<<maxWindowBits, s.windowBits), s.lane)
+		s.encoder.begin(nil, 0, s.dictionary(1<<maxWindowBits))
 	}
 	s.encoder.redirect(dst)
 	return s.encoder
 }
 
+// alone tells whether a part of n bytes that is flushed is compressed like a short message: where an encoder need not be
+// taken for it, or the one that the message has would not look it up, and forget all it knew (blindUnder).
+func (s *Sender) alone(n int) bool {
+	if !s.streaming || s.pending || s.ownsEncoder() {
+		return false
+	}
+	if e := s.encoder; e != nil {
+		return n < blindUnder && e.kind.blind()
+	}
+	return n < blindUnder || s.extension.policy.Level == 1 && n <= maxShort
+}
+
+// writeAlone appends p as blocks of its own, to the octet: compressed, or stored if that is shorter.
+func (s *Sender) writeAlone(dst, p []byte) []byte {
+	s.dropEncoder() // it has not read p
+	dst, ok := compressShort(dst, p, s.dictionary(len(p)), s.windowBits)
+	if ok {
+		dst = append(dst, appendedTail[:]...)
+	} else {
+		dst = append(dst, 0)
+		dst = binary.LittleEndian.AppendUint16(dst, uint16(len(p)))
+		dst = binary.LittleEndian.AppendUint16(dst, ^uint16(len(p)))
+		dst = append(dst, p...)
+	}
+	s.rememberPart(p)
+	return dst
+}
+
+// rememberPart keeps the end of what was sent: for the message's next parts and, with takeover, for the messages to come.
 func (s *Sender) rememberPart(p []byte) {
-	if s.takeover && !s.ownsEncoder() && len(p) > 0 {
+	if !s.ownsEncoder() && len(p) > 0 {
 		s.remember(p)
 	}
 }

@@ -159,7 +159,8 @@ func (f *inflater) symbolsFast(p *passage) (err Error) {
 		}
 		if e&entrySpecial != 0 {
 			if e&entryEnd == 0 {
-				return ErrSymbol
+				err = ErrSymbol
+				break
 			}
 			held, count = used(held, count, e)
 			f.state = atHeader
@@ -172,13 +173,14 @@ func (f *inflater) symbolsFast(p *passage) (err Error) {
 			e, held, count = linked(distances, e, held, count)
 		}
 		if e&entrySpecial != 0 {
-			return ErrSymbol
+			err = ErrSymbol
+			break
 		}
 		distance := extent(e, uint(e&entryTotalMask), held)
 		held, count = used(held, count, e)
 		if distance > out || uint(distance) > uint(p.window.limit) {
 			if out, err = f.matchBefore(p, out, length, distance); err != 0 {
-				return err
+				break
 			}
 			continue
 		}
@@ -186,7 +188,7 @@ func (f *inflater) symbolsFast(p *passage) (err Error) {
 		out += length
 	}
 	f.leaveFast(p, in, out, held, count)
-	return 0
+	return err
 }
 
 // used takes off the bits of what e stands for.

@@ -28,8 +28,8 @@ type messageWriter struct {
 // UTF8Error, and ends nothing, inside a code point.
 //
 // With permessage-deflate each Write is compressed and flushed as it comes, so that the peer
-// can inflate it, and a Write of more than 128 KiB is several frames; Options.Compress is asked
-// once, with a length of -1. Behind a long message that is not all compressed yet the fragments
+// can inflate it, for 5 bytes or so each, and a Write of more than 128 KiB is several frames;
+// Options.Compress is asked once, with a length of -1. Behind a long message that is not all compressed yet the fragments
 // wait for their turn: Write copies them, and they count for MaxBufferedAmount and HighWater.
 //
 // One goroutine at a time may use the writer. A second NewWriter before the first is
@@ -176,7 +176,7 @@ func (w *messageWriter) fragmentLocked(o *outbound, p []byte, owned *pool.Buffer
 	if first {
 		s.Begin()
 	}
-	b := c.loop.engine.pool.Get(len(p) + heldBack)
+	b := c.loop.engine.pool.Get(len(p) + compressSlack)
 	if fin {
 		b.B = s.End(b.B)
 	} else {
