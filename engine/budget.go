@@ -8,7 +8,8 @@ import (
 // reserveBytes is what every connection may hold outside the budget.
 const reserveBytes = 64 << 10
 
-// holding is what one connection holds of the engine's InboundBudget. On the loop.
+// holding is what one connection holds of the engine's InboundBudget: in its inbound, on the
+// loop; in its inbox, under that one's lock, where it grows on the loop.
 type holding struct {
 	bytes  int64 // charged: what it holds beyond the reserve
 	holder *holder
@@ -35,8 +36,11 @@ type budget struct {
 
 const spareHolders = 64
 
-// grow charges more, and sheds the worst holder when that passes the budget.
+// grow charges more, and sheds the worst holder when that passes the budget. On the loop.
 func (h *holding) grow(c *Conn, held int64) { h.set(c, held) }
+
+// shrink charges less. Any goroutine.
+func (h *holding) shrink(c *Conn, held int64) { h.set(c, held) }
 
 // set makes the charge fit what is held now.
 func (h *holding) set(c *Conn, held int64) {

@@ -242,11 +242,10 @@ func (c *Conn) advanceClosing() {
 	left := c.out == nil || !c.out.unsent()
 	c.unlock()
 	c.flags |= discarding
-	if c.flags&pausedByHigh != 0 {
-		c.flags &^= pausedByHigh
+	if c.flags&(pausedByHigh|pausedByUser) != 0 {
+		c.flags &^= pausedByHigh | pausedByUser
 		c.goOnTurn()
 	}
-	c.flags &^= pausedByUser
 	c.readPastInbox()
 	switch {
 	case !left || c.flags&sawClose == 0: // ours, or the peer's, is still to come

@@ -208,11 +208,15 @@ func (c *Conn) sliceLocked() (last bool) {
 	last = len(p) <= slice
 	b := c.loop.engine.pool.Get(min(len(p), slice) + heldBack)
 	s := c.senderLocked()
+	if o.hurried {
+		b.B = s.Store(b.B, p[:min(len(p), slice)])
+	} else {
+		b.B = s.Write(b.B, p[:min(len(p), slice)], false)
+	}
 	if last {
-		b.B = s.End(s.Write(b.B, p, false))
+		b.B = s.End(b.B)
 		o.long = longMessage{close: g.close, over: !plantedBug(bugLongDrain)}
 	} else {
-		b.B = s.Write(b.B, p[:slice], false)
 		o.long.off += slice
 	}
 	if len(b.B) > 0 {

@@ -100,7 +100,7 @@ const (
 	opened                          // it is, or was, OPEN
 	endWaits                        // the peer's end is known; the workers have not come that far
 	enqueued                        // in loop.ready
-	restDue                         // sender and receiver may rest
+	restDue                         // in loop.resting
 )
 
 // todo bits: work that one side leaves to the other.
@@ -219,7 +219,8 @@ func (c *Conn) SetLimits(l Limits) error {
 }
 
 // Pause stops reading from the peer, once what was read is delivered, until Resume.
-// The kernel's buffers then fill, and the peer has to wait. Closing resumes.
+// The kernel's buffers then fill, and the peer has to wait. Closing resumes. With permessage-deflate,
+// where what was read may be a thousand times as much, nothing but the message at hand is delivered.
 func (c *Conn) Pause() { c.setPaused(true) }
 
 // Resume goes on reading.

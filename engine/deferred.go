@@ -169,13 +169,14 @@ func (c *Conn) releaseOneLocked(o *outbound) int {
 	d := o.popDeferred()
 	p := d.payload()
 	o.deferredBytes -= uint64(len(p))
-	m := &outgoing{op: d.op, p: p, payload: uint64(len(p)), owned: d.sole(), prepared: d.prepared, compress: d.compress}
+	compress := d.compress && !o.hurried
+	m := &outgoing{op: d.op, p: p, payload: uint64(len(p)), owned: d.sole(), prepared: d.prepared, compress: compress}
 	if d.prepared != nil {
 		m.frame = d.prepared.plain.bytes
 	}
 	c.messageLocked(o, m)
 	d.release()
-	return c.deferredCost(len(p), d.compress)
+	return c.deferredCost(len(p), compress)
 }
 
 // releaseFragmentLocked sends the first fragment that waited of a writer whose turn has come,
@@ -194,9 +195,10 @@ func (c *Conn) releaseFragmentLocked(o *outbound, w *messageWriter) int {
 	if f.fin {
 		o.popDeferred() // first: what it sends may be all, and give the outbound back
 	}
+	compress := w.deflate && !o.hurried
 	w.fragmentLocked(o, f.bytes(), f.sole(), f.fin)
 	f.drop()
-	return c.deferredCost(n, w.deflate)
+	return c.deferredCost(n, compress)
 }
 
 // forgetDeferred drops what waits.

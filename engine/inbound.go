@@ -209,9 +209,14 @@ func (c *Conn) holdTurn() {
 }
 
 // turnHeld tells whether what was read has to wait: for the workers, or, where half a
-// megabyte may be half a gigabyte of messages, until the peer has read our answers.
+// megabyte may be half a gigabyte of messages, until the peer has read our answers, or for Resume.
 func (c *Conn) turnHeld() bool {
-	return c.flags&pausedByInbox != 0 || c.deflates && c.flags&pausedByHigh != 0
+	return c.flags&pausedByInbox != 0 || c.deflates && c.flags&(pausedByHigh|pausedByUser) != 0
+}
+
+// holdsTurn tells, before the flags do, whether the callback that has just run makes the rest wait.
+func (c *Conn) holdsTurn() bool {
+	return c.deflates && (c.high.Load() || c.paused.Load()) && c.ReadyState() == Open
 }
 
 // goOnTurn goes on with an unfinished turn when what held it is over.
@@ -235,6 +240,7 @@ func (l *loop) resumeTurn(c *Conn) {
 		in.rest.Release()
 		in.rest = nil
 		c.flags &^= pausedByWork
+		c.times.read = tickOf(l.now) // it was not read meanwhile
 	}
 	l.endTurn(c, in)
 }
@@ -278,6 +284,9 @@ func (l *loop) turn(c *Conn, in *inbound, b []byte) (rest []byte) {
 	defer l.recoverCallback(c)
 	l.turning = c
 	l.began, l.over = 0, false
+	if c.deflates {
+		l.began = l.now
+	}
 	if in.stopped {
 		b = l.resumeInflate(c, in, b)
 		if c.deaf() {
@@ -316,7 +325,7 @@ func (l *loop) turn(c *Conn, in *inbound, b []byte) (rest []byte) {
 			return b[n:]
 		}
 		b = b[n:]
-		if c.flags&pausedByInbox != 0 || k%clockEvery == 0 && len(b) > 0 && l.turnOver() {
+		if c.flags&pausedByInbox != 0 || len(b) > 0 && (k%clockEvery == 0 && l.turnOver() || c.deflates && l.cutsShort(c)) {
 			return b
 		}
 	}
@@ -326,6 +335,11 @@ func (l *loop) turn(c *Conn, in *inbound, b []byte) (rest []byte) {
 // clockEvery is how many frames are decoded between looks at the clock, which cost as
 // much as a frame.
 const clockEvery = 16
+
+// cutsShort tells, after a message of a connection with permessage-deflate, whether that was
+// enough for a turn: with a few bytes it may have asked for much, inflated here or compressed in
+// the callback.
+func (l *loop) cutsShort(c *Conn) bool { return c.holdsTurn() || l.entered && l.turnOver() }
 
 // turnOver tells whether a turn that began with the first look at the clock is over. When
 // others before it in the same wait for the poller have had their whole turn, that is soon.

@@ -10,9 +10,9 @@ const (
 	// wireWork times a byte that was read: the codes of a block without content take 25 ns for each of their bytes.
 	costlyBytes = 4 << 10
 	wireWork    = 4
-	// mostGrowth and its companion bound what a compressed message may take on the wire: a
-	// sender that flushes after every byte makes six bytes or so of each (RFC 1951 3.2.4).
-	mostGrowth     = 8
+	// mostGrowth and its companion bound what a compressed message may take on the wire: a sender
+	// that flushes after every byte makes eleven of it where it stores (RFC 1951 3.2.4), else seven.
+	mostGrowth     = 16
 	mostGrowthBase = 1 << 10
 )
 
@@ -88,7 +88,7 @@ func (l *loop) inflate(c *Conn, in *inbound, p []byte, final bool) {
 				return
 			}
 		}
-		if l.turnOver() || c.flags&pausedByInbox != 0 {
+		if l.turnOver() || c.flags&pausedByInbox != 0 || c.holdsTurn() {
 			l.over, in.stopped, in.final, in.ahead = true, true, final, len(p)
 			return
 		}
@@ -112,7 +112,7 @@ func (l *loop) inflateRoom(c *Conn, in *inbound) []byte {
 		return l.scratch[:left]
 	}
 	if uint64(cap(in.msg.B)-len(in.msg.B)) < min(left, firstBytes) {
-		in.msg.GrowWithin(int(left), int(most))
+		in.msg.GrowWithin(int(min(left, max(firstBytes, uint64(len(in.msg.B))))), int(most)) // as makeRoom does
 	}
 	room := in.msg.B[len(in.msg.B):cap(in.msg.B)]
 	return room[:min(uint64(len(room)), left)]

@@ -49,6 +49,7 @@ type loop struct {
 	deflate    deflateCount // the compressed ones of them
 	scratch    []byte       // for inflated bytes; nil before the first
 	ready      []*Conn      // with an unfinished turn, or a long message to compress
+	resting    []*Conn      // whose sender and receiver may rest
 	dying      []grave      // left the poller in this turn
 	dead       []grave      // left it in an earlier one: their descriptors may be reused
 	listeners  []*listener
@@ -186,10 +187,13 @@ func (l *loop) OnWake() bool {
 		l.serveTask(t)
 	}
 	l.serveReady()
+	if len(l.resting) > 0 {
+		l.serveResting()
+	}
 	l.wheel.Advance(l.now, l.fire)
 	l.reopenListeners()
 	l.armTimer()
-	if len(l.dead)+len(l.dying)+len(l.ready) > 0 {
+	if len(l.dead)+len(l.dying)+len(l.ready)+len(l.resting) > 0 {
 		l.sys.Wake()
 	}
 	return !l.stop
@@ -230,9 +234,6 @@ func (l *loop) serveReady() {
 		if c.flags&buried == 0 {
 			l.resumeTurn(c)
 			c.nextSlice()
-			if c.flags&restDue != 0 {
-				c.rest()
-			}
 		}
 		if l.doomed.Load() {
 			l.serveDoomed()

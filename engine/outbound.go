@@ -51,6 +51,7 @@ type flow struct {
 
 	writer        *messageWriter // the open NewWriter
 	long          longMessage    // under way
+	hurried       bool           // what waits leaves without being compressed: a callback needs the room
 	deferredBytes uint64
 }
 

@@ -40,13 +40,40 @@ func (c *Conn) ifUsed() time.Duration {
 }
 
 // onRestDue lets sender and receiver rest, if they were not used since the clock looked last,
-// when the loop has time for it: to pack a window takes a tenth of a millisecond.
+// when the loop has time for it: to pack a window takes a tenth of a millisecond (serveResting).
 func (c *Conn) onRestDue() {
 	s := c.stages.Load()
 	s.looked = tickOf(c.loop.now)
 	if !s.use.CompareAndSwap(useSince, useLooked) {
+		c.loop.restLater(c)
+	}
+}
+
+func (l *loop) restLater(c *Conn) {
+	if c.flags&restDue == 0 {
 		c.flags |= restDue
-		c.loop.enqueue(c)
+		l.resting = append(l.resting, c)
+		l.sys.Wake()
+	}
+}
+
+// restBudget is how long one wake lets connections rest: thousands that fell silent at the same
+// time must not stand in front of those that have something to do.
+const restBudget = turnBudget / 4
+
+// serveResting lets connections rest: one, and while nobody else has unfinished work a few more.
+func (l *loop) serveResting() {
+	began := l.sys.Now()
+	for last := len(l.resting) - 1; last >= 0; last-- {
+		c := l.resting[last]
+		l.resting[last] = nil
+		l.resting = l.resting[:last]
+		if c.flags&buried == 0 {
+			c.rest()
+		}
+		if len(l.ready) > 0 || l.sys.Now()-began > restBudget {
+			return
+		}
 	}
 }
 

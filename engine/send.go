@@ -157,8 +157,18 @@ func (c *Conn) admitLocked(o *outbound, n int, w *messageWriter) error {
 }
 
 // makeWayLocked sends what waits for us and not for the peer, who may read all it is sent:
-// what a callback has corked, and what is to be compressed yet.
+// what a callback has corked, and what is to be compressed yet. In a callback on the loop, where
+// others wait, that leaves as it is.
 func (c *Conn) makeWayLocked(n int, l *Limits, w *messageWriter) bool {
+	c.out.hurried = c.out.long.underWay() && c.loop.engine.onLoop()
+	made := c.hasMadeWayLocked(n, l, w)
+	if c.out != nil {
+		c.out.hurried = false
+	}
+	return made
+}
+
+func (c *Conn) hasMadeWayLocked(n int, l *Limits, w *messageWriter) bool {
 	for !c.out.blocked && !c.out.failed {
 		if c.flushLocked(nil); c.out.takes(n, l, w) {
 			return true

@@ -123,7 +123,7 @@ func (l *loop) deliverChunk(c *Conn, k Chunk) {
 
 // callLent calls OnPing or OnPong.
 func (l *loop) callLent(c *Conn, f func(*Conn, []byte), payload []byte) {
-	if f == nil || c.flags&discarding != 0 {
+	if f == nil || c.flags&discarding != 0 || c.closesNow() {
 		return
 	}
 	if l.engine.workers != nil {
@@ -211,6 +211,7 @@ func (c *Conn) serveBits(bits uint32) {
 	}
 	if bits&todoShed != 0 {
 		c.fail(&CloseError{codeTryAgainLater, ErrInboundBudget})
+		c.dropInbox()
 	}
 	if bits&todoSlice != 0 {
 		l.enqueue(c)
@@ -274,6 +275,7 @@ func (c *Conn) settlePause() {
 	} else if c.flags&pausedByUser != 0 {
 		c.flags &^= pausedByUser
 		c.times.read = tickOf(c.loop.now)
+		c.goOnTurn()
 	}
 }
 

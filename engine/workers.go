@@ -13,8 +13,9 @@ type inbox struct {
 	mu      sync.Mutex
 	letters []letter
 	bytes   int64
-	queued  bool // in the workers' queue, or with one of them
-	full    bool // reading is paused until it is half empty
+	budget  holding // what of InboundBudget they hold
+	queued  bool    // in the workers' queue, or with one of them
+	full    bool    // reading is paused until it is half empty
 }
 
 type letterKind uint8
@@ -145,6 +146,7 @@ func (c *Conn) toInbox(t letter) {
 	b.mu.Lock()
 	b.letters = append(b.letters, t)
 	b.bytes += t.size()
+	b.budget.grow(c, b.bytes)
 	full := b.bytes > c.loop.engine.conf.InboxBytes
 	b.full = b.full || full
 	first := !b.queued
@@ -183,6 +185,7 @@ func (c *Conn) inboxDone(ran []letter) (more bool) {
 	for i := range ran {
 		b.bytes -= ran[i].size()
 	}
+	b.budget.shrink(c, b.bytes)
 	eased := b.full && b.bytes <= c.loop.engine.conf.InboxBytes/2
 	if eased {
 		b.full = false
@@ -199,6 +202,29 @@ func (c *Conn) inboxDone(ran []letter) (more bool) {
 		c.notify(todoInbox)
 	}
 	return more
+}
+
+// dropInbox gives up the messages that wait, of a connection that failed: nobody would get them,
+// and the workers may be long in coming. What is to be called after them stays.
+func (c *Conn) dropInbox() {
+	b := c.inbox
+	if b == nil {
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	left := b.letters[:0]
+	for _, t := range b.letters {
+		if t.kind == letterCall {
+			left = append(left, t)
+			continue
+		}
+		b.bytes -= t.size()
+		t.buf.Release()
+	}
+	clear(b.letters[len(left):])
+	b.letters = left
+	b.budget.shrink(c, b.bytes)
 }
 
 // inboxEased goes on with what waited for the workers. On the loop.

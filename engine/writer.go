@@ -177,9 +177,12 @@ func (w *messageWriter) fragmentLocked(o *outbound, p []byte, owned *pool.Buffer
 		s.Begin()
 	}
 	b := c.loop.engine.pool.Get(len(p) + compressSlack)
-	if fin {
+	switch {
+	case fin:
 		b.B = s.End(b.B)
-	} else {
+	case o.hurried:
+		b.B = s.Store(b.B, p)
+	default:
 		b.B = s.Write(b.B, p, !plantedBug(bugNoFlush))
 	}
 	c.compressedLocked(o, m, b.B, first, fin)
