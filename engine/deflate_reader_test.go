@@ -31,7 +31,7 @@ func TestFailingResumesReading(t *testing.T) {
 		m.input = append(m.input, one...)
 	}
 	l.OnEvent(5, netio.Readable)
-	for range 3 {
+	for range 100 { // a few messages each
 		l.OnWake()
 	}
 	if c.flags&pausedByHigh == 0 || c.in == nil || c.in.rest == nil || m.reading() {
