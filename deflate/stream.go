@@ -113,23 +113,37 @@ func (s *Sender) writeAlone(dst, p []byte) []byte {
 // Store is Write with flush for who has no time to compress: p becomes stored blocks, at the cost of a copy and 5 bytes
 // for each 64 KiB. A connection's own compressor, which has to read what is sent, compresses it all the same.
 func (s *Sender) Store(dst, p []byte) []byte {
-	switch {
-	case !s.streaming:
-		panic(msgIdle)
-	case s.ownsEncoder():
+	if s.streaming && s.ownsEncoder() {
 		return s.Write(dst, p, true)
-	case s.pending:
-		e := s.part(dst)
-		dst, _ = e.flush()
-		s.pending = false
 	}
-	s.dropEncoder() // it will not have read p
+	dst = s.Park(dst) // a compressor would not have read p
 	for from := 0; from < len(p); from += maxStored {
 		dst = appendStored(dst, p[from:min(len(p), from+maxStored)])
 	}
 	s.rememberPart(p)
 	return dst
 }
+
+// Park makes ready what is not yet, appends it to dst, and gives the shared compressor back: for a message that has to
+// wait, nobody knows how long. Its next part takes another, which knows no more than HistoryBytes of what came before.
+func (s *Sender) Park(dst []byte) []byte {
+	switch {
+	case !s.streaming:
+		panic(msgIdle)
+	case s.ownsEncoder():
+		return dst
+	case s.pending:
+		e := s.part(dst)
+		dst, _ = e.flush()
+		s.pending = false
+	}
+	s.dropEncoder()
+	return dst
+}
+
+// HoldsCompressor tells whether the sender holds a compressor at the moment: its own, or a shared one for the message
+// under way.
+func (s *Sender) HoldsCompressor() bool { return s.encoder != nil }
 
 // maxStored is the most bytes of a stored block (RFC 1951 3.2.4).
 const maxStored = 1<<16 - 1

@@ -27,7 +27,8 @@ func (s *Server) Conns() iter.Seq[*Conn] {
 // Broadcast sends p to every connection that keep accepts (nil: all), each loop to its
 // own: it returns before they have. keep runs on the loops and must not block. A
 // connection that refuses the message (closing, or over MaxBufferedAmount) is passed over.
-// Where permessage-deflate is agreed on, p is compressed here, once for each window.
+// Where permessage-deflate is agreed on, p is compressed here, once for each kind of window: at
+// most three times, 4 ms or more for 1 MiB.
 func (s *Server) Broadcast(p *Prepared, keep func(*Conn) bool) {
 	s.compressForAll(p)
 	for _, l := range s.allLoops() {
@@ -44,7 +45,7 @@ func (e *engine) compressForAll(p *Prepared) {
 	}
 	for bits := range e.windows {
 		if e.windows[bits].Load() > 0 {
-			p.deflated(e.conf.deflate, uint8(bits))
+			p.deflated(e.conf.deflate, sharedWindow(uint8(bits)))
 		}
 	}
 }

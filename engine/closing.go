@@ -240,6 +240,7 @@ func (c *Conn) advanceClosing() {
 	}
 	e := c.beginOnLoopLocked()
 	left := c.out == nil || !c.out.unsent()
+	ours := c.out != nil && c.out.long.underWay() && !c.out.blocked // the time is: we compress yet
 	c.unlock()
 	c.flags |= discarding
 	if c.flags&(pausedByHigh|pausedByUser) != 0 {
@@ -249,7 +250,9 @@ func (c *Conn) advanceClosing() {
 	c.readPastInbox()
 	switch {
 	case !left || c.flags&sawClose == 0: // ours, or the peer's, is still to come
-		c.setDeadline(c.limits.Load().CloseTimeout)
+		if !ours {
+			c.setDeadline(c.limits.Load().CloseTimeout)
+		}
 		c.watch()
 	case e.err != nil:
 		c.finish(closing{code: codeAbnormal, err: e.err})

@@ -22,6 +22,10 @@ const (
 	heldBack      = 80 << 10
 )
 
+// lazyBatch: unflushed, klauspost's levels 7 to 9 compress nothing before they have as much, and
+// then all of it.
+const lazyBatch = 32 << 10
+
 // sliceAt is sliceBytes for the levels that are slower: 128 KiB took 6 ms at level 7, 11 at
 // 8 and 30 at 9.
 func sliceAt(level int) int {
@@ -97,18 +101,22 @@ func (c *Conn) compressLocked(o *outbound, m *outgoing) {
 	b.Release()
 }
 
-// compressedLocked sends p, which was made of m or of a part of it.
+// compressedLocked sends p, which was made of m, a message or a part of one.
 func (c *Conn) compressedLocked(o *outbound, m *outgoing, p []byte, first, fin bool) {
-	c.loop.stats.deflated(len(p), m.payload, fin)
+	c.loop.stats.deflated(len(p), len(m.p), fin)
 	c.frameLocked(o, &outgoing{op: m.op, p: p, payload: m.payload, rsv1: first}, first, fin)
 }
 
-// preparedLocked sends a prepared message in the form that all connections with this
+// preparedLocked sends a prepared message in the form that all connections with this kind of
 // window share. It reports false where that can not be: for a connection with its own
-// compressor, which would not know what the peer's window holds.
+// compressor, which would not know what the peer's window holds, and for a long message that
+// nobody has compressed yet.
 func (c *Conn) preparedLocked(o *outbound, m *outgoing) bool {
 	if c.ownCompressor() && !plantedBug(bugPreparedOwn) {
 		return false
+	}
+	if len(m.p) > c.loop.engine.conf.slice && !c.hasDeflated(m.prepared) {
+		return false // it takes too long here
 	}
 	f := c.deflated(m.prepared)
 	if f.bytes == nil {
@@ -119,14 +127,31 @@ func (c *Conn) preparedLocked(o *outbound, m *outgoing) bool {
 		s.sender.Sent(m.p)
 		c.used(s)
 	}
-	c.loop.stats.deflated(len(f.payload()), m.payload, true)
+	c.loop.stats.deflated(len(f.payload()), len(m.p), true)
 	c.frameLocked(o, &outgoing{op: m.op, p: f.payload(), frame: f.bytes, payload: m.payload, rsv1: true}, true, true)
 	return true
 }
 
-// deflated is p for this connection's window, compressed now if it is the first with that one.
+// deflated is p for this connection's window, compressed now if it is the first of that kind.
 func (c *Conn) deflated(p *Prepared) *preparedFrame {
-	return p.deflated(c.loop.engine.conf.deflate, c.agreed.Value().deflate.Send.WindowBits)
+	return p.deflated(c.loop.engine.conf.deflate, sharedWindow(c.agreed.Value().deflate.Send.WindowBits))
+}
+
+func (c *Conn) hasDeflated(p *Prepared) bool {
+	return p.variant(c.loop.engine.conf.deflate, sharedWindow(c.agreed.Value().deflate.Send.WindowBits)) != nil
+}
+
+// sharedWindow is the window that a prepared message is compressed for, to be sent to connections
+// with this one. What fits a window fits a wider one, and strangers choose: with one for each of
+// eight a broadcast would cost eight times as much.
+func sharedWindow(bits uint8) uint8 {
+	switch {
+	case bits >= 15:
+		return 15
+	case bits >= 11:
+		return 11
+	}
+	return 8
 }
 
 // ownCompressor tells whether the connection keeps a compressor, which does not forget what
@@ -187,7 +212,7 @@ func (c *Conn) beginLongLocked(o *outbound, m *outgoing) {
 		o.long.buf = e.pool.Get(len(m.p) - slice)
 		o.long.buf.B = append(o.long.buf.B, m.p[slice:]...)
 	}
-	c.compressedLocked(o, m, b.B, true, false)
+	c.compressedLocked(o, &outgoing{op: m.op, p: m.p[:slice], payload: m.payload}, b.B, true, false)
 	c.notify(todoSlice)
 }
 
@@ -206,12 +231,13 @@ func (c *Conn) sliceLocked() (last bool) {
 	g, slice := o.long, c.loop.engine.conf.slice
 	p := g.buf.B[g.off:]
 	last = len(p) <= slice
-	b := c.loop.engine.pool.Get(min(len(p), slice) + heldBack)
+	p = p[:min(len(p), slice)]
+	b := c.loop.engine.pool.Get(len(p) + heldBack)
 	s := c.senderLocked()
 	if o.hurried {
-		b.B = s.Store(b.B, p[:min(len(p), slice)])
+		b.B = s.Store(b.B, p)
 	} else {
-		b.B = s.Write(b.B, p[:min(len(p), slice)], false)
+		b.B = s.Write(b.B, p, !last && slice < lazyBatch)
 	}
 	if last {
 		b.B = s.End(b.B)
@@ -220,7 +246,9 @@ func (c *Conn) sliceLocked() (last bool) {
 		o.long.off += slice
 	}
 	if len(b.B) > 0 {
-		c.compressedLocked(o, &outgoing{op: g.op, payload: g.payload}, b.B, false, last)
+		c.compressedLocked(o, &outgoing{op: g.op, p: p, payload: g.payload}, b.B, false, last)
+	} else {
+		c.loop.stats.deflated(0, len(p), false)
 	}
 	b.Release()
 	if last {
@@ -260,10 +288,25 @@ func (c *Conn) nextSlice() {
 		more = c.goOnLocked()
 		c.flushCork() // a worker's callback, whose end would do it, may wait for this in Drain
 	}
+	c.parkLocked()
 	c.unlock()
 	if more {
 		c.loop.enqueue(c)
 	}
+}
+
+// parkLocked gives the compressor of a message under way back while the peer does not read: it is
+// a megabyte, which no limit counts.
+func (c *Conn) parkLocked() {
+	s := c.stages.Load()
+	if o := c.out; o == nil || !o.blocked || s == nil || !s.sends || !s.sender.Streaming() {
+		return
+	}
+	b := c.loop.engine.pool.Get(heldBack)
+	if b.B = s.sender.Park(b.B); len(b.B) > 0 {
+		c.compressedLocked(c.out, &outgoing{}, b.B, false, false)
+	}
+	b.Release()
 }
 
 // closeSenderLocked gives back what the sender holds. The connection is CLOSED.

@@ -229,7 +229,7 @@ func testPreparedToAll(t *testing.T, m mode, takeover deflate.Takeover) {
 		members = append(members, receive(t, conns, "OnOpen"))
 		// An own compressor has read for good what it was given: it takes no ready-made message.
 		if p.agreed && (takeover != deflate.OwnCompressor || !p.server.takeover) {
-			windows[p.server.bits] = true
+			windows[int(sharedWindow(uint8(p.server.bits)))] = true
 		}
 	}
 	r := rand.New(rand.NewPCG(3, uint64(takeover)))

@@ -150,29 +150,137 @@ func TestSlicesFollowTheLevel(t *testing.T) {
 	}
 }
 
-// A long Write leaves the lock to others between its slices, counts as a whole at once, and is all in the message.
-func TestLongWriteLetsOthersIn(t *testing.T) {
-	_, m, c := meteredDeflate(t, Funcs{}, Options{})
+// Of a long Write one slice is compressed at once, and the loop goes on with the rest, a slice a turn: it counts as a
+// whole at once, and is all in the message.
+func TestLongWriteIsTheLoops(t *testing.T) {
+	l, m, c := meteredDeflate(t, Funcs{}, Options{})
 	m.credit = 1 << 30
 	want := records(rand.New(rand.NewPCG(7, 8)), 2<<20)
 	w := c.NewWriter(OpBinary)
-	waited := make(chan uint64)
-	go func() { // once the Write has begun, and before it is over
-		for c.BufferedAmount() == 0 {
+	for _, part := range [][]byte{want[:1<<20], want[1<<20:]} {
+		if n, err := w.Write(part); n != len(part) || err != nil {
+			t.Fatal(n, err)
 		}
-		waited <- c.BufferedAmount()
-	}()
-	if n, err := w.Write(want); n != len(want) || err != nil {
-		t.Fatal(n, err)
 	}
-	if n := <-waited; n != uint64(len(want)) {
-		t.Errorf("%d bytes buffered while %d are written", n, len(want))
+	if n, out := c.BufferedAmount(), c.loop.engine.snapshot().Deflate.BytesOut; n != uint64(len(want)) || out != sliceBytes {
+		t.Errorf("%d bytes are buffered, and %d were compressed", n, out)
 	}
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
 	}
+	for turn := 0; c.BufferedAmount() != 0; turn++ {
+		before := c.loop.engine.snapshot().Deflate.BytesOut
+		l.OnWake()
+		if made := c.loop.engine.snapshot().Deflate.BytesOut - before; made > sliceBytes {
+			t.Fatalf("%d bytes were compressed in a turn", made)
+		}
+		if turn > 100 {
+			t.Fatal("it does not end")
+		}
+	}
 	p := &flatePeer{t: t, agreed: true, server: flateContext{15, true}, attacker: &attacker{r: newReaderOf(m.taken)}}
 	p.wants(OpBinary, want)
+}
+
+// While the peer does not read, no compressor is held for it: neither for a long message nor for a writer. When it reads
+// again all of it arrives.
+func TestStalledPeerHoldsNoCompressor(t *testing.T) {
+	for _, level := range []int{1, 6, 9} {
+		for _, way := range []string{"message", "writer"} {
+			l, m, c := meteredDeflate(t, Funcs{}, Options{Deflate: &deflate.Policy{Level: level}})
+			want := records(rand.New(rand.NewPCG(uint64(level), 9)), 1<<20)
+			var err error
+			w := io.WriteCloser(nil)
+			if way == "message" {
+				err = c.SendBinary(want)
+			} else {
+				w = c.NewWriter(OpBinary)
+				_, err = w.Write(want)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			for range 20 {
+				m.room(l, 3000)
+				l.OnWake()
+				if s := c.stages.Load(); c.out.blocked && s.sender.HoldsCompressor() {
+					t.Fatalf("level %d, %s: a compressor is held while the socket is full", level, way)
+				}
+			}
+			if w != nil {
+				if err := w.Close(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for turn := 0; c.BufferedAmount() != 0; turn++ {
+				if m.room(l, 50_000); turn > 1000 {
+					t.Fatal("it does not end")
+				}
+			}
+			p := &flatePeer{t: t, agreed: true, server: flateContext{15, true}, attacker: &attacker{r: newReaderOf(m.taken)}}
+			p.wants(OpBinary, want)
+		}
+	}
+}
+
+// A single long message to a peer that reads is no reason not to read what it says.
+func TestLongMessageDoesNotPause(t *testing.T) {
+	paused := 0
+	l, m, c := meteredDeflate(t, Funcs{HighWater: func(*Conn) { paused++ }}, Options{Limits: Limits{HighWater: 1 << 20}})
+	m.credit, m.watched = 1<<30, netio.Readable
+	if err := c.SendBinary(records(rand.New(rand.NewPCG(1, 9)), 8<<20)); err != nil {
+		t.Fatal(err)
+	}
+	for turn := 0; c.BufferedAmount() != 0; turn++ {
+		if l.OnWake(); turn > 200 {
+			t.Fatal("it does not end")
+		}
+	}
+	if paused != 0 || !m.reading() {
+		t.Errorf("OnHighWater came %d times, reading: %v", paused, m.reading())
+	}
+}
+
+// While we compress what was sent before Close, the peer has nothing to answer: CloseTimeout begins when all is its turn.
+func TestCloseTimeoutBeginsBehindOurWork(t *testing.T) {
+	for _, reads := range []bool{true, false} {
+		l, m, c := meteredDeflate(t, Funcs{}, Options{Limits: Limits{CloseTimeout: time.Second, WriteStallTimeout: time.Hour}})
+		if reads {
+			m.credit = 1 << 30
+		}
+		want := records(rand.New(rand.NewPCG(2, 9)), 4<<20)
+		if err := errors.Join(c.SendBinary(want), c.Close()); err != nil {
+			t.Fatal(err)
+		}
+		for turn := 0; turn < 60; turn++ { // a tenth of a second each
+			m.now += time.Second / 10
+			l.OnWake()
+		}
+		p := &flatePeer{t: t, agreed: true, server: flateContext{15, true}, attacker: &attacker{r: newReaderOf(m.taken)}}
+		if !reads {
+			if c.ReadyState() != Closed {
+				t.Error("a peer that does not read is waited for:", c.ReadyState())
+			}
+			continue
+		}
+		p.wants(OpBinary, want)
+		p.wantsClose(1000)
+	}
+}
+
+// What was compressed counts as it was compressed, also of a message that never ends.
+func TestStatsOfAnAbortedMessage(t *testing.T) {
+	l, m, c := meteredDeflate(t, Funcs{}, Options{})
+	m.credit = 1 << 30
+	if err := errors.Join(c.SendBinary(records(rand.New(rand.NewPCG(3, 9)), 700)), c.SendBinary(records(rand.New(rand.NewPCG(4, 9)), 1<<20))); err != nil {
+		t.Fatal(err)
+	}
+	l.OnWake()
+	c.Terminate()
+	l.OnWake()
+	if st := c.loop.engine.snapshot().Deflate; st.MessagesOut != 1 || st.BytesOut < 700+sliceBytes || st.WireOut >= st.BytesOut/2 {
+		t.Errorf("%+v", st)
+	}
 }
 
 // Once nothing is delivered any more, a message under way is given up with all it holds.

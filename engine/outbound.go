@@ -109,6 +109,9 @@ func (c *Conn) detachLocked() {
 // recycle makes an emptied outbound ready for another connection.
 func (o *outbound) recycle() {
 	o.flow = flow{}
+	if cap(o.cork) > corkBytes { // it grew: the socket was broken, and the loop had not heard of it yet
+		o.cork = make([]byte, 0, corkBytes)
+	}
 	o.queue, o.cork, o.marks, o.deferred, o.waiters = o.queue[:0], o.cork[:0], o.marks[:0], o.deferred[:0], o.waiters[:0]
 	outboundPool.Put(o)
 }
@@ -292,7 +295,7 @@ func (c *Conn) settleLocked(o *outbound) {
 		c.notify(todoClose)
 	}
 	q := int64(o.queued())
-	if o.long.underWay() { // whoever reads all that leaves may still ask faster than we compress
+	if o.long.underWay() && len(o.deferred) != 0 { // whoever reads all that leaves may still ask faster than we compress
 		q = int64(o.waiting())
 	}
 	if c.high.Load() {

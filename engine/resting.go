@@ -23,12 +23,17 @@ func (c *Conn) used(s *stages) {
 	}
 }
 
-// looked is when the clock looked last.
+// looked is when the clock looked last; for a connection that is used for the first time, or for the
+// first time since long, now.
 func (c *Conn) looked() ticks {
-	if s := c.stages.Load(); s != nil {
-		return s.looked
+	s := c.stages.Load()
+	if s == nil {
+		return 0
 	}
-	return 0
+	if ago := s.looked.since(c.loop.now); ago < 0 || ago > 4*restAfter {
+		s.looked = tickOf(c.loop.now)
+	}
+	return s.looked
 }
 
 // ifUsed: only what was used can rest.

@@ -56,12 +56,13 @@ func (c *Conn) SendOwned(op Opcode, b *pool.Buffer) error {
 }
 
 // SendPrepared sends a prepared message. The first time that it goes to a connection with
-// another window than before, it is compressed for that window, as a whole, by the caller: about
-// 4 ms for 1 MiB.
+// another kind of window than before (15 bits, 11 to 14, 8 to 10), it is compressed for that, as a
+// whole, by the caller: 4 ms or more for 1 MiB. In a callback on a loop a message over 128 KiB
+// is not, and each connection compresses it for itself until somebody else has done it.
 func (c *Conn) SendPrepared(p *Prepared) error {
 	payload := p.plain.payload()
 	compress := c.mayCompress(p.op, len(payload))
-	if compress && !c.ownCompressor() {
+	if compress && !c.ownCompressor() && (len(payload) <= c.loop.engine.conf.slice || !c.loop.engine.onLoop()) {
 		c.deflated(p) // here, where nobody waits for the lock
 	}
 	c.mu.Lock()
@@ -157,10 +158,10 @@ func (c *Conn) admitLocked(o *outbound, n int, w *messageWriter) error {
 }
 
 // makeWayLocked sends what waits for us and not for the peer, who may read all it is sent:
-// what a callback has corked, and what is to be compressed yet. In a callback on the loop, where
-// others wait, that leaves as it is.
+// what a callback has corked, and what is to be compressed yet. That leaves as it is: a loop may be
+// waiting for it.
 func (c *Conn) makeWayLocked(n int, l *Limits, w *messageWriter) bool {
-	c.out.hurried = c.out.long.underWay() && c.loop.engine.onLoop()
+	c.out.hurried = true
 	made := c.hasMadeWayLocked(n, l, w)
 	if c.out != nil {
 		c.out.hurried = false

@@ -144,12 +144,12 @@ func (d *ledger) checkBuffered() {
 }
 
 // waiting is what counts against HighWater and LowWater: of what is deferred only what waits for
-// us to compress, not what waits for the user to end his writer.
+// us to compress, not what waits for the user to end his writer. A long message alone is no queue.
 func (d *ledger) waiting() uint64 {
 	switch o := d.conn.out; {
 	case o == nil:
 		return 0
-	case !o.long.underWay() && (o.writer != nil || d.ending):
+	case len(o.deferred) == 0, !o.long.underWay() && (o.writer != nil || d.ending):
 		return o.queued()
 	default:
 		return o.waiting()

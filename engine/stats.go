@@ -49,8 +49,8 @@ type DeflateStats struct {
 	WireIn      uint64 `json:"wireIn"`      // their bytes as received
 	BytesIn     uint64 `json:"bytesIn"`     // their bytes as inflated
 	MessagesOut uint64 `json:"messagesOut"` // messages compressed
-	WireOut     uint64 `json:"wireOut"`     // their bytes as sent
-	BytesOut    uint64 `json:"bytesOut"`    // their bytes before
+	WireOut     uint64 `json:"wireOut"`     // bytes made of messages, of unfinished ones too, when they were compressed
+	BytesOut    uint64 `json:"bytesOut"`    // what those were made of
 }
 
 // deflateCount counts compressed messages of one direction.
@@ -72,10 +72,10 @@ func (n *deflateCounter) add(k deflateCount) {
 }
 
 // deflated counts a compressed frame, and with its last one the message.
-func (s *loopStats) deflated(wire int, payload uint64, last bool) {
-	k := deflateCount{wire: uint64(wire)}
+func (s *loopStats) deflated(wire, bytes int, last bool) {
+	k := deflateCount{wire: uint64(wire), bytes: uint64(bytes)}
 	if last {
-		k.messages, k.bytes = 1, payload
+		k.messages = 1
 	}
 	s.compressed.add(k)
 }

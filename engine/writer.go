@@ -2,6 +2,7 @@ package engine
 
 import (
 	"io"
+	"slices"
 
 	"github.com/gannet-ws/gannet/codec"
 	"github.com/gannet-ws/gannet/pool"
@@ -28,9 +29,12 @@ type messageWriter struct {
 // UTF8Error, and ends nothing, inside a code point.
 //
 // With permessage-deflate each Write is compressed and flushed as it comes, so that the peer
-// can inflate it, for 5 bytes or so each, and a Write of more than 128 KiB is several frames;
-// Options.Compress is asked once, with a length of -1. Behind a long message that is not all compressed yet the fragments
-// wait for their turn: Write copies them, and they count for MaxBufferedAmount and HighWater.
+// can inflate it, for 5 bytes or so each. Of more than 128 KiB (32, 16 and 4 at levels 7, 8 and 9)
+// the first part is, and the loop goes on with a copy of the rest, as much a turn. A writer whose
+// Writes are longer than 8 KiB holds a compressor of about a megabyte, but not while the peer does
+// not read. Options.Compress is asked once, with a length of -1. Behind a long message that is not
+// all compressed yet the fragments wait for their turn: Write copies them, and they count for
+// MaxBufferedAmount and HighWater.
 //
 // One goroutine at a time may use the writer. A second NewWriter before the first is
 // closed, and an opcode that is not OpText or OpBinary, give a writer that answers
@@ -109,25 +113,28 @@ func (w *messageWriter) admitLocked(n int) error {
 	return nil
 }
 
-// writeLocked sends p: as one fragment, or, where it is to be compressed, in slices between
-// which others get the lock.
+// writeLocked sends p: as one fragment, or, where it is to be compressed, a slice of it, and the
+// loop goes on with the rest as with a long message.
 func (w *messageWriter) writeLocked(p []byte) (n int, err error) {
 	c := w.conn
-	for {
-		k := len(p) - n
-		if w.deflate {
-			k = min(k, c.loop.engine.conf.slice)
-		}
-		w.nextLocked(c.outLocked(), p[n:n+k], false)
-		if n += k; n == len(p) {
-			return n, nil
-		}
-		c.unlock()
-		c.mu.Lock()
-		if err := w.usableLocked(); err != nil {
-			return n, err
-		}
+	o, most := c.outLocked(), len(p)
+	if w.deflate {
+		most = c.loop.engine.conf.slice
 	}
+	w.nextLocked(o, p[:min(most, len(p))], false)
+	if len(p) <= most {
+		return len(p), nil
+	}
+	if !w.waits {
+		w.waits, o.long.over = true, true
+		o.deferred = slices.Insert(o.deferred, 0, deferredFrame{writer: w})
+		c.notify(todoSlice)
+	}
+	for rest := p[most:]; len(rest) > 0; rest = rest[min(most, len(rest)):] {
+		o.deferFragment(w, rest[:min(most, len(rest))], false)
+	}
+	c.settleLocked(o)
+	return len(p), nil
 }
 
 // Close ends the message and lets those go that waited.
@@ -187,6 +194,7 @@ func (w *messageWriter) fragmentLocked(o *outbound, p []byte, owned *pool.Buffer
 	}
 	c.compressedLocked(o, m, b.B, first, fin)
 	b.Release()
+	c.parkLocked()
 }
 
 func (w *messageWriter) usableLocked() error {
