@@ -40,7 +40,7 @@ func (s *Server) Broadcast(p *Prepared, keep func(*Conn) bool) {
 // loop has to.
 func (e *engine) compressForAll(p *Prepared) {
 	n := len(p.plain.payload())
-	if e.conf.deflate == nil || n < e.conf.deflateMin || !e.choosesCompress(p.op, n) {
+	if e.conf.deflate == nil || p.asItIs || n < e.conf.deflateMin || !e.choosesCompress(p.op, n) {
 		return
 	}
 	for bits := range e.windows {

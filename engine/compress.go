@@ -3,6 +3,7 @@ package engine
 import (
 	"fmt"
 	"runtime/debug"
+	"slices"
 
 	"github.com/gannet-ws/gannet/deflate"
 	"github.com/gannet-ws/gannet/pool"
@@ -32,10 +33,10 @@ func sliceAt(level int) int {
 	return sliceBytes >> [...]int{7: 2, 8: 3, 9: 5}[level]
 }
 
-// mayCompress tells whether a message of n bytes (-1: not known yet) is to be compressed.
+// mayCompress tells whether a message of n bytes (-1: not known yet) with these options is to be compressed.
 // Any goroutine, without the lock: Options.Compress is the user's code.
-func (c *Conn) mayCompress(op Opcode, n int) bool {
-	if c.ReadyState() != Open || !c.deflates {
+func (c *Conn) mayCompress(op Opcode, n int, opts []SendOption) bool {
+	if c.ReadyState() != Open || !c.deflates || slices.Contains(opts, NoCompress) {
 		return false
 	}
 	e := c.loop.engine

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/gannet-ws/gannet/deflate"
+	"github.com/gannet-ws/gannet/pool"
 )
 
 // Which messages are compressed, and in which form.
@@ -324,6 +325,39 @@ func TestPreparedAndHistory(t *testing.T) {
 		p.wants(OpText, text)
 		if got := p.wants(OpText, text); got.wire > 100 { // what was prepared is history by now
 			t.Error("said again it takes", got.wire)
+		}
+	})
+}
+
+// NoCompress is for every way to send.
+func TestNoCompressEverywhere(t *testing.T) {
+	inEveryMode(t, func(t *testing.T, m mode) {
+		s, p, c := pair(t, m, Options{}, justDeflate)
+		text := bytes.Repeat(lotsOfText, 3)
+		own := pool.Get(len(text))
+		own.B = append(own.B, text...)
+		w := c.NewWriter(OpText, NoCompress)
+		_, err := w.Write(text)
+		err = errors.Join(err, w.Close(), c.Send(OpText, text, NoCompress), c.SendOwned(OpText, own, NoCompress),
+			c.SendPrepared(prepared(t, OpText, text), NoCompress))
+		plain, perr := Prepare(OpText, text, NoCompress)
+		if err = errors.Join(err, perr, c.SendPrepared(plain)); err != nil {
+			t.Fatal(err)
+		}
+		for range 5 {
+			if got := p.wants(OpText, text); got.compressed {
+				t.Error("it is compressed")
+			}
+		}
+		s.Broadcast(plain, nil)
+		if got := p.wants(OpText, text); got.compressed {
+			t.Error("a broadcast is compressed")
+		}
+		if err := c.SendText(string(text)); err != nil {
+			t.Fatal(err)
+		}
+		if got := p.wants(OpText, text); !got.compressed {
+			t.Error("and what has no option is not")
 		}
 	})
 }

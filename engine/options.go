@@ -110,7 +110,7 @@ type Options struct {
 	// Compress, if set, decides for each message of at least Deflate.MinSize bytes whether it may be compressed, from
 	// its opcode and length (-1: NewWriter's, which is not known yet). It runs in whichever goroutine sends, often in
 	// several at a time, and must be quick. Messages sent as they are do not count as history. NoCompress decides for
-	// one Send. A secret and text that an attacker chooses do not belong into one compressed message (RFC 7692 8).
+	// one message. A secret and text that an attacker chooses do not belong into one compressed message (RFC 7692 8).
 	Compress func(op Opcode, size int) bool
 
 	// Workers moves the callbacks (all but OnUpgrade) to so many goroutines, in order per connection,

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -9,11 +10,12 @@ import (
 )
 
 // Prepared is a message framed once, to be sent to many, and compressed once for each
-// window that their connections agreed on. It may be used by any number of goroutines; it
+// kind of window that their connections agreed on. It may be used by any number of goroutines; it
 // is never released, the garbage collector takes it.
 type Prepared struct {
-	op    Opcode
-	plain preparedFrame
+	op     Opcode
+	asItIs bool // NoCompress
+	plain  preparedFrame
 
 	making   sync.Mutex                      // of variants
 	variants atomic.Pointer[[]preparedFrame] // compressed, for one window each
@@ -30,14 +32,15 @@ type preparedFrame struct {
 
 func (f *preparedFrame) payload() []byte { return f.bytes[f.header:] }
 
-// Prepare makes a message of op (OpText or OpBinary) and a copy of p ready to be sent.
+// Prepare makes a message of op (OpText or OpBinary) and a copy of p ready to be sent; with NoCompress
+// it is sent as it is to everybody.
 // Errors: ErrSyntax for another opcode, *UTF8Error, ErrMessageTooBig.
-func Prepare(op Opcode, p []byte) (*Prepared, error) {
+func Prepare(op Opcode, p []byte, opts ...SendOption) (*Prepared, error) {
 	if err := checkMessage(op, p); err != nil {
 		return nil, err
 	}
 	frame := codec.AppendFrame(make([]byte, 0, len(p)+codec.MaxHeaderSize), op, true, false, p)
-	return &Prepared{op: op, plain: preparedFrame{header: len(frame) - len(p), bytes: frame}}, nil
+	return &Prepared{op: op, asItIs: slices.Contains(opts, NoCompress), plain: preparedFrame{header: len(frame) - len(p), bytes: frame}}, nil
 }
 
 // deflated is the message compressed for a window, in a form that needs no history; its

@@ -2,7 +2,6 @@ package engine
 
 import (
 	"context"
-	"slices"
 	"unsafe"
 
 	"github.com/gannet-ws/gannet/codec"
@@ -33,7 +32,7 @@ func (c *Conn) Send(op Opcode, p []byte, opts ...SendOption) error {
 	if err := checkMessage(op, p); err != nil {
 		return err
 	}
-	compress := !slices.Contains(opts, NoCompress) && c.mayCompress(op, len(p))
+	compress := c.mayCompress(op, len(p), opts)
 	c.mu.Lock()
 	err := c.sendLocked(&outgoing{op: op, p: p, compress: compress})
 	c.unlock()
@@ -42,12 +41,12 @@ func (c *Conn) Send(op Opcode, p []byte, opts ...SendOption) error {
 
 // SendOwned sends b.B and takes over one reference to b, whatever it answers: b.B must
 // not be changed any more. Nothing is copied: the bytes leave from b.
-func (c *Conn) SendOwned(op Opcode, b *pool.Buffer) error {
+func (c *Conn) SendOwned(op Opcode, b *pool.Buffer, opts ...SendOption) error {
 	if err := checkMessage(op, b.B); err != nil {
 		b.Release()
 		return err
 	}
-	compress := c.mayCompress(op, len(b.B))
+	compress := c.mayCompress(op, len(b.B), opts)
 	c.mu.Lock()
 	err := c.sendLocked(&outgoing{op: op, p: b.B, owned: b, compress: compress})
 	c.unlock()
@@ -59,9 +58,9 @@ func (c *Conn) SendOwned(op Opcode, b *pool.Buffer) error {
 // another kind of window than before (15 bits, 11 to 14, 8 to 10), it is compressed for that, as a
 // whole, by the caller: 4 ms or more for 1 MiB. In a callback on a loop a message over 128 KiB
 // is not, and each connection compresses it for itself until somebody else has done it.
-func (c *Conn) SendPrepared(p *Prepared) error {
+func (c *Conn) SendPrepared(p *Prepared, opts ...SendOption) error {
 	payload := p.plain.payload()
-	compress := c.mayCompress(p.op, len(payload))
+	compress := !p.asItIs && c.mayCompress(p.op, len(payload), opts)
 	if compress && !c.ownCompressor() && (len(payload) <= c.loop.engine.conf.slice || !c.loop.engine.onLoop()) {
 		c.deflated(p) // here, where nobody waits for the lock
 	}

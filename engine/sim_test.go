@@ -240,7 +240,7 @@ func (m *simulation) sendHeld(d *ledger) {
 	op, p := m.payload(d)
 	before := d.conn.ReadyState()
 	k := d.accept(digestOf(op, p))
-	err := d.conn.sendLocked(&outgoing{op: op, p: p, compress: d.conn.mayCompress(op, len(p))})
+	err := d.conn.sendLocked(&outgoing{op: op, p: p, compress: d.conn.mayCompress(op, len(p), nil)})
 	d.answered(k, err, before)
 	d.watchQueue(0)
 }

@@ -39,11 +39,11 @@ type messageWriter struct {
 // One goroutine at a time may use the writer. A second NewWriter before the first is
 // closed, and an opcode that is not OpText or OpBinary, give a writer that answers
 // ErrInvalidState and ErrSyntax.
-func (c *Conn) NewWriter(op Opcode) io.WriteCloser {
+func (c *Conn) NewWriter(op Opcode, opts ...SendOption) io.WriteCloser {
 	if op != OpText && op != OpBinary {
 		return refusedWriter{ErrSyntax}
 	}
-	deflate := c.mayCompress(op, -1)
+	deflate := c.mayCompress(op, -1, opts)
 	c.mu.Lock()
 	defer c.unlock()
 	switch c.ReadyState() {
