@@ -116,23 +116,6 @@ func emptyDynamicBlock() []byte {
 	return b.bytes
 }
 
-// bitWriter packs bits as RFC 1951 3.1.1 says.
-type bitWriter struct {
-	bytes []byte
-	used  int
-}
-
-func (b *bitWriter) write(v, n int) {
-	for ; n > 0; n-- {
-		if b.used%8 == 0 {
-			b.bytes = append(b.bytes, 0)
-		}
-		b.bytes[b.used/8] |= byte(v&1) << (b.used % 8)
-		v >>= 1
-		b.used++
-	}
-}
-
 func TestRatio(t *testing.T) {
 	x, err := New(Policy{MaxRatio: 100})
 	if err != nil {
