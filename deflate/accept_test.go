@@ -2,6 +2,7 @@ package deflate
 
 import (
 	"errors"
+	"strings"
 	"testing"
 )
 
@@ -27,7 +28,8 @@ func TestOffer(t *testing.T) {
 	}
 }
 
-// What a client makes of a server's answer; sections are RFC 7692's, 9.1 and 4.1 RFC 6455's.
+// What a client makes of a server's answer; sections are RFC 7692's, 9.1 and 4.1 RFC 6455's. Two fields are written with
+// " && " between them.
 func TestAnswers(t *testing.T) {
 	const name = "permessage-deflate"
 	open, small := Policy{}, Policy{SendWindowBits: 12, ReceiveWindowBits: 10}
@@ -57,12 +59,23 @@ func TestAnswers(t *testing.T) {
 		{open, name + "; client_max_window_bits=7", none, ErrAnswerParameter, "7.1.2.2"},
 		{open, name + "; server_no_context_takeover=1", none, ErrAnswerParameter, "7.1.1.1"},
 		{open, name + "; server_no_context_takeover; server_no_context_takeover", none, ErrAnswerParameter, "7: twice"},
+		{open, name + "; server_max_window_bits=9; server_max_window_bits=9", none, ErrAnswerParameter, "7: twice"},
+		{open, name + "; server_max_window_bits=9; server_max_window_bits=10", none, ErrAnswerParameter, "7: twice"},
+		{open, name + "; client_max_window_bits=9; server_max_window_bits=9; client_max_window_bits=9", none, ErrAnswerParameter, "7: twice"},
 		{open, name + "; x", none, ErrAnswerParameter, "7: not defined"},
 		{open, name + "; client_max_window_bits=", none, ErrAnswerSyntax, "9.1"},
 		{open, name + ";", none, ErrAnswerSyntax, "9.1"},
 		{open, name + ", " + name, none, ErrAnswerTwice, "5: one at most"},
 		{open, name + ", mux", none, ErrAnswerExtension, "4.1: not offered"},
 		{open, "mux", none, ErrAnswerExtension, "4.1: not offered"},
+		{open, " && " + name, agreed(15, 15, true, true), nil, "9.1: fields are one list"},
+		{open, name + "; server_max_window_bits=9 && ", agreed(15, 9, true, true), nil, "9.1: fields are one list"},
+		{open, name + " && " + name, none, ErrAnswerTwice, "5: one at most, in all fields"},
+		{open, name + "; server_max_window_bits=9 && " + name + "; server_max_window_bits=9", none, ErrAnswerTwice, "5: one at most, in all fields"},
+		{open, name + " && mux", none, ErrAnswerExtension, "4.1: not offered"},
+		{open, "mux && " + name, none, ErrAnswerExtension, "4.1: not offered"},
+		{open, name + " && server_no_context_takeover", none, ErrAnswerExtension, "9.1: an element ends with its field"},
+		{open, name + " && ;", none, ErrAnswerSyntax, "9.1: fields are one list"},
 		{open, "Permessage-deflate", none, ErrAnswerExtension, "4.1: not offered"},
 
 		{small, name + "; server_max_window_bits=10", agreed(12, 10, true, true), nil, "7.1.2.1: the same"},
@@ -80,7 +93,7 @@ func TestAnswers(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		a, ok, err := x.Accept(lines(c.answer))
+		a, ok, err := x.Accept(lines(strings.Split(c.answer, " && ")...))
 		a.answer = parameters{}
 		if a != c.want || ok != (c.want != none) || !errors.Is(err, c.err) {
 			t.Errorf("%+v, %q: %+v, %v, %v; want %+v, %v (%s)", c.policy, c.answer, a, ok, err, c.want, c.err, c.section)

@@ -3,6 +3,7 @@ package deflate
 import (
 	"bytes"
 	"compress/flate"
+	"math/rand/v2"
 	"testing"
 	"time"
 
@@ -116,23 +117,6 @@ func emptyDynamicBlock() []byte {
 	return b.bytes
 }
 
-// bitWriter packs bits as RFC 1951 3.1.1 says.
-type bitWriter struct {
-	bytes []byte
-	used  int
-}
-
-func (b *bitWriter) write(v, n int) {
-	for ; n > 0; n-- {
-		if b.used%8 == 0 {
-			b.bytes = append(b.bytes, 0)
-		}
-		b.bytes[b.used/8] |= byte(v&1) << (b.used % 8)
-		v >>= 1
-		b.used++
-	}
-}
-
 func TestRatio(t *testing.T) {
 	x, err := New(Policy{MaxRatio: 100})
 	if err != nil {
@@ -141,7 +125,7 @@ func TestRatio(t *testing.T) {
 	for _, c := range []struct {
 		size int
 		want error
-	}{{ratioFree, nil}, {1 << 20, ErrRatio}} {
+	}{{ratioFree, nil}, {ratioFree + 1, ErrRatio}, {1 << 20, ErrRatio}} {
 		r := x.Receiver(Agreement{Receive: full()}, newReceiver(t, full()).pool)
 		if got, err := receive(&r, bomb(t, c.size), whole()); err != c.want || len(got) > 2*ratioFree {
 			t.Errorf("%d bytes: %v after %d", c.size, err, len(got))
@@ -156,4 +140,40 @@ func TestRatio(t *testing.T) {
 		}
 		r.Close()
 	}
+}
+
+// A message may be as many times its payload as the ratio says, and not a byte more, however it is cut and whatever came
+// before it.
+func TestRatioToTheByte(t *testing.T) {
+	const ratio, in = 100, 1000
+	x, err := New(Policy{MaxRatio: ratio})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, cut := range []cutting{whole(), {r: rand.New(rand.NewPCG(1, 1)), input: 100, room: 5000}} {
+		r := x.Receiver(Agreement{Receive: full()}, newReceiver(t, full()).pool)
+		for _, c := range []struct {
+			size int
+			want error
+		}{{ratio*in - 1, nil}, {ratio * in, nil}, {ratio*in + 1, ErrRatio}} {
+			payload := paddedBomb(t, c.size, in)
+			if got, err := receive(&r, payload, cut); err != c.want || len(got) != c.size {
+				t.Errorf("%d bytes from %d, room %d: %v after %d; want %v", c.size, len(payload), cut.room, err, len(got), c.want)
+			}
+		}
+		r.Close()
+	}
+}
+
+// paddedBomb is n zero bytes, behind as many blocks that say nothing as make a payload of the length in.
+func paddedBomb(t *testing.T, n, in int) []byte {
+	t.Helper()
+	payload := bomb(t, n)
+	if (in-len(payload))%2 != 0 {
+		payload = append(unhex("01 00 00 ff ff"), payload...)
+	}
+	if len(payload) > in {
+		t.Fatalf("%d zeros take %d bytes already", n, len(payload))
+	}
+	return append(bytes.Repeat(unhex("03 00"), (in-len(payload))/2), payload...)
 }
