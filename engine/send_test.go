@@ -58,15 +58,17 @@ func TestSendOneMessageEach(t *testing.T) {
 			for _, op := range []Opcode{OpText, OpBinary} {
 				for _, way := range senders {
 					mine := bytes.Clone(p)
-					go func() { // a large message needs a reader before the call can be judged
+					var sending sync.WaitGroup
+					sending.Go(func() { // a large message needs a reader before the call can be judged
 						if err := way.send(c, op, mine); err != nil {
 							t.Errorf("%s of %d bytes: %v", way.name, n, err)
 						}
 						if !bytes.Equal(mine, p) {
 							t.Errorf("%s changed the caller's slice", way.name)
 						}
-					}()
+					})
 					fr := f.next()
+					sending.Wait() // it may hold a buffer until it returns
 					if fr.Header.OpCode != op || !fr.Header.Fin || fr.Header.Rsv != 0 || !bytes.Equal(fr.Payload, p) {
 						t.Fatalf("%s of %d bytes came as %+v", way.name, n, fr.Header)
 					}
