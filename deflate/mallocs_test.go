@@ -18,8 +18,8 @@ import (
 func TestMallocs(t *testing.T) {
 	const count, most = 40_000, 0.001
 	messages := corpus.Named("json 1 KiB").Messages
-	for i, p := range []Policy{{}, {Takeover: NoTakeover}, {HistoryBytes: 512}, {Takeover: OwnCompressor}} {
-		bits := [...]uint8{15, 15, 9, 15}[i]
+	for i, p := range []Policy{{}, {Takeover: NoTakeover}, {HistoryBytes: 512}, {Takeover: OwnCompressor}, {Level: 6}} {
+		bits := [...]uint8{15, 15, 9, 15, 15}[i]
 		w := newWire(t, p, Direction{bits, p.Takeover != NoTakeover})
 		dst, out := make([]byte, 0, 4096), make([]byte, 4096)
 		run := func(n int) {

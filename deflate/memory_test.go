@@ -24,6 +24,28 @@ func TestSizes(t *testing.T) {
 	}
 }
 
+// HistoryBytes is what a history takes at most, also where that is no power of two and so no class of the pool's. The
+// policy says which one counts.
+func TestHistoryBytes(t *testing.T) {
+	for _, c := range []struct{ asked, counts int }{
+		{256, 256}, {511, 256}, {512, 512}, {5000, 4096}, {9000, 8192}, {20000, 16384}, {32767, 16384}, {32768, 32768},
+	} {
+		w := newWire(t, Policy{HistoryBytes: c.asked}, full())
+		if n := w.sender.extension.Policy().HistoryBytes; n != c.counts {
+			t.Errorf("HistoryBytes %d: the policy says %d, want %d", c.asked, n, c.counts)
+		}
+		for _, m := range corpus.Named("json 16 KiB").Messages[:6] {
+			w.send(m)
+			if n := w.sender.pool.Stats().OutBytes; n > int64(c.asked)+1<<10 {
+				t.Fatalf("HistoryBytes %d: %d are held", c.asked, n)
+			}
+		}
+		if n := len(w.sender.history.B); n != c.counts {
+			t.Errorf("HistoryBytes %d: the history is %d bytes, want %d", c.asked, n, c.counts)
+		}
+	}
+}
+
 // An idle connection's window rests compressed, and is whole again for the next message.
 func TestRest(t *testing.T) {
 	for _, bits := range []uint8{8, 10, 12, 15} {

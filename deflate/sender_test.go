@@ -90,21 +90,25 @@ func TestDistances(t *testing.T) {
 	for _, bits := range []uint8{8, 9, 12, 15} {
 		for _, takeover := range []Takeover{SharedHistory, NoTakeover, OwnCompressor} {
 			for _, level := range []int{1, 3, 6, 9} {
-				testDistances(t, Policy{Takeover: takeover, Level: level, HistoryBytes: 512 << (level % 4), MinSize: 1}, bits)
+				p := Policy{Takeover: takeover, Level: level, HistoryBytes: 512 << (level % 4), MinSize: 1}
+				testDistances(t, p, Direction{bits, takeover != NoTakeover})
+				if takeover != NoTakeover && level%5 == 1 {
+					testDistances(t, p, Direction{bits, false}) // the peer may ask for that
+				}
 			}
 		}
 	}
 }
 
-func testDistances(t *testing.T, p Policy, bits uint8) {
-	name := fmt.Sprintf("%d bits, takeover %d, level %d", bits, p.Takeover, p.Level)
+func testDistances(t *testing.T, p Policy, d Direction) {
+	name := fmt.Sprintf("%+v, takeover %d, level %d", d, p.Takeover, p.Level)
 	t.Run(name, func(t *testing.T) {
-		if testing.Short() && (p.Level > 1 || bits&1 == 0) {
+		if testing.Short() && (p.Level > 1 || d.WindowBits&1 == 0) {
 			return
 		}
-		w := newWire(t, p, Direction{bits, p.Takeover != NoTakeover})
+		w := newWire(t, p, d)
 		compressed := 0
-		r := rand.New(rand.NewPCG(uint64(bits), 9))
+		r := rand.New(rand.NewPCG(uint64(d.WindowBits), 9))
 		all := corpus.All()
 		for i := range 21 {
 			m := all[i%len(all)].Messages
@@ -114,6 +118,9 @@ func testDistances(t *testing.T, p Policy, bits uint8) {
 		}
 		if compressed < 14 {
 			t.Errorf("only %d of 21 messages were compressed", compressed)
+		}
+		if !d.Takeover && w.sender.history != nil {
+			t.Error("a history is kept that nothing may refer to")
 		}
 	})
 }
@@ -133,16 +140,27 @@ func TestLongMessageInSmallWindow(t *testing.T) {
 	}
 }
 
-// Connections share encoders, not histories: message by message in turn, each arrives at its own end.
+// Connections share encoders, not histories: message by message in turn, each arrives at its own end. The trap is a
+// message without a history, right after another connection's with one.
 func TestSharedEncoders(t *testing.T) {
-	p := Policy{MinSize: 1}
-	var wires []*wire
-	for range 3 {
-		wires = append(wires, newWire(t, p, full()), newWire(t, p, Direction{9, true}), newWire(t, p, Direction{15, false}))
-	}
 	r := rand.New(rand.NewPCG(7, 7))
-	for i := range 300 {
-		wires[r.IntN(len(wires))].send(corpus.Orders(r, 100+i%900))
+	for _, level := range []int{1, 3, 6} {
+		p := Policy{Level: level, MinSize: 1}
+		var wires []*wire
+		for range 3 {
+			wires = append(wires, newWire(t, p, full()), newWire(t, p, Direction{9, true}), newWire(t, p, Direction{15, false}))
+		}
+		sizes := []int{100, 500, 1000} // klauspost's encoders from 128 bytes on, the small window's beyond 512
+		if level == 1 {
+			sizes = []int{100, 1000, maxShort + 100} // and here for long ones only
+		}
+		for i := range 100 {
+			w := wires[r.IntN(len(wires))]
+			if i%3 == 0 {
+				w.sender.Rest()
+			}
+			w.send(corpus.Orders(r, sizes[r.IntN(len(sizes))]))
+		}
 	}
 }
 
@@ -382,6 +400,58 @@ func TestCloseWithin(t *testing.T) {
 	w.send(corpus.Named("json 1 KiB").Messages[1])
 	w.sender.Rest()
 	w.send(corpus.Named("json 1 KiB").Messages[2])
+}
+
+// Rest gives back what an idle connection knows. Its next message is what a new connection would send, and the one after
+// refers to that.
+func TestSenderRests(t *testing.T) {
+	m := corpus.Named("json 1 KiB").Messages[0]
+	for _, p := range []Policy{{}, {Level: 6}, {Takeover: OwnCompressor}} {
+		w, fresh := newWire(t, p, full()), newWire(t, p, full())
+		w.send(m)
+		w.send(m)
+		w.sender.Rest()
+		if s := w.sender; s.history != nil || s.encoder != nil || s.pool.Stats().Out != 0 {
+			t.Errorf("%+v: something is kept", p)
+		}
+		w.witness.out = nil // now a distance to what was before is an error
+		alone, _ := w.sender.Compress(nil, m)
+		want, _ := fresh.sender.Compress(nil, m)
+		if !bytes.Equal(alone, want) {
+			t.Errorf("%+v: %d bytes after a rest, %d of a new connection", p, len(alone), len(want))
+		}
+		w.check(alone, m, whole())
+		again, _ := w.sender.Compress(nil, m)
+		if len(again) > len(alone)/5 {
+			t.Errorf("%+v: %d bytes and the same once more %d: no history has begun", p, len(alone), len(again))
+		}
+		w.check(again, m, whole())
+	}
+}
+
+// Messages in parts are compressed whatever MinSize says, in short parts too.
+func TestPartsHaveNoMinimum(t *testing.T) {
+	m := corpus.Named("json 1 KiB").Messages[0]
+	for _, p := range []Policy{{MinSize: 5000}, {MinSize: 5000, Level: 6}, {MinSize: 5000, Takeover: OwnCompressor}} {
+		w := newWire(t, p, full())
+		if w.send(m) {
+			t.Fatal("the minimum is not kept")
+		}
+		for _, size := range []int{128, 500, len(m)} {
+			for _, flush := range []bool{false, true} {
+				w.sender.Rest()
+				w.sender.Begin()
+				var payload []byte
+				for rest := m; len(rest) > 0; rest = rest[min(size, len(rest)):] {
+					payload = w.sender.Write(payload, rest[:min(size, len(rest))], flush)
+				}
+				payload = w.sender.End(payload)
+				if w.check(payload, m, whole()); len(payload) > len(m)*2/3 {
+					t.Errorf("%+v: %d bytes in parts of %d, flushed %v, take %d", p, len(m), size, flush, len(payload))
+				}
+			}
+		}
+	}
 }
 
 func TestMisuse(t *testing.T) {
