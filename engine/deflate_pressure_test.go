@@ -131,14 +131,14 @@ func TestHighWaterCountsWhatIsToBeCompressed(t *testing.T) {
 	if err := c.SendBinary(records(r, 1<<20)); err != nil {
 		t.Fatal(err)
 	}
-	l.mailboxServed()
+	l.serveMailbox()
 	if len(events) != 0 {
 		t.Error("1 MiB, of which a slice has left:", events)
 	}
 	if err := c.SendBinary(records(r, 1<<20)); err != nil {
 		t.Fatal(err)
 	}
-	l.mailboxServed()
+	l.serveMailbox()
 	if len(events) != 1 || m.reading() {
 		t.Error("2 MiB:", events, m.reading())
 	}
@@ -154,13 +154,6 @@ func TestHighWaterCountsWhatIsToBeCompressed(t *testing.T) {
 	l.OnWake()
 	if len(events) != 2 || events[1] != "drain" || !m.reading() {
 		t.Error("all has left:", events, m.reading())
-	}
-}
-
-// mailboxServed serves the letters, and no unfinished work.
-func (l *loop) mailboxServed() {
-	for _, t := range l.mailbox.take() {
-		l.serveTask(t)
 	}
 }
 

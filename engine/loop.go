@@ -41,6 +41,7 @@ type loop struct {
 	inCallback bool          // a handler's code is running: a panic is its own
 	entered    bool          // the connection at hand is corked
 	turning    *Conn         // whose bytes are being decoded
+	decoding   *inbound      // with this
 	began      time.Duration // when the turn first looked at the clock; 0: it did not yet
 	over       bool          // the turn is
 	spent      time.Duration // by turns that were cut short, since the last wake: what they left asks for one
@@ -56,6 +57,11 @@ type loop struct {
 	armed      time.Duration
 
 	mailbox   mailbox
+	tasks     []task        // what was taken out of it
+	served    int           // of tasks
+	serving   uint32        // todo bits of the connection that is served
+	exit      exit          // a callback ended the goroutine
+	ending    bool          // the poller was left
 	doomed    atomic.Bool   // the inbound budget chose one of ours
 	goroutine atomic.Uint64 // its number, for onLoop
 	stats     loopStats
@@ -83,7 +89,6 @@ type task struct {
 type mailbox struct {
 	mu     sync.Mutex
 	tasks  []task
-	taken  []task // the other half, reused
 	closed bool
 }
 
@@ -97,12 +102,13 @@ func (m *mailbox) put(t task) (ok bool) {
 	return true
 }
 
-func (m *mailbox) take() []task {
+// take is what is in the mailbox, and has the array of done next.
+func (m *mailbox) take(done []task) []task {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	clear(m.taken)
-	m.tasks, m.taken = m.taken[:0], m.tasks
-	return m.taken
+	all := m.tasks
+	m.tasks = done
+	return all
 }
 
 // closeEmpty closes the mailbox unless there is something in it.
@@ -125,9 +131,14 @@ func (l *loop) post(t task) bool {
 }
 
 func (l *loop) run() {
+	defer l.succeed()
 	l.goroutine.Store(goroutineID())
-	if err := l.sys.Run(l); err != nil {
-		l.engine.log().Error("gannet: poller failed; its connections are lost", "loop", l.index, "err", err)
+	l.takeOver()
+	if !l.ending {
+		if err := l.sys.Run(l); err != nil {
+			l.engine.log().Error("gannet: poller failed; its connections are lost", "loop", l.index, "err", err)
+		}
+		l.ending = true
 	}
 	l.end()
 	close(l.done)
@@ -136,10 +147,8 @@ func (l *loop) run() {
 // end gives back what the loop still has: first what letters that came too late for the
 // last turn bring, a connection to adopt among them.
 func (l *loop) end() {
-	for !l.mailbox.closeEmpty() {
-		for _, t := range l.mailbox.take() {
-			l.serveTask(t)
-		}
+	for again := true; again; again = !l.mailbox.closeEmpty() {
+		l.serveMailbox()
 		l.terminateEach()
 	}
 	for range 2 {
@@ -183,9 +192,7 @@ func (l *loop) OnWake() bool {
 	l.now = l.sys.Now()
 	l.spent = 0
 	l.closeDead()
-	for _, t := range l.mailbox.take() {
-		l.serveTask(t)
-	}
+	l.serveMailbox()
 	l.serveReady()
 	if len(l.resting) > 0 {
 		l.serveResting()
@@ -197,6 +204,22 @@ func (l *loop) OnWake() bool {
 		l.sys.Wake()
 	}
 	return !l.stop
+}
+
+// serveMailbox serves what is in the mailbox, after what a goroutine that ended had left of it.
+func (l *loop) serveMailbox() {
+	l.serveTasks()
+	l.tasks, l.served = l.mailbox.take(emptied(l.tasks)), 0
+	l.serveTasks()
+}
+
+func (l *loop) serveTasks() {
+	for l.served < len(l.tasks) {
+		t := l.tasks[l.served]
+		l.tasks[l.served] = task{}
+		l.served++
+		l.serveTask(t)
+	}
 }
 
 func (l *loop) serveTask(t task) {
@@ -242,7 +265,9 @@ func (l *loop) serveReady() {
 	if served != 0 {
 		left := copy(l.ready, l.ready[served:])
 		clear(l.ready[left:])
-		l.ready = l.ready[:left]
+		if l.ready = l.ready[:left]; left == 0 {
+			l.ready = emptied(l.ready)
+		}
 	}
 }
 
@@ -289,7 +314,7 @@ func (l *loop) closeDead() {
 	for _, g := range l.dead {
 		l.closeNow(g)
 	}
-	l.dead, l.dying = l.dying, l.dead[:0]
+	l.dead, l.dying = l.dying, emptied(l.dead)
 }
 
 func (l *loop) closeNow(g grave) {
