@@ -52,10 +52,14 @@ func (e *engine) choosesCompress(op Opcode, n int) (yes bool) {
 	asking := true
 	defer func() {
 		if asking {
-			r := recover()
-			e.blamedFor("Options.Compress", "the message is sent as it is", r)
 			yes = false
-			if l := e.loopHere(); r == nil && l != nil && !l.inCallback {
+			r := recover()
+			l := e.loopHere()
+			if r == nil && (l != nil && l.inCallback || e.onWorker()) {
+				return // it is the callback's end as well
+			}
+			e.blamedFor("Options.Compress", "the message is sent as it is", r)
+			if r == nil && l != nil {
 				l.exits(nil)
 			}
 		}
