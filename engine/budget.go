@@ -64,7 +64,7 @@ func (h *holding) set(c *Conn, held int64) {
 	if grown > 0 {
 		h.holder.progress.Store(uint32(tickOf(c.loop.now)))
 		if used > b.limit {
-			b.shed(c.loop)
+			b.shed()
 		}
 	}
 }
@@ -121,23 +121,35 @@ const fieldBytes = 48
 // shed closes the holder of the most bytes: of those that hold at least half as much as
 // the greatest, the one that has stood still the longest. Who asked is beside the point:
 // an innocent connection must not pay for the hoarders.
-func (b *budget) shed(l *loop) {
+func (b *budget) shed() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	var most int64
-	over := b.used.Load() - b.limit
+	over, most := b.lookLocked()
+	if over <= 0 || most == 0 {
+		return
+	}
+	worst := b.worstLocked(most)
+	worst.shed = true
+	worst.conn.notify(todoShed)
+	worst.conn.loop.doomed.Store(true)
+}
+
+// lookLocked notes what each holder has, once: it may shrink at any time, and what is decided must fit together.
+func (b *budget) lookLocked() (over, most int64) {
+	over = b.used.Load() - b.limit
 	for _, h := range b.holders {
-		h.seen = h.bytes.Load() // once: it may shrink while we look
+		h.seen = h.bytes.Load()
 		if h.shed {
 			over -= h.seen // on its way out already
 		} else {
 			most = max(most, h.seen)
 		}
 	}
-	if over <= 0 || most == 0 {
-		return
-	}
-	var worst *holder
+	return over, most
+}
+
+// worstLocked is whom to close, of those that lookLocked saw; one of them holds most.
+func (b *budget) worstLocked(most int64) (worst *holder) {
 	for _, h := range b.holders {
 		if h.shed || h.seen < most/2 {
 			continue
@@ -146,9 +158,7 @@ func (b *budget) shed(l *loop) {
 			worst = h
 		}
 	}
-	worst.shed = true
-	worst.conn.notify(todoShed)
-	worst.conn.loop.doomed.Store(true)
+	return worst
 }
 
 // shedOn are the connections of a loop that were chosen and still hold something.
