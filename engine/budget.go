@@ -91,7 +91,7 @@ func (b *budget) forget(h *holding) {
 	b.holders[h.holder.index].index = h.holder.index
 	b.holders[last] = nil
 	if b.holders = b.holders[:last]; last == 0 {
-		b.holders = emptied(b.holders)
+		b.holders = shrunk(b.holders)
 	}
 	if k := h.holder; len(b.spare) < spareHolders {
 		k.conn = nil

@@ -11,7 +11,7 @@ type exit struct {
 	conn  *Conn // the one at hand; nil: none
 }
 
-// exits notes that the goroutine is about to end in c's callback.
+// exits notes that the goroutine is about to end in c's callback; c is nil when it decides for the engine.
 func (l *loop) exits(c *Conn) { l.exit = exit{true, c} }
 
 // succeed, deferred, has another goroutine go on.
@@ -30,6 +30,9 @@ func (l *loop) takeOver() {
 	l.exit = exit{}
 	l.now = l.sys.Now()
 	l.sys.Wake() // OnWake may not have come to its end
+	if l.asked != nil {
+		l.ask(l.asked)
+	}
 	if c == nil {
 		return
 	}

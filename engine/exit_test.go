@@ -199,13 +199,37 @@ func TestExitWhileDeciding(t *testing.T) {
 	within(t, 3*time.Second, "its end", func() bool { return s.allLoops()[0].conns.Load() == 0 })
 }
 
+// The connection that keep exited for is passed over, gets the other broadcasts and all that is sent to it, and so do the others.
 func TestExitInBroadcastsKeep(t *testing.T) {
-	s := startServer(t, Funcs{}, Options{Loops: 1, Logger: quietLogger})
-	f := dialForeign(t, s, 0)
-	s.Broadcast(prepared(t, OpText, []byte("to nobody")), func(*Conn) bool { runtime.Goexit(); return true })
-	within(t, 3*time.Second, "the exit is counted", func() bool { return s.Stats().Panics == 1 })
-	s.Broadcast(prepared(t, OpText, []byte("to all")), nil)
-	f.wants(ws.OpText, "to all")
+	const n = 6
+	conns := make(chan *Conn, n)
+	s := startServer(t, Funcs{Open: func(c *Conn) { conns <- c }}, Options{Loops: 1, Logger: quietLogger})
+	var all []*foreign
+	var cs []*Conn
+	for range n {
+		all = append(all, dialForeign(t, s, 0))
+		cs = append(cs, receive(t, conns, "a connection"))
+	}
+	s.Broadcast(prepared(t, OpText, []byte("first")), nil)
+	s.Broadcast(prepared(t, OpText, []byte("to some")), func(c *Conn) bool {
+		if i := slices.Index(cs, c); i%2 == 1 {
+			runtime.Goexit()
+		}
+		return true
+	})
+	s.Broadcast(prepared(t, OpText, []byte("last")), nil)
+	for i, f := range all {
+		_ = cs[i].SendText("its own")
+		f.wants(ws.OpText, "first")
+		if i%2 == 0 {
+			f.wants(ws.OpText, "to some")
+		}
+		f.wants(ws.OpText, "last")
+		f.wants(ws.OpText, "its own")
+	}
+	if p := s.Stats().Panics; p != n/2 {
+		t.Errorf("%d exits were counted", p)
+	}
 }
 
 func TestExitInOptionsCompress(t *testing.T) {
@@ -227,7 +251,7 @@ func TestExitInOptionsCompress(t *testing.T) {
 	q := dialFlate(t, s, "permessage-deflate")
 	within(t, 3*time.Second, "the other one", func() bool { return s.Stats().Open == 1 })
 	pr := prepared(t, OpText, body)
-	s.allLoops()[0].post(task{send: pr}) // as Broadcast does, but for what it does in the caller
+	s.allLoops()[0].announce(pr, nil) // as Broadcast does, but for what it does in the caller
 	within(t, 3*time.Second, "the exit is counted", func() bool { return s.Stats().Panics == 2 })
 	exits.Store(false)
 	_ = q.say(OpText, body)

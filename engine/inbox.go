@@ -11,7 +11,7 @@ import (
 // inbox holds a connection's callbacks until a worker runs them, in order. It hangs off the
 // connection as long as something waits or runs: an idle connection has none.
 //
-// What the peer said is the mail. While delivery is held (holdsMail) it stays, accounted for, and
+// What the peer said is the mail. While delivery is held (holdsTurn) it stays, accounted for, and
 // errands pass it: the posted function that calls Resume is one.
 type inbox struct {
 	mu      sync.Mutex
@@ -44,13 +44,8 @@ const (
 	bufferBytes = 128
 )
 
-// holdsMail tells whether what the peer says is to wait: the user paused, or the peer does not read
-// what was sent. Closing ends that. Any goroutine.
-func (c *Conn) holdsMail() bool {
-	return (c.paused.Load() || c.high.Load()) && c.ReadyState() == Open
-}
-
-func (b *inbox) held() bool { return b.conn.holdsMail() && !b.released.Load() }
+// held tells whether the mail waits.
+func (b *inbox) held() bool { return b.conn.holdsTurn() && !b.released.Load() }
 
 // lockedInbox is the connection's inbox, locked; nil when it has none. On the loop, which alone
 // gives it one.
@@ -328,7 +323,7 @@ func (b *inbox) flush() {
 	if c == nil {
 		return
 	}
-	c.mu.Lock()
+	c.lock()
 	if c.corked.Load() {
 		c.flushCork()
 	}

@@ -73,7 +73,7 @@ func (l *loop) serveResting() {
 		c := l.resting[last]
 		l.resting[last] = nil
 		if l.resting = l.resting[:last]; last == 0 {
-			l.resting = emptied(l.resting)
+			l.resting = shrunk(l.resting)
 		}
 		if c.flags&buried == 0 {
 			c.rest()

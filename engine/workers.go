@@ -45,20 +45,22 @@ func startWorkers(n int) *workers {
 }
 
 // onWorker tells whether the caller runs on one of the engine's workers.
-func (e *engine) onWorker() bool {
-	e.mu.Lock()
+func (e *engine) onWorker() bool { return e.workerHere(goroutineID()) != nil }
+
+// workerHere is the worker whose goroutine has this number; nil: none.
+func (e *engine) workerHere(id uint64) *worker {
+	e.mu.Lock() // start may be about to make them
 	w := e.workers
 	e.mu.Unlock()
 	if w == nil {
-		return false
+		return nil
 	}
-	id := goroutineID()
 	for i := range w.all {
 		if w.all[i].goroutine.Load() == id {
-			return true
+			return &w.all[i]
 		}
 	}
-	return false
+	return nil
 }
 
 func (w *workers) put(c *Conn) {
@@ -67,9 +69,6 @@ func (w *workers) put(c *Conn) {
 	w.mu.Unlock()
 	w.ready.Signal()
 }
-
-// spareQueue is how long a queue may be that is kept when it is empty.
-const spareQueue = 1 << 10
 
 func (w *workers) take() *Conn {
 	w.mu.Lock()
@@ -83,22 +82,13 @@ func (w *workers) take() *Conn {
 	c := w.queue[w.head]
 	w.queue[w.head] = nil
 	if w.head++; w.head == len(w.queue) {
-		w.queue, w.head = emptied(w.queue), 0
+		w.queue, w.head = shrunk(w.queue), 0
 	} else if w.head > 1024 && w.head > len(w.queue)/2 {
 		n := copy(w.queue, w.queue[w.head:])
 		clear(w.queue[n:])
 		w.queue, w.head = w.queue[:n], 0
 	}
 	return c
-}
-
-// emptied is an array for what comes next, if it is not longer than usual: what a busy moment
-// took is not kept for ever. What was in it must have been cleared.
-func emptied[T any](s []T) []T {
-	if cap(s) > spareQueue {
-		return nil
-	}
-	return s[:0]
 }
 
 // stop ends the workers once what is queued has run.
@@ -152,7 +142,7 @@ func (w *worker) serve() {
 			w.runLetter(t)
 		}
 	}
-	c.mu.Lock()
+	c.lock()
 	c.flushCork()
 	c.corked.Store(false)
 	c.unlock()
@@ -234,7 +224,7 @@ func (w *worker) recoverLetter() {
 	r := recover()
 	w.exited = r == nil
 	err := c.loop.engine.blamed(c, r)
-	c.mu.Lock()
+	c.lock()
 	c.failLocked(&CloseError{codeInternalError, err})
 	c.unlock()
 }
