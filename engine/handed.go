@@ -28,7 +28,7 @@ type handedCall struct {
 	copied  *pool.Buffer
 }
 
-// lockOffLoop locks and reports true; on a loop only if nobody has the lock.
+// lockOffLoop locks, makes what was handed over and reports true; on a loop only if nobody has the lock.
 func (c *Conn) lockOffLoop() bool {
 	if !c.mu.TryLock() {
 		if onAnyLoop() {
@@ -102,11 +102,23 @@ func (c *Conn) makeLocked(k *handedCall) {
 	case k.heard != 0:
 		c.hearLocked(&k.message, k.heard)
 	default:
-		c.acceptedLocked(&k.message)
+		c.sendHandedLocked(&k.message)
 	}
 	if b := k.message.owned; b != nil {
 		b.Release()
 	}
+}
+
+// sendHandedLocked sends a message that a loop's Send has accepted. Another goroutine may have closed meanwhile.
+func (c *Conn) sendHandedLocked(m *outgoing) {
+	if c.closeSet || c.ReadyState() == Closed {
+		c.buffered += uint64(len(m.p))
+		return
+	}
+	if c.behindLocked() {
+		c.queueBehindBroadcasts()
+	}
+	c.acceptedLocked(m)
 }
 
 // handedMessage is m as it is handed over: it refers to nothing of the caller's.

@@ -75,9 +75,22 @@ const copyBytes = 64 << 10
 // send takes m's way out. Long payloads are copied while nobody has the lock: those that have to wait, before; those
 // that leave at once, as far as the socket did not take them, after.
 func (c *Conn) send(m *outgoing) error {
-	if !c.lockOffLoop() {
+	if !c.mu.TryLock() && !c.lockOffLoop() {
 		return c.handMessage(m)
 	}
+	if c.handed.Load() != nil {
+		c.takeHanded()
+	}
+	if len(m.p) > copyBytes {
+		return c.sendLongLocked(m)
+	}
+	err := c.sendLocked(m)
+	c.unlock()
+	return err
+}
+
+// sendLongLocked is send for a payload that is not copied under the lock, which it gives back.
+func (c *Conn) sendLongLocked(m *outgoing) error {
 	if c.keepsLocked(m) {
 		c.unlock()
 		b := c.loop.engine.pool.Get(len(m.p))
@@ -98,7 +111,7 @@ func (c *Conn) send(m *outgoing) error {
 
 // keepsLocked tells whether more of m than copyBytes would have to be copied.
 func (c *Conn) keepsLocked(m *outgoing) bool {
-	if len(m.p) <= copyBytes || m.owned != nil || c.ReadyState() != Open {
+	if m.owned != nil || c.ReadyState() != Open {
 		return false
 	}
 	if m.compress && len(m.p) > c.loop.engine.conf.slice && (m.prepared == nil || c.ownCompressor() || !c.hasDeflated(m.prepared)) {
@@ -175,12 +188,6 @@ func (c *Conn) sendLocked(m *outgoing) error {
 func (c *Conn) acceptedLocked(m *outgoing) {
 	m.payload = uint64(len(m.p))
 	c.buffered += m.payload
-	if c.closeSet || c.ReadyState() == Closed {
-		return // handed over by a loop, and another goroutine closed meanwhile
-	}
-	if c.behindLocked() {
-		c.queueBehindBroadcasts()
-	}
 	o := c.outLocked()
 	if o.holdsBack() && !plantedBug(bugIntoWriter) {
 		o.deferMessage(c, m, len(o.deferred))
