@@ -117,7 +117,7 @@ func (c *Conn) keepsLocked(m *outgoing) bool {
 	if m.compress && len(m.p) > c.loop.engine.conf.slice && (m.prepared == nil || c.ownCompressor() || !c.hasDeflated(m.prepared)) {
 		return true
 	}
-	return m.prepared == nil && (c.behindLocked() || c.out != nil && c.out.holdsBack())
+	return m.prepared == nil && (c.behindLocked(c.announced()) || c.out != nil && c.out.holdsBack())
 }
 
 func checkMessage(op Opcode, p []byte) error {
@@ -168,8 +168,8 @@ func (c *Conn) sendLocked(m *outgoing) error {
 		c.buffered += uint64(len(m.p))
 		return ErrClosed
 	}
-	if c.behindLocked() {
-		c.queueBehindBroadcasts()
+	if last := c.announced(); c.behindLocked(last) {
+		c.queueBehind(last)
 	}
 	o := c.outLocked()
 	if o.queued() != 0 || len(o.deferred) != 0 || o.long.underWay() { // limits
@@ -355,7 +355,7 @@ func (c *Conn) Ping(p []byte) error {
 		return ErrClosed
 	}
 	if !c.lockOffLoop() {
-		c.handCall(handedControl(OpPing, p))
+		c.handCall(c.handedControl(OpPing, p))
 		return nil
 	}
 	defer c.unlock()
