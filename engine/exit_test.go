@@ -336,6 +336,30 @@ func shutdownBlocked(t *testing.T, m mode, in string) {
 	}
 }
 
+// Serve returns then, too: programs end when it does.
+func TestServeReturnsThoughACallbackBlocks(t *testing.T) {
+	release, blocked := make(chan struct{}), make(chan struct{})
+	s, err := NewServer(Funcs{Message: func(*Conn, Message) { close(blocked); <-release }}, Options{Loops: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan error, 1)
+	go func() { served <- s.ListenAndServe("tcp", "127.0.0.1:0") }()
+	within(t, 5*time.Second, "an address", func() bool { return s.Addr() != nil })
+	dialForeign(t, s, 0).text("go")
+	receive(t, blocked, "the blocked callback")
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Millisecond)
+	defer cancel()
+	_ = s.Shutdown(ctx)
+	if err := receive(t, served, "Serve's return"); err != ErrServerClosed {
+		t.Error(err)
+	}
+	close(release)
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
 // A handler of Fallback that blocks is not waited for either, by Close not at all.
 func TestShutdownReturnsThoughFallbackBlocks(t *testing.T) {
 	for _, closes := range []bool{false, true} {

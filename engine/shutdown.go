@@ -40,6 +40,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		err = closedWithin(ctx, s.ended)
 	}
 	if err != nil {
+		s.listening.letGo()
 		select {
 		case <-s.ended:
 		case <-time.After(stopGrace):
