@@ -203,8 +203,8 @@ func TestWorkersAnswersHoldQuestions(t *testing.T) {
 		"small":   {HighWater: 64 << 10, MaxBufferedAmount: answer + 128<<10},
 	} {
 		t.Run(name, func(t *testing.T) {
-			var waits atomic.Uint64
-			s := startServer(t, Funcs{Message: func(c *Conn, m Message) {
+			var waits, drains atomic.Uint64
+			s := startServer(t, Funcs{Drain: func(*Conn) { drains.Add(1) }, Message: func(c *Conn, m Message) {
 				c.mu.Lock()
 				if c.out != nil {
 					waits.Store(max(waits.Load(), c.out.queued()))
@@ -222,6 +222,9 @@ func TestWorkersAnswersHoldQuestions(t *testing.T) {
 				if fr := f.next(); fr.Header.OpCode != ws.OpBinary || len(fr.Payload) != answer {
 					t.Fatalf("answer %d: %v, %d bytes", i, fr.Header.OpCode, len(fr.Payload))
 				}
+			}
+			if drains.Load() == 0 {
+				t.Error("no OnDrain")
 			}
 			if high := max(uint64(l.HighWater), 64<<10); l.HighWater != 0 && waits.Load() > high {
 				t.Errorf("a question was delivered behind %d bytes", waits.Load())
@@ -288,6 +291,49 @@ func floodInbox(t *testing.T, one []byte, h Funcs) {
 	letGo()
 	_ = f.Close()
 	within(t, 5*time.Second, "all of it is gone", func() bool { return s.Stats().InboundBytes == 0 })
+}
+
+// Many connections flood behind the one worker: together they hold what InboundBudget says, and the reserves, and
+// those that hold most are closed.
+func TestWorkersFloodsStayInTheBudget(t *testing.T) {
+	const budget, conns = 4 << 20, 12
+	release := make(chan struct{})
+	h, ends := watching(Funcs{Message: func(*Conn, Message) { <-release }})
+	s := startServer(t, h, Options{Workers: 1, Loops: 2, InboxBytes: 64 << 20, InboundBudget: budget})
+	letGo := sync.OnceFunc(func() { close(release) })
+	t.Cleanup(letGo)
+	all := make([]*foreign, conns)
+	for i := range all {
+		all[i] = dialForeign(t, s, 0)
+	}
+	before := settledUse()
+	flood := []byte(strings.Repeat(string(frames(ws.NewTextFrame([]byte("x")))), 10_000))
+	var writers sync.WaitGroup
+	for _, f := range all {
+		go f.drain()
+		writers.Go(func() {
+			for range 20 {
+				if _, err := f.Write(flood); err != nil {
+					return
+				}
+			}
+		})
+	}
+	writers.Wait()
+	within(t, 5*time.Second, "somebody is closed", func() bool { return s.Stats().Causes["inbound-budget"] > 0 })
+	for n := uint64(0); n != s.Stats().MessagesIn; time.Sleep(20 * time.Millisecond) { // until all is read
+		n = s.Stats().MessagesIn
+	}
+	within(t, 5*time.Second, "the charge is within the budget", func() bool { return s.Stats().InboundBytes <= budget })
+	if used := settledUse() - before; used > budget+conns*2*reserveBytes+2*slabBytes {
+		t.Errorf("%d bytes are used, the budget is %d", used, budget)
+	}
+	letGo()
+	for _, f := range all {
+		_ = f.Close()
+	}
+	within(t, 5*time.Second, "everybody's OnClose", func() bool { _, closed := ends.total(); return closed == conns })
+	within(t, 5*time.Second, "nothing is held", func() bool { return s.Stats().InboundBytes == 0 })
 }
 
 // settledUse is what of the heap is in use, pools emptied.
