@@ -185,7 +185,6 @@ func (b *inbox) take(dst []letter) []letter {
 // there is more to run, and whether there is room again for what reading had to wait for.
 func (b *inbox) settle(ran []letter, mail int) (more, eased bool) {
 	b.mu.Lock()
-	defer b.mu.Unlock()
 	c := b.conn
 	b.taken = 0
 	for i := range ran {
@@ -204,8 +203,13 @@ func (b *inbox) settle(ran []letter, mail int) (more, eased bool) {
 	// Under the lock, so that whoever ends the hold after this look sees queued.
 	more = b.errands.n > 0 || b.mail.n > 0 && !b.held()
 	b.queued = more
-	if b.errands.n+b.mail.n == 0 {
+	empty := b.errands.n+b.mail.n == 0
+	if empty {
 		b.detach()
+	}
+	b.mu.Unlock()
+	if empty {
+		inboxPool.Put(b)
 	}
 	return more, eased
 }
