@@ -155,8 +155,8 @@ func TestWorkersPausedEnds(t *testing.T) {
 				b.budget.set(c, 1<<40) // as if it held as much
 				b.mu.Unlock()
 			}})
-			f.wantsClose(1013, "")
-		}, false, 1006},
+			f.wantsClose(3001, "") // the peer had said so
+		}, false, 3001},
 		"the transport is lost": {func(c *Conn, f *foreign) {
 			f.reset()
 			for range 100 { // the probe that finds out comes every five seconds
