@@ -106,6 +106,7 @@ const (
 	enqueued                             // in loop.ready
 	restDue                              // in loop.resting
 	timerDue                             // in loop.ready: its timer has fired
+	hearDue                              // in loop.ready: it is behind more broadcasts
 )
 
 // held bits: why no message is delivered for the moment. Each has its echo in flags, which the loop sets when it
@@ -254,7 +255,8 @@ func (c *Conn) setPaused(on bool) {
 }
 
 // Post runs f in the connection's sequence: never at the same time as one of its
-// callbacks. It answers ErrClosed, and does not run f, once the connection is CLOSED.
+// callbacks. What f sends leaves in one write, or in one for each 32 KiB: Post is the way to send many small messages from another goroutine,
+// whose Sends are a write each. It answers ErrClosed, and does not run f, once the connection is CLOSED.
 func (c *Conn) Post(f func(*Conn)) error {
 	if c.ReadyState() == Closed {
 		return ErrClosed

@@ -359,7 +359,7 @@ func (in *inbound) readsDirect() bool {
 
 // readsDirect tells whether the connection's next bytes go straight into its message.
 func (c *Conn) readsDirect() bool {
-	return c.in != nil && c.in.readsDirect() && c.flags&(discarding|buried) == 0 && c.watched&netio.Readable != 0
+	return c.in != nil && c.in.readsDirect() && c.flags&(discarding|buried) == 0 && c.watched&netio.Readable != 0 && c.holds.Load() == 0
 }
 
 // readDirect reads into the message's buffer what belongs there, and reports whether

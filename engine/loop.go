@@ -283,6 +283,10 @@ func (l *loop) serveReady() {
 			l.resumeTurn(c)
 			c.nextSlice()
 		}
+		if c.flags&hearDue != 0 {
+			c.flags &^= hearDue
+			c.hear()
+		}
 		if l.doomed.Load() {
 			l.serveDoomed()
 		}

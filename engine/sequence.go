@@ -219,8 +219,7 @@ func (c *Conn) serveBits(bits uint32) {
 		c.dropInbox()
 	}
 	if bits&todoHear != 0 {
-		l.takeBroadcasts()
-		l.ask(c)
+		c.hear()
 	}
 	if bits&todoSlice != 0 {
 		l.enqueue(c)
