@@ -119,8 +119,10 @@ func (o *outbound) recycle() {
 // queued is the number of bytes that wait, framing and control frames included.
 func (o *outbound) queued() uint64 { return o.placed - o.left }
 
-// waiting is what will yet be queued besides, as far as it is known: uncompressed.
-func (o *outbound) waiting() uint64 { return o.queued() + o.deferredBytes + o.long.rest() }
+// waiting is what will yet be queued besides: what is to be compressed as it is, what was collected as long as it is.
+func (o *outbound) waiting() uint64 {
+	return o.queued() + o.deferredBytes + o.long.rest() + o.long.collected()
+}
 
 // unsent tells whether something is still to leave.
 func (o *outbound) unsent() bool { return o.queued() != 0 || o.long.pending() }
@@ -349,9 +351,7 @@ func (c *Conn) dropLocked() {
 		o.queue[i].release()
 	}
 	o.forgetDeferred()
-	if o.long.buf != nil {
-		o.long.buf.Release()
-	}
+	o.long.release()
 	o.wakeWaiters()
 	c.out = nil
 	o.recycle()

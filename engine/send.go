@@ -119,7 +119,7 @@ func (c *Conn) sendLocked(m *outgoing) error {
 	o := c.outLocked()
 	if o.waiting() != 0 || len(o.deferred) != 0 { // limits
 		if err := c.admitLocked(o, len(m.p), nil); err != nil {
-			if plantedBug(bugDropHistory) && m.compress && err == ErrBufferFull && o.writer == nil && o.long.buf == nil {
+			if plantedBug(bugDropHistory) && m.compress && err == ErrBufferFull && o.writer == nil && !o.long.making() {
 				c.senderLocked().Compress(nil, m.p)
 			}
 			return err

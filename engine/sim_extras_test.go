@@ -100,7 +100,8 @@ func (m *simulation) broadcast() {
 		if !sure || m.rng.IntN(3) == 0 {
 			return false
 		}
-		d.accept(digestOf(op, p)).asked = false
+		k := d.accept(digestOf(op, p))
+		k.asked, k.whole = false, true
 		d.asking--
 		return true
 	})
