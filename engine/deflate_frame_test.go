@@ -165,26 +165,29 @@ func TestWhenTheFirstByteLeaves(t *testing.T) {
 // headers of stored blocks, whatever it is and wherever it passes the frame.
 func TestLongMessagesThatStopShrinking(t *testing.T) {
 	r := rand.New(rand.NewPCG(44, 1))
-	barely := noise(r, 1<<20)
-	clear(barely[:300]) // the first slice shrinks by less than the others' headers take
+	barely := noise(r, 512<<10)
+	clear(barely[:1000]) // the first slice shrinks by less than the headers of the others, which are short at level 9, take
 	half := append(records(r, sliceBytes), noise(r, 1<<20)...)
 	for _, k := range []struct {
 		name       string
 		payload    []byte
+		level      int
 		frame      int
 		compressed bool
+		fragments  bool
 	}{
-		{"barely", append(barely, noise(r, 4<<20)...), 0, false},
-		{"half", half, 0, true},
-		{"half, beyond the frame", half, 256 << 10, true},
-		{"half, in fragments", half, -1, true},
+		{"barely", barely, 9, 0, false, false},
+		{"barely, beyond the frame", barely, 9, 450 << 10, false, false},
+		{"half", half, 1, 0, true, false},
+		{"half, beyond the frame", half, 1, 256 << 10, true, true},
+		{"half, in fragments", half, 1, -1, true, true},
 	} {
-		_, p, c := pair(t, modes[0], Options{Deflate: &deflate.Policy{FrameBytes: k.frame}}, justDeflate)
+		_, p, c := pair(t, modes[0], Options{Deflate: &deflate.Policy{Level: k.level, FrameBytes: k.frame}}, justDeflate)
 		if err := c.SendBinary(k.payload); err != nil {
 			t.Fatal(err)
 		}
 		got := p.wants(OpBinary, k.payload)
-		if got.compressed != k.compressed || (got.frames > 1) != (k.frame != 0) || got.wire > len(k.payload)+len(k.payload)/(8<<10)*5 {
+		if got.compressed != k.compressed || (got.frames > 1) != k.fragments || got.wire > len(k.payload)+len(k.payload)/(8<<10)*5 {
 			t.Errorf("%s: %d bytes took %d in %d frames, compressed: %v", k.name, len(k.payload), got.wire, got.frames, got.compressed)
 		}
 		if err := c.SendText(string(lotsOfText)); err != nil {
@@ -274,7 +277,7 @@ func TestHurriedMessagesInOneFrame(t *testing.T) {
 				t.Fatal(err)
 			}
 			l.OnWake()
-			err := c.SendText("it makes way for this")
+			err := c.SendText(string(lotsOfText))
 			for range 100 {
 				m.room(l, 1<<20)
 			}
@@ -284,7 +287,7 @@ func TestHurriedMessagesInOneFrame(t *testing.T) {
 				t.Errorf("%d bytes, takeover %d: %d frames of %d bytes, compressed: %v", k.size, takeover, got.frames, got.wire, got.compressed)
 			}
 			if err == nil {
-				p.wants(OpText, []byte("it makes way for this"))
+				p.wants(OpText, lotsOfText)
 			} else if err != ErrSlowConsumer || got.wire < flushBytes {
 				t.Error(err)
 			}

@@ -138,13 +138,13 @@ func (c *Conn) madeLocked(o *outbound, b []byte, n int, last bool) (over bool) {
 		c.longFrameLocked(o, b, nil, n, last)
 		return last
 	}
-	made := int(g.collected()) + len(b)
+	made := int64(g.collected()) + int64(len(b))
 	fits := made <= c.loop.engine.conf.frame && !plantedBug(bugFrameEarly) || plantedBug(bugFrameLate)
 	switch {
 	case fits && !last:
 		c.collectLocked(g, b)
 		return false
-	case made >= g.off && !c.ownCompressor():
+	case made >= int64(g.off) && !c.ownCompressor():
 		c.asItIsLocked(o)
 		return true
 	case fits:
@@ -162,7 +162,7 @@ func (c *Conn) collectLocked(g *longMessage, b []byte) {
 	if g.made == nil {
 		g.made = c.loop.engine.pool.Get(len(b))
 	}
-	g.made.GrowWithin(len(b), c.loop.engine.conf.frame)
+	g.made.GrowWithin(len(b), int(c.loop.engine.conf.frame))
 	g.made.B = append(g.made.B, b...)
 }
 
@@ -213,8 +213,8 @@ func (c *Conn) asItIsLocked(o *outbound) {
 // tooLongStoredLocked tells whether the message passes one frame if the rest of it is stored. It then is better
 // sent as it is, in one, than in fragments. A compressor of the connection's own has read what was collected.
 func (c *Conn) tooLongStoredLocked(g *longMessage) bool {
-	rest := int(g.rest())
-	return !g.begun && int(g.collected())+heldBack+rest+rest/storedShare > c.loop.engine.conf.frame && !c.ownCompressor()
+	stored := int64(g.collected()) + heldBack + int64(g.rest()+g.rest()/storedShare)
+	return !g.begun && stored > c.loop.engine.conf.frame && !c.ownCompressor()
 }
 
 // storedShare: the headers of stored blocks are less than one byte in so many, in slices of any level.

@@ -214,7 +214,7 @@ type config struct {
 	deflate    *deflate.Extension // nil: Options.Deflate is
 	deflateMin int                // the shortest message that is compressed
 	slice      int                // how much of a long one in one turn
-	frame      int                // the longest compressed frame of one; negative: each slice is a frame
+	frame      int64              // the longest compressed frame of one; negative: each slice is a frame
 }
 
 func (o Options) config() (*config, error) {
@@ -256,7 +256,7 @@ func (k *config) setDeflate() error {
 		return fmt.Errorf("gannet: Options: Deflate: %w: %w", ErrSyntax, err)
 	}
 	k.deflate, k.deflateMin, k.slice = x, x.Policy().MinSize, sliceAt(x.Policy().Level)
-	k.frame = x.Policy().FrameBytes
+	k.frame = int64(x.Policy().FrameBytes)
 	return nil
 }
 

@@ -218,7 +218,7 @@ func (d *ledger) checkCompressed(p *posting, op Opcode, fin bool) {
 		d.broke("a message of %d bytes is compressed, and must not be", p.n)
 	case op != 0 && fin && d.packed >= uint64(p.n) && k.Deflate.Takeover != deflate.OwnCompressor:
 		d.broke("a message of %d bytes is compressed to %d", p.n, d.packed)
-	case fin && !p.frames && p.n > k.slice && (d.frames > 1 || !p.whole) && (d.frames > 1) != (int64(d.packed) > int64(k.frame)):
+	case fin && !p.frames && p.n > k.slice && (d.frames > 1 || !p.whole) && (d.frames > 1) != (int64(d.packed) > k.frame):
 		d.broke("a message leaves in %d frames of %d bytes together; one may have %d", d.frames, d.packed, k.frame)
 	case op == 0 && p.frames && !p.flushedAt(d.now.n, k.slice):
 		d.broke("of what was written the peer can inflate %d bytes; it was flushed at %d", d.now.n, p.cuts)
