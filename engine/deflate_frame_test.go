@@ -360,3 +360,48 @@ func TestWriterStaysInFragments(t *testing.T) {
 		t.Error("frames:", got.frames)
 	}
 }
+
+// However many long messages are under way, no more compressors are held than manyHeld, and one for the slice at hand:
+// they are a megabyte each, which no limit counts.
+func TestManyLongMessagesHoldFewCompressors(t *testing.T) {
+	payload := records(rand.New(rand.NewPCG(50, 1)), 3*sliceBytes)
+	type end struct {
+		l *loop
+		m *clocked
+		c *Conn
+	}
+	before := deflate.HeldCompressors()
+	var ends []end
+	few := func() {
+		t.Helper()
+		if n := deflate.HeldCompressors() - before; n > manyHeld+1 {
+			t.Fatalf("%d compressors are held for %d messages", n, len(ends))
+		}
+	}
+	for range manyHeld + 20 {
+		l, m, c := meteredDeflate(t, Funcs{}, Options{})
+		m.credit = 1 << 30
+		ends = append(ends, end{l, m, c})
+		if err := c.SendBinary(payload); err != nil {
+			t.Fatal(err)
+		}
+		few()
+	}
+	for busy := true; busy; {
+		busy = false
+		for _, e := range ends {
+			e.l.OnWake()
+			busy = busy || e.c.BufferedAmount() > 0
+			few()
+		}
+	}
+	for _, e := range ends {
+		p := &flatePeer{t: t, agreed: true, server: flateContext{15, true}, attacker: &attacker{r: newReaderOf(e.m.taken)}}
+		if got := p.wants(OpBinary, payload); got.frames != 1 || got.wire > len(payload)/3 {
+			t.Errorf("%d frames, of %d bytes together", got.frames, got.wire)
+		}
+	}
+	if n := deflate.HeldCompressors(); n > before {
+		t.Errorf("%d compressors are held at the end", n-before)
+	}
+}

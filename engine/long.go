@@ -1,6 +1,9 @@
 package engine
 
-import "github.com/gannet-ws/gannet/pool"
+import (
+	"github.com/gannet-ws/gannet/deflate"
+	"github.com/gannet-ws/gannet/pool"
+)
 
 // Long messages: compressed a slice a turn. What was made is collected, and sent as one frame when it is whole, for
 // there are peers that fail on compressed messages in fragments; what passes Policy.FrameBytes leaves in fragments.
@@ -91,6 +94,7 @@ func (c *Conn) beginLongLocked(o *outbound, m *outgoing) {
 	}
 	o.long = g
 	c.madeLocked(o, b.B, slice, false)
+	c.parkLocked()
 	c.notify(todoSlice)
 }
 
@@ -258,11 +262,19 @@ func (c *Conn) nextSlice() {
 	}
 }
 
-// parkLocked gives the compressor of a message under way back while the peer does not read: it is
-// a megabyte, which no limit counts. What was collected stays, and counts.
+// manyHeld is how many compressors messages under way may hold between their slices, in the whole process. Those of
+// further messages take one anew for each slice, which costs no time that could be measured: 204,800 bytes of JSON became
+// longer by less than 0.1 % at level 1, 0.2 at 6 and 2.4 at 9.
+const manyHeld = 64
+
+// parkLocked gives the compressor of a message under way back while the peer does not read, or while many
+// are held: it is a megabyte, which no limit counts. What was collected stays, and counts.
 func (c *Conn) parkLocked() {
 	s := c.stages.Load()
-	if o := c.out; o == nil || !o.blocked || s == nil || !s.sends || !s.sender.Streaming() {
+	if c.out == nil || s == nil || !s.sends || !s.sender.Streaming() {
+		return
+	}
+	if !c.out.blocked && deflate.HeldCompressors() <= manyHeld {
 		return
 	}
 	b := c.loop.engine.pool.Get(heldBack)
