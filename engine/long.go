@@ -138,8 +138,9 @@ func (c *Conn) sliceLocked() (over bool) {
 func (c *Conn) madeLocked(o *outbound, b []byte, n int, last bool) (over bool) {
 	g := &o.long
 	g.off += n
+	c.loop.stats.deflated(len(b), n, false)
 	if g.begun {
-		c.longFrameLocked(o, b, nil, n, last)
+		c.longFrameLocked(o, b, nil, last)
 		return last
 	}
 	made := int64(g.collected()) + int64(len(b))
@@ -153,10 +154,10 @@ func (c *Conn) madeLocked(o *outbound, b []byte, n int, last bool) (over bool) {
 		return true
 	case fits:
 		c.collectLocked(g, b)
-		c.collectedLocked(o, g.off, true)
+		c.collectedLocked(o, true)
 	default:
-		c.collectedLocked(o, g.off-n, false)
-		c.longFrameLocked(o, b, nil, n, last)
+		c.collectedLocked(o, false)
+		c.longFrameLocked(o, b, nil, last)
 	}
 	return last
 }
@@ -170,25 +171,24 @@ func (c *Conn) collectLocked(g *longMessage, b []byte) {
 	g.made.B = append(g.made.B, b...)
 }
 
-// collectedLocked sends what was collected, which was made of n bytes, as the message's first frame.
-func (c *Conn) collectedLocked(o *outbound, n int, last bool) {
+// collectedLocked sends what was collected as the message's first frame.
+func (c *Conn) collectedLocked(o *outbound, last bool) {
 	made := o.long.made
 	if made == nil {
 		return
 	}
 	o.long.made = nil // from here on it counts as queued
-	c.longFrameLocked(o, made.B, made, n, last)
+	c.longFrameLocked(o, made.B, made, last)
 	made.Release()
 }
 
-// longFrameLocked sends p, which was made of n bytes of the message, as its next frame, if it is not empty.
-// The queue may keep owned, p's buffer.
-func (c *Conn) longFrameLocked(o *outbound, p []byte, owned *pool.Buffer, n int, last bool) {
+// longFrameLocked sends p as the message's next frame, if it is not empty. The queue may keep owned, p's buffer.
+func (c *Conn) longFrameLocked(o *outbound, p []byte, owned *pool.Buffer, last bool) {
 	g := o.long
 	if last {
 		o.long.endLocked()
+		c.loop.stats.deflated(0, 0, true)
 	}
-	c.loop.stats.deflated(len(p), n, last)
 	if len(p) > 0 {
 		o.long.begun = !last
 		c.frameLocked(o, &outgoing{op: g.op, p: p, owned: owned, payload: g.payload, rsv1: !g.begun}, !g.begun, last)
