@@ -44,8 +44,8 @@ func framesOf(t *testing.T, p *flatePeer) (sizes []int, m flateMessage) {
 	}
 }
 
-// waysToSend are all there are to send a message as a whole.
-var waysToSend = map[string]func(s *Server, c *Conn, p *Prepared) error{
+// sendsWhole are the ways to send a message as a whole.
+var sendsWhole = map[string]func(s *Server, c *Conn, p *Prepared) error{
 	"Send":     func(_ *Server, c *Conn, p *Prepared) error { return c.SendBinary(p.plain.payload()) },
 	"SendText": func(_ *Server, c *Conn, p *Prepared) error { return c.SendText(string(p.plain.payload())) },
 	"SendOwned": func(_ *Server, c *Conn, p *Prepared) error {
@@ -67,14 +67,14 @@ func TestLongMessagesInOneFrame(t *testing.T) {
 				text := records(r, unraced(300_000, 200_000)>>(level/6))
 				var s *Server
 				h, conns := noteOpen(Funcs{Message: func(c *Conn, m Message) {
-					if err := waysToSend[string(m.Data)](s, c, prepared(t, OpBinary, text)); err != nil {
+					if err := sendsWhole[string(m.Data)](s, c, prepared(t, OpBinary, text)); err != nil {
 						t.Error(err)
 					}
 				}})
 				s = startServer(t, h, Options{Deflate: &deflate.Policy{Takeover: takeover, Level: level}})
 				p := dialFlate(t, s, justDeflate)
 				c := receive(t, conns, "OnOpen")
-				for way, send := range waysToSend {
+				for way, send := range sendsWhole {
 					if err := send(s, c, prepared(t, OpBinary, text)); err != nil {
 						t.Fatal(err)
 					}

@@ -12,7 +12,9 @@ import (
 // data messages wait behind it, as behind an open writer, and control frames pass.
 type longMessage struct {
 	op       Opcode
-	buf      *pool.Buffer // all of it; nil: there is none, or it is a prepared message
+	p        []byte       // all of it; nil: there is none
+	buf      *pool.Buffer // where it is kept; nil: it is a prepared message, which is the garbage collector's
+	from     int          // where in buf it begins
 	prepared *Prepared
 	off      int // what of it was compressed
 	payload  uint64
@@ -29,23 +31,10 @@ func (g *longMessage) pending() bool { return g.underWay() || g.close != nil }
 func (g *longMessage) underWay() bool { return g.making() || g.over }
 
 // making tells whether slices are still to be compressed.
-func (g *longMessage) making() bool { return g.buf != nil || g.prepared != nil }
-
-// bytes is the message, which is being made.
-func (g *longMessage) bytes() []byte {
-	if g.buf == nil {
-		return g.prepared.plain.payload()
-	}
-	return g.buf.B
-}
+func (g *longMessage) making() bool { return g.p != nil }
 
 // rest is how many bytes of the message are to be compressed yet.
-func (g *longMessage) rest() uint64 {
-	if !g.making() {
-		return 0
-	}
-	return uint64(len(g.bytes()) - g.off)
-}
+func (g *longMessage) rest() uint64 { return uint64(len(g.p) - g.off) }
 
 // collected is how many compressed bytes wait for the message to be whole. They count as all that waits does.
 func (g *longMessage) collected() uint64 {
@@ -79,18 +68,19 @@ func (c *Conn) beginLongLocked(o *outbound, m *outgoing) {
 		c.frameLocked(o, m, true, true)
 		return
 	}
-	g := longMessage{op: m.op, prepared: m.prepared, payload: m.payload, close: o.long.close}
+	g := longMessage{op: m.op, p: m.p, prepared: m.prepared, payload: m.payload, close: o.long.close}
 	if plantedBug(bugForgotClose) {
 		g.close = nil
 	}
 	switch {
-	case m.prepared != nil: // the garbage collector's, who keeps it
+	case m.prepared != nil:
 	case m.owned != nil:
 		m.owned.Retain()
-		g.buf = m.owned
+		g.buf, g.from = m.owned, m.from
 	default:
 		g.buf = e.pool.Get(len(m.p))
 		g.buf.B = append(g.buf.B, m.p...)
+		g.p = g.buf.B
 	}
 	o.long = g
 	c.madeLocked(o, b.B, slice, false)
@@ -104,7 +94,7 @@ func (c *Conn) goOnLocked() (more bool) {
 	if !c.out.long.making() || c.sliceLocked() {
 		c.afterLongLocked()
 	}
-	return c.out != nil && c.out.long.underWay()
+	return c.out != nil && c.out.long.underWay() && !c.out.awaitsBroadcast()
 }
 
 // sliceLocked compresses one more slice, and reports whether the message is over with that.
@@ -114,7 +104,7 @@ func (c *Conn) sliceLocked() (over bool) {
 		c.asItIsLocked(o)
 		return true
 	}
-	p := o.long.bytes()[o.long.off:]
+	p := o.long.p[o.long.off:]
 	last := len(p) <= slice
 	p = p[:min(len(p), slice)]
 	b := c.loop.engine.pool.Get(len(p) + heldBack)
@@ -206,7 +196,7 @@ func (c *Conn) asItIsLocked(o *outbound) {
 	c.senderLocked().Close()
 	g := o.long
 	o.long.endLocked()
-	m := &outgoing{op: g.op, p: g.bytes(), owned: g.buf, payload: g.payload}
+	m := &outgoing{op: g.op, p: g.p, owned: g.buf, from: g.from, payload: g.payload}
 	if g.prepared != nil {
 		m.frame = g.prepared.plain.bytes
 	}
@@ -229,7 +219,7 @@ const storedShare = 512
 func (c *Conn) afterLongLocked() {
 	c.releaseDeferredLocked()
 	o := c.out
-	if o == nil || o.long.making() || o.releasable() {
+	if o == nil || o.long.making() || o.releasable() || o.awaitsBroadcast() {
 		return
 	}
 	body := o.long.close
