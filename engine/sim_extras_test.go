@@ -106,7 +106,7 @@ func (m *simulation) broadcast() {
 			return false
 		}
 		c.mu.Unlock()
-		d.peak = max(d.peak, d.waiting()+uint64(n))
+		d.peak = max(d.peak, d.waiting()+uint64(n)+deferredOverhead)
 		return chosen[d]
 	})
 }
