@@ -189,7 +189,7 @@ func (c *Conn) longFrameLocked(o *outbound, p []byte, owned *pool.Buffer, last b
 }
 
 // endLocked: what waits behind the message may follow.
-func (g *longMessage) endLocked() { *g = longMessage{close: g.close, over: !plantedBug(bugLongDrain)} }
+func (g *longMessage) endLocked() { *g = longMessage{close: g.close, over: true} }
 
 // asItIsLocked sends the message uncompressed, in one frame: the sender forgets it has seen it.
 func (c *Conn) asItIsLocked(o *outbound) {
