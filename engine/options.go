@@ -104,8 +104,9 @@ type Options struct {
 	ProxyProtocol bool
 
 	// Deflate is how messages are compressed (permessage-deflate, RFC 7692), where the client offers it.
-	// Each of its fields says what it costs. nil: not at all. A message of more than 128 KiB
-	// (32, 16 and 4 at levels 7, 8 and 9) that becomes shorter leaves in fragments (RFC 6455 5.4), one a turn of the loop.
+	// Each of its fields says what it costs. nil: not at all. Of a message of more than 128 KiB (32, 16 and 4 at levels 7, 8
+	// and 9) as much is compressed in each turn of the loop; it leaves in one frame when it is whole, in fragments if it
+	// becomes longer than Deflate.FrameBytes.
 	Deflate *deflate.Policy
 	// Compress, if set, decides for each message of at least Deflate.MinSize bytes whether it may be compressed, from
 	// its opcode and length (-1: NewWriter's, which is not known yet). It runs in whichever goroutine sends, often in
@@ -213,6 +214,7 @@ type config struct {
 	deflate    *deflate.Extension // nil: Options.Deflate is
 	deflateMin int                // the shortest message that is compressed
 	slice      int                // how much of a long one in one turn
+	frame      int64              // the longest compressed frame of one; negative: each slice is a frame
 }
 
 func (o Options) config() (*config, error) {
@@ -254,6 +256,7 @@ func (k *config) setDeflate() error {
 		return fmt.Errorf("gannet: Options: Deflate: %w: %w", ErrSyntax, err)
 	}
 	k.deflate, k.deflateMin, k.slice = x, x.Policy().MinSize, sliceAt(x.Policy().Level)
+	k.frame = int64(x.Policy().FrameBytes)
 	return nil
 }
 

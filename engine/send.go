@@ -111,13 +111,13 @@ func (c *Conn) sendLongLocked(m *outgoing) error {
 
 // keepsLocked tells whether more of m than copyBytes would have to be copied.
 func (c *Conn) keepsLocked(m *outgoing) bool {
-	if m.owned != nil || c.ReadyState() != Open {
+	if m.owned != nil || m.prepared != nil || c.ReadyState() != Open { // a prepared message is compressed from where it is
 		return false
 	}
-	if m.compress && len(m.p) > c.loop.engine.conf.slice && (m.prepared == nil || c.ownCompressor() || !c.hasDeflated(m.prepared)) {
+	if m.compress && len(m.p) > c.loop.engine.conf.slice {
 		return true
 	}
-	return m.prepared == nil && (c.behindLocked(c.announced()) || c.out != nil && c.out.holdsBack())
+	return c.behindLocked(c.announced()) || c.out != nil && c.out.holdsBack()
 }
 
 func checkMessage(op Opcode, p []byte) error {
@@ -174,7 +174,7 @@ func (c *Conn) sendLocked(m *outgoing) error {
 	o := c.outLocked()
 	if o.queued() != 0 || len(o.deferred) != 0 || o.long.underWay() { // limits
 		if err := c.admitLocked(o, len(m.p), nil); err != nil {
-			if plantedBug(bugDropHistory) && m.compress && err == ErrBufferFull && o.writer == nil && o.long.buf == nil {
+			if plantedBug(bugDropHistory) && m.compress && err == ErrBufferFull && o.writer == nil && !o.long.making() {
 				c.senderLocked().Compress(nil, m.p)
 			}
 			return err

@@ -96,7 +96,7 @@ func (m *simulation) broadcast() {
 			continue
 		}
 		chosen[d] = true
-		d.expect(&posting{digest: digestOf(op, p), number: d.conn.loop.broadcasts.last.Load() + 1})
+		d.expect(&posting{digest: digestOf(op, p), whole: true, number: d.conn.loop.broadcasts.last.Load() + 1})
 	}
 	m.server.Broadcast(k, func(c *Conn) bool {
 		d := m.byConn[c]
@@ -106,7 +106,7 @@ func (m *simulation) broadcast() {
 			return false
 		}
 		c.mu.Unlock()
-		d.peak = max(d.peak, d.waiting()+uint64(n))
+		d.peak = max(d.peak, d.waiting()+uint64(n)+deferredOverhead)
 		return chosen[d]
 	})
 }

@@ -146,7 +146,7 @@ func (m *simulation) actOn(d *ledger) {
 		if err != nil {
 			m.broke("Prepare: %v", err)
 		}
-		m.send(d, digestOf(op, p), func() error { return c.SendPrepared(k) })
+		m.sendAs(d, digestOf(op, p), posting{whole: true}, func() error { return c.SendPrepared(k) })
 	case r < 140:
 		m.write(d)
 	case r < 150:
@@ -188,16 +188,19 @@ func (m *simulation) sendOwned(c *Conn, op Opcode, b *pool.Buffer) error {
 }
 
 // send sends a message by f, and books it.
-func (m *simulation) send(d *ledger, k digest, f func() error) { m.sendAs(d, k, false, f) }
+func (m *simulation) send(d *ledger, k digest, f func() error) { m.sendAs(d, k, posting{}, f) }
 
 // sendPlain is for one that must not be compressed.
-func (m *simulation) sendPlain(d *ledger, k digest, f func() error) { m.sendAs(d, k, true, f) }
+func (m *simulation) sendPlain(d *ledger, k digest, f func() error) {
+	m.sendAs(d, k, posting{plain: true}, f)
+}
 
-func (m *simulation) sendAs(d *ledger, k digest, plain bool, f func() error) {
+// sendAs sends one that is in some respects like another.
+func (m *simulation) sendAs(d *ledger, k digest, like posting, f func() error) {
 	m.release(d)
 	before := d.conn.ReadyState()
 	p := d.accept(k)
-	p.plain = plain
+	p.plain, p.whole = like.plain, like.whole
 	err := f()
 	d.answered(p, err, before)
 	d.watchQueue(0)
