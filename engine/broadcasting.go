@@ -120,6 +120,7 @@ func (l *loop) ask(c *Conn) (all bool) {
 		return true
 	}
 	all = true
+	l.asked = c // until all is given: a keep may end the goroutine, and the next one goes on here
 	for i := range l.underWay {
 		b := &l.underWay[i]
 		if int32(b.number-c.asked) <= 0 {
@@ -129,13 +130,13 @@ func (l *loop) ask(c *Conn) (all bool) {
 			break
 		}
 		c.asked = b.number
-		k := handedCall{op: b.p.op, heard: b.number}
+		l.given = append(l.given, handedCall{op: b.p.op, heard: b.number})
 		if c.ReadyState() != Closed && (b.keep == nil || l.keeps(c, b.keep)) {
-			k.message = c.preparedMessage(b.p, nil)
+			m := c.preparedMessage(b.p, nil)
+			l.given[len(l.given)-1].message = m
 		}
-		l.given = append(l.given, k)
 	}
-	if len(l.given) == 0 {
+	if l.asked = nil; len(l.given) == 0 {
 		return true
 	}
 	if l.engine.workers == nil {
@@ -265,6 +266,9 @@ func (e *engine) callingConn() *Conn {
 			return l.at
 		}
 	}
+	if w := e.workerHere(id); w != nil {
+		return w.conn
+	}
 	return nil
 }
 
@@ -299,6 +303,7 @@ func (l *loop) releaseBroadcasters() {
 		c.times.read = tickOf(l.now)
 		if c.flags&buried == 0 {
 			c.goOnTurn()
+			c.wakeInbox()
 			c.watch()
 		}
 	}

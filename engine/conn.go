@@ -67,7 +67,7 @@ type Conn struct {
 	agreed  unique.Handle[agreement] // until OPEN written under mu as well: Upgrade.Conn hands c out before
 	opening *opening                 // until OPEN
 	in      *inbound                 // nil between messages
-	inbox   *inbox                   // Options.Workers: callbacks waiting for a worker
+	inbox   atomic.Pointer[inbox]    // Options.Workers: callbacks that wait or run; the worker takes it away
 	ending  *ending                  // from the first reason to close
 	timer   wheel.Node
 	times   times

@@ -169,7 +169,8 @@ type served struct {
 	ln    net.Listener // bridged; nil for native ones
 	unix  string       // path to remove
 	done  chan struct{}
-	once  sync.Once
+	once  sync.Once // close
+	over  sync.Once // done is closed
 }
 
 func (g *listening) addr() net.Addr {
@@ -219,7 +220,19 @@ func (v *served) close(drain bool) {
 		_ = v.ln.Close()
 	}
 	removeSocket(v.unix)
-	close(v.done)
+	v.letGo()
+}
+
+// letGo lets Serve return.
+func (v *served) letGo() { v.over.Do(func() { close(v.done) }) }
+
+// letGo lets all of Serve's calls return, though a loop that is blocked may not have closed its listeners.
+func (g *listening) letGo() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, v := range g.all {
+		v.letGo()
+	}
 }
 
 // ListenAndServe listens on network "tcp", "tcp4", "tcp6" or "unix" and serves until

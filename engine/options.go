@@ -80,7 +80,7 @@ type Options struct {
 	// With ProxyProtocol it is the address that the proxy names; the proxy's own is not counted.
 	MaxConnsPerAddress int
 	// InboundBudget is how many bytes the engine holds of unfinished, paused and waiting
-	// messages of all connections, beyond 64 KiB each. Default: a quarter of the memory
+	// messages and undecided handshakes of all connections, beyond 64 KiB each. Default: a quarter of the memory
 	// of the machine or its cgroup. Past it the connection that holds most is closed (1013).
 	InboundBudget int64
 
@@ -115,10 +115,11 @@ type Options struct {
 	Compress func(op Opcode, size int) bool
 
 	// Workers moves the callbacks (all but OnUpgrade) to so many goroutines, in order per connection,
-	// where they may block: what one sends leaves when it returns, or calls Drain.
-	// 0: they run on the loops. Each message then is copied out of the loop's slab.
+	// where they may block: what is sent while one runs leaves when it returns, or a millisecond later, or with Flush.
+	// 0: they run on the loops. With workers each message is copied out of the loop's slab.
 	Workers int
-	// InboxBytes is how many bytes may wait for the workers per connection before its reading pauses. Default 1 MiB.
+	// InboxBytes is how many bytes may wait for the workers per connection before its reading pauses, what they take in
+	// memory: an empty message counts 64 bytes. Default 1 MiB.
 	InboxBytes int64
 
 	// Logger receives what the engine has to say. Default: slog.Default().

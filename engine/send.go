@@ -333,6 +333,7 @@ func (c *Conn) placedLocked(o *outbound, payload uint64, fin bool, direct []byte
 		return
 	}
 	if direct == nil && c.corked.Load() && o.queued() < corkBytes {
+		c.boundCork()
 		return
 	}
 	c.flushLocked(direct)

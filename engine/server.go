@@ -38,6 +38,7 @@ type engine struct {
 
 	stopped  bool
 	gone     chan struct{} // closed when closing and no connection is left
+	ended    chan struct{} // closed when stopped and the loops and workers have ended
 	wakeGone sync.Once
 	fallback fallback
 
@@ -68,7 +69,7 @@ func NewServer(h Handler, o Options) (*Server, error) {
 func (e *engine) init(conf *config, h hooks) {
 	e.conf, e.hooks, e.pool = conf, h, pool.New()
 	e.budget.limit = conf.InboundBudget
-	e.gone = make(chan struct{})
+	e.gone, e.ended = make(chan struct{}), make(chan struct{})
 	e.fallback.conns, e.fallback.done, e.fallback.ended = make(chan net.Conn), make(chan struct{}), make(chan struct{})
 	e.loops.Store(new([]*loop))
 	e.newNative = newNative
@@ -173,8 +174,8 @@ func leastLoaded(loops []*loop) *loop {
 
 // adoptReserved is adopt on a loop that leastLoaded chose.
 func (l *loop) adoptReserved(a arrival) {
-	l.adopt(a)
 	l.conns.Add(-1)
+	l.adopt(a) // last: OnUpgrade may end the goroutine
 }
 
 // countedBy is the address that an arrival counts against MaxConnsPerAddress. In front

@@ -34,7 +34,7 @@ type Stats struct {
 
 	Pauses  uint64 `json:"pauses"`  // readings paused because HighWater was passed
 	Dropped uint64 `json:"dropped"` // messages dropped at MaxBufferedAmount
-	Panics  uint64 `json:"panics"`  // of handlers
+	Panics  uint64 `json:"panics"`  // of handlers, and how often one ended its goroutine
 
 	BroadcastBytes int64 `json:"broadcastBytes"` // of broadcasts under way, counted for each loop that is not done with them
 

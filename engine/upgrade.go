@@ -31,6 +31,7 @@ type Upgrade struct {
 	plain    bool // NoDeflate
 
 	later    bool
+	copied   int         // bytes of the request that are kept for Later
 	kept     atomic.Bool // the loop waits for a late decision
 	over     atomic.Bool // the methods answer zero values
 	decision atomic.Pointer[decision]
@@ -217,6 +218,9 @@ func (u *Upgrade) Later() {
 	}
 	u.later = true
 	if len(u.head) == 0 { // it came from net/http
+		for _, f := range u.req.Headers {
+			u.copied += len(f.Name) + len(f.Value)
+		}
 		return
 	}
 	// The garbage collector's memory, not the pool's: nobody tells the goroutine that
@@ -226,7 +230,7 @@ func (u *Upgrade) Later() {
 	if _, err := p.Parse(bytes.Clone(u.head), req, u.conn.loop.engine.conf.headLimits()); err != nil {
 		panic("engine: a request that parsed does not parse again")
 	}
-	u.req, u.head = req, nil
+	u.req, u.head, u.copied = req, nil, len(u.head)
 }
 
 // Accept decides, after Later. It answers ErrInvalidState when it was decided before, and
