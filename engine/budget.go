@@ -19,8 +19,8 @@ type holding struct {
 type holder struct {
 	conn     *Conn
 	bytes    atomic.Int64
-	progress atomic.Uint32 // tick of its last growth
-	index    int           // budget.mu
+	progress atomic.Int64 // when it last grew
+	index    int          // budget.mu
 	shed     atomic.Bool
 }
 
@@ -61,7 +61,7 @@ func (h *holding) set(c *Conn, held int64) {
 	}
 	h.holder.bytes.Store(want)
 	if grown > 0 {
-		h.holder.progress.Store(uint32(tickOf(c.loop.now)))
+		h.holder.progress.Store(int64(c.loop.now))
 		if used > b.limit {
 			b.shed(c.loop)
 		}
@@ -122,7 +122,7 @@ func (b *budget) shed(l *loop) {
 		if h.shed.Load() || h.bytes.Load() < most/2 {
 			continue
 		}
-		if worst == nil || int32(h.progress.Load()-worst.progress.Load()) < 0 {
+		if worst == nil || h.progress.Load() < worst.progress.Load() {
 			worst = h
 		}
 	}

@@ -63,16 +63,18 @@ type Conn struct {
 	todo   atomic.Uint32 // work for the loop (todo bits)
 
 	// loop
-	agreed  unique.Handle[agreement] // until OPEN written under mu as well: Upgrade.Conn hands c out before
-	opening *opening                 // until OPEN
-	in      *inbound                 // nil between messages
-	inbox   *inbox                   // Options.Workers: callbacks waiting for a worker
-	ending  *ending                  // from the first reason to close
-	timer   wheel.Node
-	times   times
-	fd      int32
-	flags   flags
-	watched netio.Interest
+	agreed   unique.Handle[agreement] // until OPEN written under mu as well: Upgrade.Conn hands c out before
+	opening  *opening                 // until OPEN
+	in       *inbound                 // nil between messages
+	inbox    *inbox                   // Options.Workers: callbacks waiting for a worker
+	ending   *ending                  // from the first reason to close
+	times    times
+	progress *progress // while a clock waits for the peer to take something
+	timer    wheel.Node
+	controls controls
+	fd       int32
+	flags    flags
+	watched  netio.Interest
 
 	deflates bool // permessage-deflate was agreed on; nobody writes it once OPEN
 	peer     peerAddr
@@ -82,26 +84,33 @@ type Conn struct {
 type flags uint32
 
 const (
-	pausedByUser  flags = 1 << iota // Pause
-	pausedByHigh                    // more than HighWater is queued for the peer
-	pausedByInbox                   // the workers lag
-	pausedByBroadcasts              // its broadcasts come first
-	pausedByWork                    // an unfinished turn: what was read comes first
-	writeWanted                     // the socket is full: tell when it is not
-	sawEnd                          // the peer ended its half of the stream
-	sawClose                        // the peer's Close was received
-	discarding                      // nothing received is delivered any more
-	lingering                       // CLOSED, our Close frame on its way: waiting for the peer's end
-	buried                          // out of the poller and the table
-	counted                         // it counts against MaxConnsPerAddress
-	bridged                         // carried by goroutines
-	overTLS                         // wss
-	deadlineSet                     // times.deadline counts
-	opened                          // it is, or was, OPEN
-	endWaits                        // the peer's end is known; the workers have not come that far
-	enqueued                        // in loop.ready
-	restDue                         // in loop.resting
-	timerDue                        // in loop.ready: its timer has fired
+	pausedByUser       flags = 1 << iota // Pause
+	pausedByHigh                         // more than HighWater is queued for the peer
+	pausedByInbox                        // the workers lag
+	pausedByBroadcasts                   // its broadcasts come first
+	pausedByWork                         // an unfinished turn: what was read comes first
+	writeWanted                          // the socket is full: tell when it is not
+	sawEnd                               // the peer ended its half of the stream
+	sawClose                             // the peer's Close was received
+	discarding                           // nothing received is delivered any more
+	lingering                            // CLOSED, our Close frame on its way: waiting for the peer's end
+	buried                               // out of the poller and the table
+	counted                              // it counts against MaxConnsPerAddress
+	bridged                              // carried by goroutines
+	overTLS                              // wss
+	opened                               // it is, or was, OPEN
+	endWaits                             // the peer's end is known; the workers have not come that far
+	enqueued                             // in loop.ready
+	restDue                              // in loop.resting
+	timerDue                             // in loop.ready: its timer has fired
+	pingOnWay                            // a ping of ours is owed, or queued
+	hearing                              // nothing can be sent any more: what the peer said before is heard first
+	alive                                // hearing, though the peer is not gone
+	unwatched                            // the poller refused to watch it, and has it no longer
+	stranger                             // over the limits: it counts nowhere
+
+	// unread: the peer is not read.
+	unread = pausedByUser | pausedByHigh | pausedByInbox | pausedByBroadcasts | pausedByWork | endWaits
 )
 
 // held bits: why no message is delivered for the moment. Each has its echo in flags, which the loop sets when it
@@ -130,6 +139,7 @@ const (
 	todoTimers                    // the limits changed, or there is something to rest
 	todoEnd                       // the workers have run what came before the peer's end
 	todoSlice                     // go on with a long message
+	todoPing                      // send a ping
 )
 
 // peerAddr is the peer's address, kept from accept: the kernel forgets it after a

@@ -54,11 +54,12 @@ type loop struct {
 	scratch    []byte       // for inflated bytes; nil before the first
 	letters    []task       // taken from the mailbox; letters[opened:] are not served yet
 	opened     int
-	ready      []*Conn      // with an unfinished turn, a long message to compress, or a timer that fired
-	resting    []*Conn      // whose sender and receiver may rest
-	dying      []grave      // left the poller in this turn
-	dead       []grave      // left it in an earlier one: their descriptors may be reused
+	ready      []*Conn // with an unfinished turn, a long message to compress, or a timer that fired
+	resting    []*Conn // whose sender and receiver may rest
+	dying      []grave // left the poller in this turn
+	dead       []grave // left it in an earlier one: their descriptors may be reused
 	listeners  []*listener
+	strangers  int // connections over the limits that linger
 	armed      time.Duration
 
 	mailbox   mailbox
@@ -270,6 +271,7 @@ func (l *loop) serveReady() {
 		if c.flags&buried == 0 {
 			l.resumeTurn(c)
 			c.nextSlice()
+			l.hearOn(c)
 		}
 		if l.doomed.Load() {
 			l.serveDoomed()
@@ -382,7 +384,7 @@ func (l *loop) adopt(a arrival) {
 		c.refuse(shuttingDown)
 		return
 	}
-	c.setDeadline(l.engine.conf.HandshakeTimeout)
+	c.wake(l.engine.conf.HandshakeTimeout)
 	if a.http != nil {
 		c.onHTTP(a)
 	} else if len(a.early) > 0 {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/gannet-ws/gannet/deflate"
 	"github.com/gannet-ws/gannet/engine/internal/handshake"
+	"github.com/gannet-ws/gannet/engine/internal/netio"
 	"github.com/gannet-ws/gannet/pool"
 )
 
@@ -170,11 +171,32 @@ func (c *Conn) await(u *Upgrade, b []byte, n int) {
 	}
 	c.opening.late = u
 	c.flags |= pausedByWork
-	c.watch()
+	if c.watch(); c.flags&buried != 0 {
+		return
+	}
 	u.kept.Store(true)
 	if u.decision.Load() != nil { // decided while the hook still ran
 		c.decideLate()
+	} else {
+		c.onConnectingTimer() // it looks whether the client stays
 	}
+}
+
+// leftBeforeOpen ends the handshake of a client that has gone, or has ended its half of the stream: without that
+// it can not send a Close frame any more (RFC 6455 7.1.2), whatever it sent behind its request.
+func (c *Conn) leftBeforeOpen() bool {
+	if !c.hasLeft() {
+		return false
+	}
+	c.loop.engine.stats.refusals.add("client-gone")
+	c.finish(closing{code: codeAbnormal, err: ErrAbnormal, abort: true})
+	return true
+}
+
+// hasLeft asks whether the peer has ended the stream. On the loop, or under the lock of a connection that is not CLOSED.
+func (c *Conn) hasLeft() bool {
+	err := c.loop.sys.Probe(int(c.fd))
+	return err != nil && err != netio.ErrAgain
 }
 
 // decideLate acts on a decision made by Upgrade.Accept or Refuse from elsewhere.
@@ -185,7 +207,7 @@ func (c *Conn) decideLate() {
 	o := c.opening
 	u := o.late
 	d := u.decision.Load()
-	if d == nil {
+	if d == nil || c.leftBeforeOpen() {
 		return
 	}
 	c.flags &^= pausedByWork
@@ -240,7 +262,6 @@ func (c *Conn) open(u *Upgrade) bool {
 		c.flushCork() // the cork is the worker's from here on
 	}
 	c.unlock()
-	c.clearDeadline()
 	c.times.begin(l.now)
 	l.engine.stats.connecting.Add(-1)
 	l.engine.stats.open.Add(1)
@@ -279,7 +300,8 @@ func (c *Conn) refuse(r *handshake.Refusal) {
 	c.dropOpening()
 	c.flags |= lingering | discarding
 	c.flags &^= pausedByWork
-	c.setDeadline(lingerTime)
+	c.freshProgress(l.now + lingerBound)
+	c.wake(lingerTime / 4)
 	if left {
 		c.endOutput()
 	} else {

@@ -52,15 +52,23 @@ type Limits struct {
 	// Overflow is what happens past MaxBufferedAmount. Default CloseSlow.
 	Overflow Overflow
 
-	// IdleTimeout closes (1001) a connection from which nothing was received for so long, pongs included. Default 2 min.
+	// IdleTimeout closes (1001) a connection from which nothing was received for so long, pongs included. It stands while the
+	// peer still takes what was sent to it, and while it is not read. Default 2 min.
 	IdleTimeout time.Duration
 	// PingInterval pings a peer from which nothing was received for so long. Default 50 s.
 	PingInterval time.Duration
-	// PongTimeout ends a connection (1006) whose ping was not answered, by anything, for so long. Default 30 s.
+	// PongTimeout ends a connection (1006) whose ping was not answered, by anything, for so long. It begins when the ping has
+	// left and the peer has taken what was sent before. Default 30 s.
 	PongTimeout time.Duration
-	// CloseTimeout ends the closing handshake. Default 10 s.
+	// CloseTimeout ends a closing handshake (1006) whose Close frame the peer has taken, and not answered, for so long. While the
+	// peer still takes what was sent before, or sends the message that it is in, it has not started. Default 10 s; above 0.
 	CloseTimeout time.Duration
-	// WriteStallTimeout ends a connection (1013) with bytes queued of which none left for so long. Default 30 s.
+	// MaxClosing ends a closing handshake (1006) after so long, whatever the peer takes or sends meanwhile: who reads
+	// 4 KiB in each WriteStallTimeout could keep it for ever. Default 5 min, or CloseTimeout if that is longer; above 0.
+	MaxClosing time.Duration
+	// WriteStallTimeout ends a connection (1013) whose peer took less than 4 KiB, or all there was, of what was sent to
+	// it for so long. Taken is what the peer's machine has acknowledged, or where nobody knows that, what
+	// has left for the network. Default 30 s.
 	WriteStallTimeout time.Duration
 	// MaxLifetime closes (1001) a connection that was open for so long. Default off.
 	MaxLifetime time.Duration
@@ -148,6 +156,7 @@ func (l Limits) withDefaults(d Limits) Limits {
 	orDefault(&l.PingInterval, d.PingInterval)
 	orDefault(&l.PongTimeout, d.PongTimeout)
 	orDefault(&l.CloseTimeout, d.CloseTimeout)
+	orDefault(&l.MaxClosing, max(d.MaxClosing, l.CloseTimeout))
 	orDefault(&l.WriteStallTimeout, d.WriteStallTimeout)
 	orDefault(&l.MaxLifetime, d.MaxLifetime)
 	return l
@@ -166,11 +175,12 @@ var defaultLimits = Limits{
 	PingInterval:      50 * time.Second,
 	PongTimeout:       30 * time.Second,
 	CloseTimeout:      10 * time.Second,
+	MaxClosing:        5 * time.Minute,
 	WriteStallTimeout: 30 * time.Second,
 	MaxLifetime:       -1,
 }
 
-// maxTimeout is the longest duration that the 32-bit tick arithmetic of timers.go tells from its negative.
+// maxTimeout is the longest duration that a clock may have: nobody who waits longer means it.
 const maxTimeout = 200 * 24 * time.Hour
 
 func (l *Limits) check() error {
@@ -192,14 +202,16 @@ func (l *Limits) check() error {
 	}
 	for name, d := range map[string]time.Duration{
 		"IdleTimeout": l.IdleTimeout, "PingInterval": l.PingInterval, "PongTimeout": l.PongTimeout,
-		"CloseTimeout": l.CloseTimeout, "WriteStallTimeout": l.WriteStallTimeout, "MaxLifetime": l.MaxLifetime,
+		"CloseTimeout": l.CloseTimeout, "MaxClosing": l.MaxClosing, "WriteStallTimeout": l.WriteStallTimeout, "MaxLifetime": l.MaxLifetime,
 	} {
 		if d > maxTimeout {
 			return optionError(name, d, "at most 200 days, or negative for off")
 		}
 	}
-	if l.CloseTimeout < 0 {
-		return optionError("CloseTimeout", l.CloseTimeout, "above 0: a peer that never closes would be kept for ever")
+	for name, d := range map[string]time.Duration{"CloseTimeout": l.CloseTimeout, "MaxClosing": l.MaxClosing} {
+		if d < 0 {
+			return optionError(name, d, "above 0: a peer that never closes would be kept for ever")
+		}
 	}
 	return nil
 }

@@ -117,6 +117,10 @@ func (c *Conn) sendLocked(m *outgoing) error {
 		return ErrClosed
 	}
 	o := c.outLocked()
+	if o.failed { // the peer is gone, and what it said before is being heard
+		c.buffered += uint64(len(m.p))
+		return nil
+	}
 	if o.waiting() != 0 || len(o.deferred) != 0 { // limits
 		if err := c.admitLocked(o, len(m.p), nil); err != nil {
 			if plantedBug(bugDropHistory) && m.compress && err == ErrBufferFull && o.writer == nil && o.long.buf == nil {
@@ -142,7 +146,7 @@ func (c *Conn) sendLocked(m *outgoing) error {
 // outbound.
 func (c *Conn) admitLocked(o *outbound, n int, w *messageWriter) error {
 	l := c.limits.Load()
-	if l.MaxBufferedAmount < 0 || o.takes(n, l, w) {
+	if l.MaxBufferedAmount < 0 || o.failed || o.takes(n, l, w) {
 		return nil
 	}
 	if c.makeWayLocked(n, l, w) {

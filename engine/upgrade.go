@@ -230,7 +230,8 @@ func (u *Upgrade) Later() {
 }
 
 // Accept decides, after Later. It answers ErrInvalidState when it was decided before, and
-// ErrClosed when the connection is gone or was closed.
+// ErrClosed when the connection is gone or was closed. A client that has ended its half of the stream counts
+// as gone: it can not take part in a closing handshake any more.
 func (u *Upgrade) Accept() error {
 	if !u.later {
 		return ErrInvalidState
@@ -242,7 +243,7 @@ func (u *Upgrade) decide(d *decision) error {
 	switch {
 	case u.decision.Load() != nil:
 		return ErrInvalidState
-	case u.conn.ReadyState() >= Closing:
+	case u.clientGone():
 		return ErrClosed
 	case !u.decision.CompareAndSwap(nil, d):
 		return ErrInvalidState
@@ -254,6 +255,17 @@ func (u *Upgrade) decide(d *decision) error {
 		}
 	}
 	return nil
+}
+
+// clientGone tells whether nobody waits for the decision any more. While somebody has the lock the
+// descriptor is not asked; decideLate does it once more.
+func (u *Upgrade) clientGone() bool {
+	c := u.conn
+	if !u.later || !c.mu.TryLock() {
+		return c.ReadyState() >= Closing
+	}
+	defer c.unlock()
+	return c.ReadyState() >= Closing || c.hasLeft()
 }
 
 // originAllowed asks Options.CheckOrigin, if there is one.

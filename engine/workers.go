@@ -238,7 +238,7 @@ func (c *Conn) inboxEased() {
 	if full {
 		return
 	}
-	c.times.read = tickOf(c.loop.now)
+	c.readAgain()
 	c.readPastInbox()
 }
 
