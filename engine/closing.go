@@ -278,7 +278,9 @@ func (c *Conn) advanceClosing() {
 func (c *Conn) awaitClose(left bool) {
 	p := c.progress
 	if p == nil || p.bound == 0 {
-		p = c.freshProgress(c.loop.now + c.limits.Load().MaxClosing)
+		reads := p != nil && p.reads
+		p = c.freshProgress(c.loop.now + c.loop.engine.conf.MaxClosing)
+		p.reads = reads
 		c.wake(0)
 	}
 	if left && !p.parted { // CloseTimeout starts

@@ -61,7 +61,7 @@ var (
 	ErrIdleTimeout = errors.New("gannet: nothing received for IdleTimeout")
 	// ErrPongTimeout: no answer to a ping within PongTimeout.
 	ErrPongTimeout = errors.New("gannet: no pong within PongTimeout")
-	// ErrCloseTimeout: the peer did not finish the closing handshake within CloseTimeout, or MaxClosing. It
+	// ErrCloseTimeout: the peer did not finish the closing handshake within CloseTimeout, or Options.MaxClosing. It
 	// is ErrSlowConsumer as well when the peer took nothing of what was queued for it.
 	ErrCloseTimeout = errors.New("gannet: closing handshake timed out")
 	// ErrMaxLifetime: the connection reached MaxLifetime, and the closing handshake then failed.

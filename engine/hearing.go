@@ -37,7 +37,7 @@ func (c *Conn) lose(k closing) {
 	}
 	c.flags |= hearing
 	c.flags &^= pausedByHigh | writeWanted
-	most := c.limits.Load().MaxClosing
+	most := c.loop.engine.conf.MaxClosing
 	if k.abort {
 		c.flags |= alive
 		most = hearTime
@@ -91,7 +91,7 @@ func (c *Conn) holdsHeard() bool {
 func (c *Conn) onHearingTimer() {
 	p, now := c.progress, c.loop.now
 	if c.flags&alive == 0 && c.holdsHeard() {
-		p.bound = now + c.limits.Load().MaxClosing
+		p.bound = now + c.loop.engine.conf.MaxClosing
 		p.restart(now)
 	}
 	if due := min(max(p.since, c.times.read)+hearTime, p.bound); due > now {

@@ -185,18 +185,13 @@ func (c *Conn) await(u *Upgrade, b []byte, n int) {
 // leftBeforeOpen ends the handshake of a client that has gone, or has ended its half of the stream: without that
 // it can not send a Close frame any more (RFC 6455 7.1.2), whatever it sent behind its request.
 func (c *Conn) leftBeforeOpen() bool {
-	if !c.hasLeft() {
+	switch err := c.loop.sys.Probe(int(c.fd)); err {
+	case nil, netio.ErrAgain:
 		return false
 	}
 	c.loop.engine.stats.refusals.add("client-gone")
 	c.finish(closing{code: codeAbnormal, err: ErrAbnormal, abort: true})
 	return true
-}
-
-// hasLeft asks whether the peer has ended the stream. On the loop, or under the lock of a connection that is not CLOSED.
-func (c *Conn) hasLeft() bool {
-	err := c.loop.sys.Probe(int(c.fd))
-	return err != nil && err != netio.ErrAgain
 }
 
 // decideLate acts on a decision made by Upgrade.Accept or Refuse from elsewhere.
@@ -207,7 +202,7 @@ func (c *Conn) decideLate() {
 	o := c.opening
 	u := o.late
 	d := u.decision.Load()
-	if d == nil || c.leftBeforeOpen() {
+	if d == nil {
 		return
 	}
 	c.flags &^= pausedByWork

@@ -61,11 +61,9 @@ type Limits struct {
 	// left and the peer has taken what was sent before. Default 30 s.
 	PongTimeout time.Duration
 	// CloseTimeout ends a closing handshake (1006) whose Close frame the peer has taken, and not answered, for so long. While the
-	// peer still takes what was sent before, or sends the message that it is in, it has not started. Default 10 s; above 0.
+	// peer takes what was sent before, or sends the message that it is in, it has not started: WriteStallTimeout
+	// and Options.MaxClosing bound that. A peer that takes nothing at all has CloseTimeout too (but 3 s at least). Default 10 s; above 0.
 	CloseTimeout time.Duration
-	// MaxClosing ends a closing handshake (1006) after so long, whatever the peer takes or sends meanwhile: who reads
-	// 4 KiB in each WriteStallTimeout could keep it for ever. Default 5 min, or CloseTimeout if that is longer; above 0.
-	MaxClosing time.Duration
 	// WriteStallTimeout ends a connection (1013) whose peer took less than 4 KiB, or all there was, of what was sent to
 	// it for so long. Taken is what the peer's machine has acknowledged, or where nobody knows that, what
 	// has left for the network. Default 30 s.
@@ -94,6 +92,9 @@ type Options struct {
 
 	// HandshakeTimeout bounds the opening handshake, a decision by Upgrade.Later included. Default 10 s.
 	HandshakeTimeout time.Duration
+	// MaxClosing ends a closing handshake (1006) after so long, whatever the peer takes or sends meanwhile: who reads
+	// 4 KiB in each WriteStallTimeout could keep it for ever. Default 5 min, or Limits.CloseTimeout if that is longer.
+	MaxClosing time.Duration
 	// MaxHandshakeBytes bounds a request's head. Default 16 KiB, at least 512; over it: 431.
 	MaxHandshakeBytes int
 
@@ -156,7 +157,6 @@ func (l Limits) withDefaults(d Limits) Limits {
 	orDefault(&l.PingInterval, d.PingInterval)
 	orDefault(&l.PongTimeout, d.PongTimeout)
 	orDefault(&l.CloseTimeout, d.CloseTimeout)
-	orDefault(&l.MaxClosing, max(d.MaxClosing, l.CloseTimeout))
 	orDefault(&l.WriteStallTimeout, d.WriteStallTimeout)
 	orDefault(&l.MaxLifetime, d.MaxLifetime)
 	return l
@@ -175,7 +175,6 @@ var defaultLimits = Limits{
 	PingInterval:      50 * time.Second,
 	PongTimeout:       30 * time.Second,
 	CloseTimeout:      10 * time.Second,
-	MaxClosing:        5 * time.Minute,
 	WriteStallTimeout: 30 * time.Second,
 	MaxLifetime:       -1,
 }
@@ -202,16 +201,14 @@ func (l *Limits) check() error {
 	}
 	for name, d := range map[string]time.Duration{
 		"IdleTimeout": l.IdleTimeout, "PingInterval": l.PingInterval, "PongTimeout": l.PongTimeout,
-		"CloseTimeout": l.CloseTimeout, "MaxClosing": l.MaxClosing, "WriteStallTimeout": l.WriteStallTimeout, "MaxLifetime": l.MaxLifetime,
+		"CloseTimeout": l.CloseTimeout, "WriteStallTimeout": l.WriteStallTimeout, "MaxLifetime": l.MaxLifetime,
 	} {
 		if d > maxTimeout {
 			return optionError(name, d, "at most 200 days, or negative for off")
 		}
 	}
-	for name, d := range map[string]time.Duration{"CloseTimeout": l.CloseTimeout, "MaxClosing": l.MaxClosing} {
-		if d < 0 {
-			return optionError(name, d, "above 0: a peer that never closes would be kept for ever")
-		}
+	if l.CloseTimeout < 0 {
+		return optionError("CloseTimeout", l.CloseTimeout, "above 0: a peer that never closes would be kept for ever")
 	}
 	return nil
 }
@@ -235,6 +232,7 @@ func (o Options) config() (*config, error) {
 	orDefault(&k.Loops, runtime.GOMAXPROCS(0))
 	orDefault(&k.InboundBudget, defaultInboundBudget())
 	orDefault(&k.HandshakeTimeout, 10*time.Second)
+	orDefault(&k.MaxClosing, max(5*time.Minute, k.limits.CloseTimeout))
 	orDefault(&k.MaxHandshakeBytes, 16<<10)
 	orDefault(&k.InboxBytes, 1<<20)
 	if k.Logger == nil {
@@ -281,6 +279,8 @@ func (k *config) checkRanges() error {
 		return optionError("InboundBudget", k.InboundBudget, "at least 1 MiB")
 	case k.HandshakeTimeout < 0 || k.HandshakeTimeout > maxTimeout:
 		return optionError("HandshakeTimeout", k.HandshakeTimeout, "above 0, at most 200 days")
+	case k.MaxClosing < 0 || k.MaxClosing > maxTimeout:
+		return optionError("MaxClosing", k.MaxClosing, "above 0, at most 200 days")
 	case k.MaxHandshakeBytes < 512 || k.MaxHandshakeBytes > slabBytes/2:
 		return optionError("MaxHandshakeBytes", k.MaxHandshakeBytes, fmt.Sprintf("512 to %d", slabBytes/2))
 	case k.Workers < 0 || k.Workers > 1<<20:

@@ -16,6 +16,7 @@ type progress struct {
 	need   uint64        // how much it has to take to make progress
 	heard  uint64        // bytes received from since on
 	waits  bool          // it is the peer's turn: more than a control frame waits for it
+	reads  bool          // it has made progress
 	parted bool          // our Close has left
 }
 
@@ -116,6 +117,7 @@ func (p *progress) advance(now time.Duration, r reach, least uint64) {
 	}
 	waits := r.waits()
 	if first || waits && !p.waits || p.moved >= p.need {
+		p.reads = p.reads || !first && p.moved >= p.need
 		p.restart(now)
 		if p.need = least; waits {
 			p.need = min(least, r.outstanding())

@@ -25,8 +25,8 @@ import (
 //	                                                  has something to take
 //	WriteStallTimeout   the peer has something to     nothing waits for the peer   ends it (1013)
 //	                    take; progress
-//	CloseTimeout        our Close was taken;          the peer has something to    ends it (1006)
-//	                    4 KiB received                take: WriteStallTimeout
+//	CloseTimeout        our Close was taken;          the peer takes what is       ends it (1006)
+//	                    4 KiB received                queued: WriteStallTimeout
 //	MaxClosing          CLOSING                       -                            ends it (1006)
 //	lingerTime          our half has ended; a byte    something is not taken yet   closes the descriptor
 //	                    either way
@@ -48,6 +48,9 @@ const (
 	// sign of life on, and lingerBound in all, as nginx's lingering_close.
 	lingerTime  = 2 * time.Second
 	lingerBound = 30 * time.Second
+	// closingLeast is how long a peer may take nothing at all of what is queued before our Close: a slow reader's
+	// machine makes room in lumps.
+	closingLeast = 3 * time.Second
 	// probeInterval is how often a connection that is not read is asked whether it still lives,
 	// decisionProbe a client whose upgrade waits for a decision.
 	probeInterval = time.Second
@@ -89,10 +92,10 @@ func (c *Conn) readOn() { c.times.read, c.times.pinged = c.loop.now, 0 }
 // readAgain notes that the peer is read again: its silence was our own doing, and what it says now it
 // said meanwhile, control frames among it.
 func (c *Conn) readAgain() {
-	unread := min(c.loop.now-c.times.read, controlCredit)
-	credit := int64(unread/time.Second) * int64(c.limits.Load().MaxControlRate)
-	c.controls.since = controlTicks(c.loop.now)
-	c.controls.count = -int32(min(credit, 1<<30))
+	if unread := min(c.loop.now-c.times.read, controlCredit); unread >= time.Second {
+		credit := int64(unread/time.Second) * int64(c.limits.Load().MaxControlRate)
+		c.controls = controls{controlTicks(c.loop.now), -int32(min(credit, 1<<30))}
+	}
 	c.readOn()
 }
 
@@ -429,7 +432,10 @@ func (c *Conn) onClosingTimer() {
 		return
 	}
 	after := l.CloseTimeout
-	if p.waits || !p.parted {
+	switch {
+	case p.waits && !p.reads:
+		after = min(max(after, closingLeast), l.stallTime())
+	case p.waits:
 		after = l.stallTime()
 	}
 	if p.last.ours || p.heard >= progressBytes { // RFC 6455 5.5.1: the peer may end its message before it answers
@@ -451,13 +457,8 @@ func (c *Conn) onClosingOver() {
 		over = errCloseStalled
 		c.loop.engine.stats.causes.add("write-stall")
 	}
-	k := closing{code: codeAbnormal, abort: true}
-	switch {
-	case e.err != nil:
-		k.err = e.err
-	case c.flags&sawClose != 0: // RFC 6455 7.1.5: the code is the peer's
-		k.code, k.reason, k.err = e.code, e.reason, e.because(&CloseError{codeAbnormal, over})
-	default:
+	k := closing{code: codeAbnormal, err: e.err, abort: true}
+	if k.err == nil {
 		k.err = e.because(&CloseError{codeAbnormal, over})
 	}
 	c.finish(k)

@@ -230,8 +230,8 @@ func (u *Upgrade) Later() {
 }
 
 // Accept decides, after Later. It answers ErrInvalidState when it was decided before, and
-// ErrClosed when the connection is gone or was closed. A client that has ended its half of the stream counts
-// as gone: it can not take part in a closing handshake any more.
+// ErrClosed when the connection is gone, which is noticed within a quarter of a second, or was closed. A client
+// that has ended its half of the stream counts as gone: it can not take part in a closing handshake any more.
 func (u *Upgrade) Accept() error {
 	if !u.later {
 		return ErrInvalidState
@@ -243,7 +243,7 @@ func (u *Upgrade) decide(d *decision) error {
 	switch {
 	case u.decision.Load() != nil:
 		return ErrInvalidState
-	case u.clientGone():
+	case u.conn.ReadyState() >= Closing:
 		return ErrClosed
 	case !u.decision.CompareAndSwap(nil, d):
 		return ErrInvalidState
@@ -255,17 +255,6 @@ func (u *Upgrade) decide(d *decision) error {
 		}
 	}
 	return nil
-}
-
-// clientGone tells whether nobody waits for the decision any more. While somebody has the lock the
-// descriptor is not asked; decideLate does it once more.
-func (u *Upgrade) clientGone() bool {
-	c := u.conn
-	if !u.later || !c.mu.TryLock() {
-		return c.ReadyState() >= Closing
-	}
-	defer c.unlock()
-	return c.ReadyState() >= Closing || c.hasLeft()
 }
 
 // originAllowed asks Options.CheckOrigin, if there is one.

@@ -9,8 +9,8 @@
 //   - the simulator's (package sim): sockets, readiness and time drawn from one seed.
 //
 // A loop is one goroutine. Every method but Wake is called on it, or before Run
-// and after Run has returned; Wake is safe from any goroutine, and so are Write,
-// Writev and Probe as long as their caller knows that the descriptor is open (the
+// and after Run has returned; Wake is safe from any goroutine, and so are Write
+// and Writev as long as their caller knows that the descriptor is open (the
 // engine holds the connection's lock, under which alone it gives one up).
 package netio
 
