@@ -54,6 +54,7 @@ type Conn struct {
 	out      *outbound              // mu; nil while nothing is queued
 	buffered uint64                 // mu; BufferedAmount
 	ctx      any                    // mu
+	handed   atomic.Pointer[handed] // calls that loops left to the lock's holder
 	stages   atomic.Pointer[stages] // nil for a plain connection
 
 	state  atomic.Uint32 // ReadyState; leaves Open only under mu
@@ -76,7 +77,10 @@ type Conn struct {
 	flags    flags
 	watched  netio.Interest
 
-	deflates bool // permessage-deflate was agreed on; nobody writes it once OPEN
+	heard    uint32 // mu: the number of the last broadcast that is placed here
+	asked    uint32 // loop: of the last one that it was asked for
+	closeSet bool   // mu: the Close frame is placed: nothing follows it
+	deflates bool   // permessage-deflate was agreed on; nobody writes it once OPEN
 	peer     peerAddr
 }
 
@@ -123,23 +127,27 @@ const (
 
 // todo bits: work that one side leaves to the other.
 const (
-	todoFlush  uint32 = 1 << iota // write what is queued
-	todoWatch                     // the socket is full: wait for room
-	todoHigh                      // HighWater was passed
-	todoDrain                     // LowWater was reached
-	todoPong                      // answer the ping that in.pong keeps
-	todoClose                     // begin or go on closing
-	todoFail                      // the socket refused a write
-	todoAbort                     // Terminate
-	todoPause                     // Pause or Resume was called
-	todoResume                    // go on with the unfinished turn
-	todoInbox                     // the workers caught up
-	todoDecide                    // a late decision about the upgrade
-	todoShed                      // the inbound budget chose this connection
-	todoTimers                    // the limits changed, or there is something to rest
-	todoEnd                       // the workers have run what came before the peer's end
-	todoSlice                     // go on with a long message
-	todoPing                      // send a ping
+	todoFlush      uint32 = 1 << iota // write what is queued
+	todoWatch                         // the socket is full: wait for room
+	todoHigh                          // HighWater was passed
+	todoDrain                         // LowWater was reached
+	todoPong                          // answer the ping that in.pong keeps
+	todoClose                         // begin or go on closing
+	todoFail                          // the socket refused a write
+	todoAbort                         // Terminate
+	todoPause                         // Pause or Resume was called
+	todoResume                        // go on with the unfinished turn
+	todoInbox                         // the workers caught up
+	todoDecide                        // a late decision about the upgrade
+	todoShed                          // the inbound budget chose this connection
+	todoTimers                        // the limits changed, or there is something to rest
+	todoEnd                           // the workers have run what came before the peer's end
+	todoSlice                         // go on with a long message
+	todoHanded                        // calls were handed over
+	todoHear                          // something waits behind a broadcast
+	todoMarks                         // the water marks were moved
+	todoPing                          // send a ping
+	todoBroadcasts                    // its callbacks broadcast faster than the loops can
 )
 
 // peerAddr is the peer's address, kept from accept: the kernel forgets it after a
@@ -166,9 +174,10 @@ func (c *Conn) ReadyState() ReadyState { return ReadyState(c.state.Load()) }
 // BufferedAmount is the number of payload bytes (before compression, without framing
 // and control frames) that Send accepted and that have not yet left for the network;
 // a message counts until its last byte has left. It is exactly 0 when all has, and
-// what could not be delivered stays counted after closing (WHATWG bufferedAmount).
+// what could not be delivered stays counted after closing (WHATWG bufferedAmount). It waits for a
+// Send that another goroutine is in: for one write at most.
 func (c *Conn) BufferedAmount() uint64 {
-	c.mu.Lock()
+	c.lock()
 	n := c.buffered
 	c.unlock()
 	return n
@@ -180,7 +189,7 @@ func (c *Conn) agreement() agreement {
 	if c.ReadyState() != Connecting {
 		return c.agreed.Value()
 	}
-	c.mu.Lock()
+	c.lock()
 	h := c.agreed
 	c.unlock()
 	return h.Value()
@@ -212,7 +221,7 @@ func (c *Conn) LocalAddr() net.Addr { return c.loop.addr(c, true) }
 
 // Context is what SetContext was given.
 func (c *Conn) Context() any {
-	c.mu.Lock()
+	c.lock()
 	v := c.ctx
 	c.unlock()
 	return v
@@ -220,7 +229,7 @@ func (c *Conn) Context() any {
 
 // SetContext keeps a value of the user's with the connection.
 func (c *Conn) SetContext(v any) {
-	c.mu.Lock()
+	c.lock()
 	c.ctx = v
 	c.unlock()
 }
@@ -233,7 +242,7 @@ func (c *Conn) SetLimits(l Limits) error {
 		return err
 	}
 	c.limits.Store(&l)
-	c.notify(todoTimers)
+	c.notify(todoTimers | todoMarks)
 	return nil
 }
 

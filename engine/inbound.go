@@ -177,7 +177,7 @@ func (l *loop) readFailed(c *Conn, err error) {
 
 // feed takes what was read through the connection's present phase.
 func (l *loop) feed(c *Conn, b []byte) {
-	c.heard(len(b))
+	c.received(len(b))
 	if c.ReadyState() == Connecting {
 		b = c.feedHandshake(b)
 		if c.ReadyState() == Connecting {
@@ -377,7 +377,7 @@ func (l *loop) readDirect(c *Conn) (full bool) {
 		l.readFailed(c, err)
 		return false
 	}
-	c.heard(n)
+	c.received(n)
 	l.directTurn(c, in, room[:n])
 	l.endTurn(c, in)
 	return n == len(room)

@@ -78,8 +78,8 @@ type controls struct {
 
 func (t *times) begin(now time.Duration) { *t = times{read: now, opened: now} }
 
-// heard notes that n bytes arrived.
-func (c *Conn) heard(n int) {
+// received notes that n bytes arrived.
+func (c *Conn) received(n int) {
 	c.readOn()
 	if p := c.progress; p != nil {
 		p.heard += uint64(n)
