@@ -26,7 +26,8 @@ import (
 //	WriteStallTimeout   the peer has something to     nothing waits for the peer   ends it (1013)
 //	                    take; progress
 //	CloseTimeout        our Close was taken;          the peer takes what is       ends it (1006)
-//	                    4 KiB received                queued: WriteStallTimeout
+//	                    4 KiB received                queued, or sends a message:
+//	                                                  WriteStallTimeout
 //	MaxClosing          CLOSING                       -                            ends it (1006)
 //	lingerTime          our half has ended; a byte    something is not taken yet   closes the descriptor
 //	                    either way
@@ -159,12 +160,14 @@ func (c *Conn) clocks() [8]clock {
 
 // onOpenTimer looks at an open connection's clocks.
 func (c *Conn) onOpenTimer() {
-	for _, k := range c.clocks() {
-		if k.after > 0 && k.from+k.after <= c.loop.now {
+	all := c.clocks()
+	for i := range all {
+		if k := all[i]; k.after > 0 && k.from+k.after <= c.loop.now {
 			k.then(c)
 			if c.ReadyState() != Open || c.flags&(buried|hearing) != 0 {
 				return
 			}
+			all = c.clocks() // it may have read, or pinged
 		}
 	}
 	if c.ifBlind() > 0 {
@@ -435,10 +438,10 @@ func (c *Conn) onClosingTimer() {
 	switch {
 	case p.waits && !p.reads:
 		after = min(max(after, closingLeast), l.stallTime())
-	case p.waits:
-		after = l.stallTime()
+	case p.waits || p.heard > 0 && c.in != nil && !c.in.dec.Idle(): // RFC 6455 5.5.1: it may end its message first
+		after = max(after, l.stallTime())
 	}
-	if p.last.ours || p.heard >= progressBytes { // RFC 6455 5.5.1: the peer may end its message before it answers
+	if p.last.ours || p.heard >= progressBytes {
 		p.restart(c.loop.now)
 	}
 	if due := min(p.since+after, p.bound); due > c.loop.now {
