@@ -300,7 +300,7 @@ func (l *loop) releaseBroadcasters() {
 	for _, c := range all {
 		c.holds.And(^heldByBroadcasts)
 		c.flags &^= pausedByBroadcasts
-		c.times.read = tickOf(l.now)
+		c.readAgain()
 		if c.flags&buried == 0 {
 			c.goOnTurn()
 			c.wakeInbox()

@@ -28,6 +28,9 @@ const (
 	maxAcceptPause = time.Second
 	// turnAwayTime is how long a bridged connection over the limits has to take its 503.
 	turnAwayTime = time.Second
+	// maxStrangers is how many connections over the limits may linger on a loop: a limit that is
+	// passed by a flood must not cost descriptors without end. The others may meet a reset before they read their 503.
+	maxStrangers = 64
 )
 
 // acceptOn accepts what waits on a listening descriptor.
@@ -96,7 +99,20 @@ func (e *engine) turnAway(l *loop, fd int, reason string) {
 	e.stats.refusals.add(reason)
 	_, _ = l.sys.Write(fd, tooManyConns)
 	_ = l.sys.CloseWrite(fd)
-	l.bury(fd, false)
+	if l.strangers >= maxStrangers || l.stop || l.sys.Add(fd) != nil {
+		l.bury(fd, false)
+		return
+	}
+	l.now = l.sys.Now()
+	c := &Conn{loop: l, fd: int32(fd), flags: lingering | discarding | stranger, watched: netio.Readable}
+	c.limits.Store(&e.conf.limits)
+	c.state.Store(uint32(Closed))
+	c.times.begin(l.now)
+	l.strangers++
+	l.table.set(fd, c)
+	l.conns.Add(1)
+	c.freshProgress(l.now + lingerBound)
+	c.wake(lingerTime / 4)
 }
 
 // pauseListener: descriptors or memory have run out (EMFILE, ENFILE, ENOBUFS, ENOMEM). A
@@ -358,7 +374,7 @@ func isTransient(err error) bool {
 func (e *engine) adoptBridged(nc net.Conn, a arrival) {
 	if reason, ok := e.admitConn(e.countedBy(&a)); !ok {
 		e.stats.refusals.add(reason)
-		go turnAwayBridged(nc)
+		go e.turnAwayBridged(nc)
 		return
 	}
 	l, err := e.bridgeLoop()
@@ -376,10 +392,31 @@ func (e *engine) adoptBridged(nc net.Conn, a arrival) {
 
 // turnAwayBridged answers 503. Not on the goroutine that accepts: a TLS handshake comes
 // first, and the peer may take its time.
-func turnAwayBridged(nc net.Conn) {
+func (e *engine) turnAwayBridged(nc net.Conn) {
 	_ = nc.SetDeadline(time.Now().Add(turnAwayTime))
 	_, _ = nc.Write(tooManyConns)
+	if w, ok := nc.(interface{ CloseWrite() error }); ok && w.CloseWrite() == nil {
+		if e.strangers.Add(1) <= maxStrangers {
+			lingerOn(nc)
+		}
+		e.strangers.Add(-1)
+	}
 	_ = nc.Close()
+}
+
+// lingerOn reads and drops what nc's peer still says, as Conn.linger does.
+func lingerOn(nc net.Conn) {
+	var dropped [4 << 10]byte
+	for bound := time.Now().Add(lingerBound); ; {
+		until := time.Now().Add(lingerTime)
+		if bound.Before(until) {
+			until = bound
+		}
+		_ = nc.SetReadDeadline(until)
+		if _, err := nc.Read(dropped[:]); err != nil {
+			return
+		}
+	}
 }
 
 func addrPortOf(a net.Addr) netip.AddrPort {

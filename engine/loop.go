@@ -69,6 +69,7 @@ type loop struct {
 	dying     []grave // left the poller in this turn
 	dead      []grave // left it in an earlier one: their descriptors may be reused
 	listeners []*listener
+	strangers int // connections over the limits that linger
 	armed     time.Duration
 
 	mailbox   mailbox
@@ -292,6 +293,7 @@ func (l *loop) serveReady() {
 		if c.flags&buried == 0 {
 			l.resumeTurn(c)
 			c.nextSlice()
+			l.hearOn(c)
 		}
 		if c.flags&hearDue != 0 {
 			c.flags &^= hearDue
@@ -410,7 +412,7 @@ func (l *loop) adopt(a arrival) {
 		c.refuse(shuttingDown)
 		return
 	}
-	c.setDeadline(l.engine.conf.HandshakeTimeout)
+	c.wake(l.engine.conf.HandshakeTimeout)
 	if a.http != nil {
 		c.onHTTP(a)
 	} else if len(a.early) > 0 {

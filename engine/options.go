@@ -52,15 +52,21 @@ type Limits struct {
 	// Overflow is what happens past MaxBufferedAmount. Default CloseSlow.
 	Overflow Overflow
 
-	// IdleTimeout closes (1001) a connection from which nothing was received for so long, pongs included. Default 2 min.
+	// IdleTimeout closes (1001) a connection from which nothing was received for so long, pongs included. It stands while the
+	// peer still takes what was sent to it, and while it is not read. Default 2 min.
 	IdleTimeout time.Duration
 	// PingInterval pings a peer from which nothing was received for so long. Default 50 s.
 	PingInterval time.Duration
-	// PongTimeout ends a connection (1006) whose ping was not answered, by anything, for so long. Default 30 s.
+	// PongTimeout ends a connection (1006) whose ping was not answered, by anything, for so long. It begins when the ping has
+	// left and the peer has taken what was sent before. Default 30 s.
 	PongTimeout time.Duration
-	// CloseTimeout ends the closing handshake. Default 10 s.
+	// CloseTimeout ends a closing handshake (1006) whose Close frame the peer has taken, and not answered, for so long. While the
+	// peer takes what was sent before, or sends the message that it is in, it has not started: WriteStallTimeout
+	// and Options.MaxClosing bound that. A peer that takes nothing at all has CloseTimeout too (but 3 s at least). Default 10 s; above 0.
 	CloseTimeout time.Duration
-	// WriteStallTimeout ends a connection (1013) with bytes queued of which none left for so long. Default 30 s.
+	// WriteStallTimeout ends a connection (1013) whose peer took less than 4 KiB, or all there was, of what was sent to
+	// it for so long. Taken is what the peer's machine has acknowledged, or where nobody knows that, what
+	// has left for the network. Default 30 s.
 	WriteStallTimeout time.Duration
 	// MaxLifetime closes (1001) a connection that was open for so long. Default off.
 	MaxLifetime time.Duration
@@ -86,6 +92,9 @@ type Options struct {
 
 	// HandshakeTimeout bounds the opening handshake, a decision by Upgrade.Later included. Default 10 s.
 	HandshakeTimeout time.Duration
+	// MaxClosing ends a closing handshake (1006) after so long, whatever the peer takes or sends meanwhile: who reads
+	// 4 KiB in each WriteStallTimeout could keep it for ever. Default 5 min, or Limits.CloseTimeout if that is longer.
+	MaxClosing time.Duration
 	// MaxHandshakeBytes bounds a request's head. Default 16 KiB, at least 512; over it: 431.
 	MaxHandshakeBytes int
 
@@ -172,7 +181,7 @@ var defaultLimits = Limits{
 	MaxLifetime:       -1,
 }
 
-// maxTimeout is the longest duration that the 32-bit tick arithmetic of timers.go tells from its negative.
+// maxTimeout is the longest duration that a clock may have: nobody who waits longer means it.
 const maxTimeout = 200 * 24 * time.Hour
 
 func (l *Limits) check() error {
@@ -226,6 +235,7 @@ func (o Options) config() (*config, error) {
 	orDefault(&k.Loops, runtime.GOMAXPROCS(0))
 	orDefault(&k.InboundBudget, defaultInboundBudget())
 	orDefault(&k.HandshakeTimeout, 10*time.Second)
+	orDefault(&k.MaxClosing, max(5*time.Minute, k.limits.CloseTimeout))
 	orDefault(&k.MaxHandshakeBytes, 16<<10)
 	orDefault(&k.InboxBytes, 1<<20)
 	if k.Logger == nil {
@@ -273,6 +283,8 @@ func (k *config) checkRanges() error {
 		return optionError("InboundBudget", k.InboundBudget, "at least 1 MiB")
 	case k.HandshakeTimeout < 0 || k.HandshakeTimeout > maxTimeout:
 		return optionError("HandshakeTimeout", k.HandshakeTimeout, "above 0, at most 200 days")
+	case k.MaxClosing < 0 || k.MaxClosing > maxTimeout:
+		return optionError("MaxClosing", k.MaxClosing, "above 0, at most 200 days")
 	case k.MaxHandshakeBytes < 512 || k.MaxHandshakeBytes > slabBytes/2:
 		return optionError("MaxHandshakeBytes", k.MaxHandshakeBytes, fmt.Sprintf("512 to %d", slabBytes/2))
 	case k.Workers < 0 || k.Workers > 1<<20:

@@ -172,6 +172,10 @@ func (c *Conn) sendLocked(m *outgoing) error {
 		c.queueBehind(last)
 	}
 	o := c.outLocked()
+	if o.failed { // the peer is gone, and what it said before is being heard
+		c.buffered += uint64(len(m.p))
+		return nil
+	}
 	if o.queued() != 0 || len(o.deferred) != 0 || o.long.underWay() { // limits
 		if err := c.admitLocked(o, len(m.p), nil); err != nil {
 			if plantedBug(bugDropHistory) && m.compress && err == ErrBufferFull && o.writer == nil && !o.long.making() {
@@ -202,7 +206,7 @@ func (c *Conn) acceptedLocked(m *outgoing) {
 // outbound.
 func (c *Conn) admitLocked(o *outbound, n int, w *messageWriter) error {
 	l := c.limits.Load()
-	if l.MaxBufferedAmount < 0 || o.takes(n, l, w) {
+	if l.MaxBufferedAmount < 0 || o.failed || o.takes(n, l, w) {
 		return nil
 	}
 	if c.makeWayLocked(n, l, w) {

@@ -30,6 +30,7 @@ type engine struct {
 	loops     atomic.Pointer[[]*loop] // all of them
 	addresses map[netip.Addr]int      // connections by remote address, if they are limited
 	total     int                     // connections
+	strangers atomic.Int64            // bridged connections over the limits that linger
 	windows   [16]atomic.Int64        // connections that share prepared messages, by the window bits agreed on for what we send
 	closing   atomic.Bool             // Shutdown or Close was called
 

@@ -234,7 +234,8 @@ func (u *Upgrade) Later() {
 }
 
 // Accept decides, after Later. It answers ErrInvalidState when it was decided before, and
-// ErrClosed when the connection is gone or was closed.
+// ErrClosed when the connection is gone, which is noticed within a quarter of a second, or was closed. A client
+// that has ended its half of the stream counts as gone: it can not take part in a closing handshake any more.
 func (u *Upgrade) Accept() error {
 	if !u.later {
 		return ErrInvalidState
