@@ -47,17 +47,27 @@ type Server struct {
 }
 
 // NewServer makes a server. It answers an error that is ErrSyntax and names the option when
-// one is out of range. Nothing runs until Serve, ListenAndServe or ServeHTTP is called.
+// one is out of range, or does not go with another one. Nothing runs until Serve, ListenAndServe or ServeHTTP is called.
+//
+// It also answers one, which names the type and the method, for a handler of which something would
+// silently never be called, or would panic: methods with pointer receivers of a handler that is given
+// by value; what is behind an embedded interface (a wrapper, say) and not repeated by the outer type;
+// what two embedded types have at the same depth; a method or a field of an optional method's name
+// and another type; an OnMessage outside of an OnChunk; an embedded pointer or interface that is nil.
 func NewServer(h Handler, o Options) (*Server, error) {
 	if h == nil {
 		return nil, fmt.Errorf("gannet: NewServer needs a Handler: %w", ErrSyntax)
+	}
+	hooks, err := findHooks(h)
+	if err != nil {
+		return nil, err
 	}
 	conf, err := o.config()
 	if err != nil {
 		return nil, err
 	}
 	s := &Server{}
-	s.engine.init(conf, findHooks(h))
+	s.engine.init(conf, hooks)
 	return s, nil
 }
 
