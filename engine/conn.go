@@ -47,7 +47,7 @@ type agreement struct {
 // the loop's goroutine. The atomics are how the two sides talk.
 type Conn struct {
 	loop   *loop
-	limits atomic.Pointer[Limits]
+	limits atomic.Pointer[limits]
 
 	// mu orders what is sent. The loop never waits for it: see lock.go.
 	mu       sync.Mutex
@@ -204,18 +204,6 @@ func (c *Conn) SetContext(v any) {
 	c.mu.Lock()
 	c.ctx = v
 	c.unlock()
-}
-
-// SetLimits changes this connection's limits; zero fields take the engine's values.
-// It answers ErrSyntax for a value out of range, and then changes nothing.
-func (c *Conn) SetLimits(l Limits) error {
-	l = l.withDefaults(c.loop.engine.conf.limits)
-	if err := l.check(); err != nil {
-		return err
-	}
-	c.limits.Store(&l)
-	c.notify(todoTimers)
-	return nil
 }
 
 // Pause stops reading from the peer, once what was read is delivered, until Resume.

@@ -232,9 +232,6 @@ func (c *Conn) open(u *Upgrade) bool {
 	*dst = handshake.AppendSwitching(*dst, u.req.Key, a.protocol, view(a.deflate.Append(extensions[:0])), u.header)
 	o.placed += uint64(len(*dst) - n)
 	c.ctx = u.ctx
-	if u.limits != nil {
-		c.limits.Store(u.limits)
-	}
 	c.state.Store(uint32(Open))
 	if l.engine.workers != nil {
 		c.flushCork() // the cork is the worker's from here on

@@ -141,7 +141,7 @@ func (c *Conn) sendLocked(m *outgoing) error {
 // What comes into an empty queue always passes, and may leave the connection without an
 // outbound.
 func (c *Conn) admitLocked(o *outbound, n int, w *messageWriter) error {
-	l := c.limits.Load()
+	l := &c.limits.Load().Limits
 	if l.MaxBufferedAmount < 0 || o.takes(n, l, w) {
 		return nil
 	}

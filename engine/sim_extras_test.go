@@ -94,7 +94,7 @@ func (m *simulation) broadcast() {
 			d.broke("a broadcast asks with the connection's lock held")
 			return false
 		}
-		l := c.limits.Load()
+		l := &c.limits.Load().Limits
 		sure := c.ReadyState() == Open && (c.out == nil || l.MaxBufferedAmount < 0 || c.out.takes(len(p), l, nil))
 		c.mu.Unlock()
 		if !sure || m.rng.IntN(3) == 0 {

@@ -27,7 +27,6 @@ type Upgrade struct {
 	protocol string
 	header   []handshake.HeaderField
 	ctx      any
-	limits   *Limits
 	plain    bool // NoDeflate
 
 	later    bool
@@ -176,17 +175,21 @@ func (u *Upgrade) SetContext(v any) {
 	}
 }
 
-// SetLimits sets the connection's limits; zero fields take the engine's values.
+// Limits are the limits that the connection will have.
+func (u *Upgrade) Limits() Limits {
+	if u.over.Load() {
+		return Limits{}
+	}
+	return u.conn.Limits()
+}
+
+// SetLimits changes the limits that the connection will have, as Conn.SetLimits does, which may be
+// called on Conn as well: it is the same.
 func (u *Upgrade) SetLimits(l Limits) error {
 	if u.over.Load() {
 		return ErrInvalidState
 	}
-	l = l.withDefaults(u.conn.loop.engine.conf.limits)
-	if err := l.check(); err != nil {
-		return err
-	}
-	u.limits = &l
-	return nil
+	return u.conn.SetLimits(l)
 }
 
 // NoDeflate declines permessage-deflate for this connection, whatever Options.Deflate says.
