@@ -149,7 +149,7 @@ func (c *Conn) SetLimits(l Limits) error {
 		}
 		if c.limits.CompareAndSwap(old, k) {
 			if c.ReadyState() == Open { // who opens it looks at the limits afterwards
-				c.notify(todoTimers)
+				c.notify(todoTimers | todoMarks)
 			}
 			return nil
 		}

@@ -22,6 +22,10 @@ const (
 	// spentBudget is how long unfinished turns may take in all before whoever comes later
 	// gets but a step: forty bombs that arrive at once would keep the others for 40 ms.
 	spentBudget = 2 * turnBudget
+	// stageBudget is how long one wake serves letters, and closes descriptors.
+	stageBudget = turnBudget / 2
+	// forever is for a loop that ends.
+	forever = time.Duration(1<<63 - 1)
 )
 
 // loop is one goroutine around one poller, and everything that it alone touches.
@@ -40,20 +44,30 @@ type loop struct {
 	now        time.Duration // when this event began
 	inCallback bool          // a handler's code is running: a panic is its own
 	entered    bool          // the connection at hand is corked
+	at         *Conn         // which that is
 	turning    *Conn         // whose bytes are being decoded
-	began      time.Duration // when the turn first looked at the clock; 0: it did not yet
+	pace       pace          // of its turn
 	over       bool          // the turn is
 	spent      time.Duration // by turns that were cut short, since the last wake: what they left asks for one
 	messages   uint64        // received in this turn
 	bytes      uint64
 	deflate    deflateCount // the compressed ones of them
 	scratch    []byte       // for inflated bytes; nil before the first
-	ready      []*Conn      // with an unfinished turn, or a long message to compress
-	resting    []*Conn      // whose sender and receiver may rest
-	dying      []grave      // left the poller in this turn
-	dead       []grave      // left it in an earlier one: their descriptors may be reused
-	listeners  []*listener
-	armed      time.Duration
+	letters    []task       // taken from the mailbox; letters[opened:] are not served yet
+	opened     int
+	ready      []*Conn // with an unfinished turn, a long message to compress, or a timer that fired
+	resting    []*Conn // whose sender and receiver may rest
+
+	broadcasts   broadcasts   // as others give them
+	underWay     []broadcast  // those that it goes through the table for
+	asking       int          // the descriptor that it has come to
+	given        []handedCall // what the connection at hand gets
+	broadcasters []*Conn      // that wait until there are fewer
+
+	dying     []grave // left the poller in this turn
+	dead      []grave // left it in an earlier one: their descriptors may be reused
+	listeners []*listener
+	armed     time.Duration
 
 	mailbox   mailbox
 	doomed    atomic.Bool   // the inbound budget chose one of ours
@@ -70,20 +84,17 @@ type grave struct {
 	abort bool
 }
 
-// task is a letter to a loop: serve conn's todo, run something, or send to all.
+// task is a letter to a loop: serve conn's todo, or run something.
 type task struct {
 	conn *Conn
 	run  func(*Conn)
 	call func()
-	send *Prepared // Broadcast's, to those that keep accepts
-	keep func(*Conn) bool
 }
 
 // mailbox is a loop's one FIFO, with many producers.
 type mailbox struct {
 	mu     sync.Mutex
 	tasks  []task
-	taken  []task // the other half, reused
 	closed bool
 }
 
@@ -97,12 +108,13 @@ func (m *mailbox) put(t task) (ok bool) {
 	return true
 }
 
-func (m *mailbox) take() []task {
+// take returns what there is, in exchange for an empty slice to go on with.
+func (m *mailbox) take(empty []task) []task {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	clear(m.taken)
-	m.tasks, m.taken = m.taken[:0], m.tasks
-	return m.taken
+	all := m.tasks
+	m.tasks = empty
+	return all
 }
 
 // closeEmpty closes the mailbox unless there is something in it.
@@ -125,7 +137,10 @@ func (l *loop) post(t task) bool {
 }
 
 func (l *loop) run() {
-	l.goroutine.Store(goroutineID())
+	id := goroutineID()
+	l.goroutine.Store(id)
+	loopGoroutines.Store(id, nil)
+	defer loopGoroutines.Delete(id)
 	if err := l.sys.Run(l); err != nil {
 		l.engine.log().Error("gannet: poller failed; its connections are lost", "loop", l.index, "err", err)
 	}
@@ -136,14 +151,12 @@ func (l *loop) run() {
 // end gives back what the loop still has: first what letters that came too late for the
 // last turn bring, a connection to adopt among them.
 func (l *loop) end() {
-	for !l.mailbox.closeEmpty() {
-		for _, t := range l.mailbox.take() {
-			l.serveTask(t)
-		}
+	for l.opened < len(l.letters) || !l.mailbox.closeEmpty() {
+		l.serveLetters(forever)
 		l.terminateEach()
 	}
-	for range 2 {
-		l.closeDead()
+	for len(l.dead)+len(l.dying) > 0 {
+		l.closeDead(forever)
 	}
 	if err := l.sys.Release(); err != nil {
 		l.engine.log().Warn("gannet: releasing a poller", "loop", l.index, "err", err)
@@ -178,31 +191,62 @@ func (l *loop) serveDoomed() {
 	}
 }
 
-// OnWake serves the mailbox, unfinished turns, timers, and frees what closed.
+// OnWake goes on with all that the loop has to do beside its events. Each kind of work is done for
+// a bounded time and goes on at the next wake, so that whoever has something to say waits for one wake.
 func (l *loop) OnWake() bool {
 	l.now = l.sys.Now()
 	l.spent = 0
-	l.closeDead()
-	for _, t := range l.mailbox.take() {
-		l.serveTask(t)
-	}
+	l.closeDead(stageBudget)
+	l.serveLetters(stageBudget)
+	l.wheel.Advance(l.now, l.fire)
 	l.serveReady()
+	l.serveBroadcasts()
 	if len(l.resting) > 0 {
 		l.serveResting()
 	}
-	l.wheel.Advance(l.now, l.fire)
 	l.reopenListeners()
 	l.armTimer()
-	if len(l.dead)+len(l.dying)+len(l.ready)+len(l.resting) > 0 {
+	if len(l.dead)+len(l.dying)+len(l.letters)+len(l.ready)+len(l.underWay)+len(l.resting) > 0 {
 		l.sys.Wake()
 	}
 	return !l.stop
 }
 
+// serveLetters serves the mailbox in order, for so long. What came before this wake is taken in it: the wake was for that.
+func (l *loop) serveLetters(budget time.Duration) {
+	var p pace
+	p.begin(l.now)
+	for fresh := false; ; fresh = true {
+		for l.opened < len(l.letters) {
+			t := l.letters[l.opened]
+			l.letters[l.opened] = task{}
+			l.opened++
+			l.serveTask(t)
+			if p.due() && p.look(l.sys.Now()) > budget {
+				break
+			}
+		}
+		if l.opened < len(l.letters) || fresh {
+			break
+		}
+		l.letters, l.opened = l.mailbox.take(shrunk(l.letters)), 0
+	}
+	if l.opened == len(l.letters) {
+		l.letters, l.opened = shrunk(l.letters), 0
+	}
+}
+
+// shrunk is an emptied slice, without its array if a busy moment made that large.
+func shrunk[T any](s []T) []T {
+	const most = 1 << 10
+	if cap(s) > most {
+		return nil
+	}
+	return s[:0]
+}
+
 func (l *loop) serveTask(t task) {
 	switch {
-	case t.send != nil:
-		l.broadcast(t.send, t.keep)
 	case t.conn == nil:
 		t.call()
 	case t.run != nil:
@@ -231,6 +275,10 @@ func (l *loop) serveReady() {
 		c := l.ready[served]
 		served++
 		c.flags &^= enqueued
+		if c.flags&timerDue != 0 {
+			c.flags &^= timerDue
+			c.onTimer()
+		}
 		if c.flags&buried == 0 {
 			l.resumeTurn(c)
 			c.nextSlice()
@@ -246,8 +294,13 @@ func (l *loop) serveReady() {
 	}
 }
 
-// fire is the wheel's callback.
-func (l *loop) fire(fd int32) { l.table.get(int(fd)).onTimer() }
+// fire is the wheel's callback. The timers of thousands may be due together, so they are served like
+// all that takes time.
+func (l *loop) fire(fd int32) {
+	c := l.table.get(int(fd))
+	c.flags |= timerDue
+	l.enqueue(c)
+}
 
 // armTimer sees to it that OnWake runs when the wheel's next timer, or a listener's pause, is due.
 func (l *loop) armTimer() {
@@ -285,11 +338,22 @@ func (l *loop) bury(fd int, abort bool) {
 	l.sys.Wake()
 }
 
-func (l *loop) closeDead() {
-	for _, g := range l.dead {
-		l.closeNow(g)
+// closeDead closes the descriptors that left in an earlier turn, for so long: thousands may have.
+func (l *loop) closeDead(budget time.Duration) {
+	var p pace
+	k := 0
+	for p.begin(l.now); k < len(l.dead); {
+		l.closeNow(l.dead[k])
+		if k++; p.due() && p.look(l.sys.Now()) > budget {
+			break
+		}
 	}
-	l.dead, l.dying = l.dying, l.dead[:0]
+	if k < len(l.dead) {
+		l.dead = append(l.dead[:copy(l.dead, l.dead[k:])], l.dying...)
+		l.dying = shrunk(l.dying)
+		return
+	}
+	l.dead, l.dying = l.dying, shrunk(l.dead)
 }
 
 func (l *loop) closeNow(g grave) {
@@ -343,7 +407,7 @@ func (c *Conn) transport() net.Conn {
 	if c.loop.bridge == nil {
 		return nil
 	}
-	c.mu.Lock()
+	c.lock()
 	defer c.unlock()
 	if c.ReadyState() == Closed { // the descriptor may be another's
 		return nil
@@ -353,7 +417,7 @@ func (c *Conn) transport() net.Conn {
 
 // addr is an address of the connection's own socket.
 func (l *loop) addr(c *Conn, local bool) net.Addr {
-	c.mu.Lock()
+	c.lock()
 	defer c.unlock()
 	if c.ReadyState() == Closed {
 		return nil
