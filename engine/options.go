@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime"
+	"strconv"
 	"time"
 
 	"github.com/gannet-ws/gannet/deflate"
@@ -85,7 +86,7 @@ type Options struct {
 	MaxConnsPerAddress int
 	// InboundBudget is how many bytes the engine holds of unfinished, paused and waiting
 	// messages of all connections, beyond 64 KiB each. Default: a quarter of the memory
-	// of the machine or its cgroup. Past it the connection that holds most is closed (1013).
+	// of the machine or its cgroup; in a 32-bit process at most 256 MiB. Past it the connection that holds most is closed (1013).
 	InboundBudget int64
 
 	// HandshakeTimeout bounds the opening handshake, a decision by Upgrade.Later included. Default 10 s.
@@ -225,7 +226,7 @@ func (o Options) config() (*config, error) {
 	}
 	k := &config{Options: o, limits: l}
 	orDefault(&k.Loops, runtime.GOMAXPROCS(0))
-	orDefault(&k.InboundBudget, defaultInboundBudget())
+	orDefault(&k.InboundBudget, min(defaultInboundBudget(), mostBudget))
 	orDefault(&k.HandshakeTimeout, 10*time.Second)
 	orDefault(&k.MaxHandshakeBytes, 16<<10)
 	orDefault(&k.InboxBytes, 1<<20)
@@ -244,6 +245,10 @@ func (o Options) config() (*config, error) {
 	}
 	return k, k.setDeflate()
 }
+
+// mostBudget is the highest default of InboundBudget. A 32-bit process has 3 or 4 GiB of addresses, whatever the
+// machine has, and messages that grow need twice their size: one peer's long message ended the process.
+const mostBudget = 1 << (28 + 34*(strconv.IntSize/64))
 
 func (k *config) setDeflate() error {
 	k.slice = sliceBytes

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"runtime"
 	"strings"
 	"testing"
@@ -148,5 +149,17 @@ func TestSetLimitsErrors(t *testing.T) {
 		if fmt.Sprint(uint8(op)) != name {
 			t.Error("a policy's zero would be no default")
 		}
+	}
+}
+
+// TestDefaultBudgetFitsAddresses: in a 32-bit process the default is bounded by the addresses, not only by the
+// machine's memory: one message of 2 GiB, which MaxMessageSize admits, ended the process.
+func TestDefaultBudgetFitsAddresses(t *testing.T) {
+	k, err := Options{}.config()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if uint64(k.InboundBudget) > math.MaxUint/16 {
+		t.Errorf("InboundBudget is %d of %d addresses", k.InboundBudget, uint64(math.MaxUint))
 	}
 }
