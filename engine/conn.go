@@ -2,7 +2,6 @@ package engine
 
 import (
 	"net"
-	"net/netip"
 	"sync"
 	"sync/atomic"
 	"unique"
@@ -139,24 +138,6 @@ const (
 	todoMarks                         // the water marks were moved
 	todoBroadcasts                    // its callbacks broadcast faster than the loops can
 )
-
-// peerAddr is the peer's address, kept from accept: the kernel forgets it after a
-// reset, just when OnClose logs it.
-type peerAddr struct {
-	ip   [16]byte
-	port uint16
-}
-
-func newPeerAddr(a netip.AddrPort) peerAddr {
-	if !a.IsValid() {
-		return peerAddr{}
-	}
-	return peerAddr{a.Addr().As16(), a.Port()}
-}
-
-func (p peerAddr) addrPort() netip.AddrPort {
-	return netip.AddrPortFrom(netip.AddrFrom16(p.ip).Unmap(), p.port)
-}
 
 // ReadyState is the connection's state.
 func (c *Conn) ReadyState() ReadyState { return ReadyState(c.state.Load()) }

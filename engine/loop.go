@@ -74,6 +74,7 @@ type loop struct {
 	goroutine atomic.Uint64 // its number, for onLoop
 	stats     loopStats
 	conns     atomic.Int64 // in the table
+	lost      atomic.Bool  // its poller failed: nobody is sent to it any more
 	stop      bool
 	done      chan struct{}
 }
@@ -142,7 +143,7 @@ func (l *loop) run() {
 	loopGoroutines.Store(id, nil)
 	defer loopGoroutines.Delete(id)
 	if err := l.sys.Run(l); err != nil {
-		l.engine.log().Error("gannet: poller failed; its connections are lost", "loop", l.index, "err", err)
+		l.lose(err)
 	}
 	l.end()
 	close(l.done)

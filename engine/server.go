@@ -173,7 +173,7 @@ func (e *engine) allLoops() []*loop { return *e.loops.Load() }
 func leastLoaded(loops []*loop) *loop {
 	best := loops[0]
 	for _, l := range loops[1:] {
-		if l.conns.Load() < best.conns.Load() {
+		if best.lost.Load() || l.conns.Load() < best.conns.Load() && !l.lost.Load() {
 			best = l
 		}
 	}
