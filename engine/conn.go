@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"fmt"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -157,6 +158,9 @@ func (c *Conn) BufferedAmount() uint64 {
 // agreement is what was agreed; while CONNECTING, what the request says of it. From
 // OPEN on nobody writes it any more.
 func (c *Conn) agreement() agreement {
+	if c.loop == nil {
+		return agreement{} // of the zero Conn
+	}
 	if c.ReadyState() != Connecting {
 		return c.agreed.Value()
 	}
@@ -169,6 +173,9 @@ func (c *Conn) agreement() agreement {
 // URL is the absolute ws: or wss: URL of the connection, rebuilt from the request.
 func (c *Conn) URL() string {
 	a := c.agreement()
+	if a == (agreement{}) {
+		return ""
+	}
 	return string(handshake.AppendURL(nil, a.tls, []byte(a.host), []byte(a.target)))
 }
 
@@ -184,11 +191,19 @@ func (c *Conn) RemoteAddr() net.Addr {
 	if a := c.peer.addrPort(); c.peer != (peerAddr{}) {
 		return net.TCPAddrFromAddrPort(a)
 	}
+	if c.loop == nil {
+		return nil
+	}
 	return c.loop.addr(c, false)
 }
 
 // LocalAddr is our end's address; nil once the connection is closed.
-func (c *Conn) LocalAddr() net.Addr { return c.loop.addr(c, true) }
+func (c *Conn) LocalAddr() net.Addr {
+	if c.loop == nil {
+		return nil
+	}
+	return c.loop.addr(c, true)
+}
 
 // Context is what SetContext was given.
 func (c *Conn) Context() any {
@@ -223,8 +238,15 @@ func (c *Conn) setPaused(on bool) {
 }
 
 // Post runs f in the connection's sequence: never at the same time as one of its
-// callbacks. It answers ErrClosed, and does not run f, once the connection is CLOSED.
+// callbacks. It answers ErrClosed, and does not run f, once the connection is CLOSED; ErrSyntax
+// for a nil f.
 func (c *Conn) Post(f func(*Conn)) error {
+	switch {
+	case c.loop == nil:
+		return ErrInvalidState
+	case f == nil:
+		return fmt.Errorf("gannet: Post of a nil function: %w", ErrSyntax)
+	}
 	if c.ReadyState() == Closed {
 		return ErrClosed
 	}

@@ -319,6 +319,9 @@ func (s *Server) ListenAndServe(network, addr string) error {
 // When the poller behind it fails it answers that error, and its connections are lost (see OnClose). TCP and unix listeners are taken over by the loops; any other
 // kind (tls.NewListener's, say) is served by goroutines: its connections are bridged.
 func (s *Server) Serve(ln net.Listener) error {
+	if ln == nil {
+		return fmt.Errorf("gannet: Serve needs a net.Listener: %w", ErrSyntax)
+	}
 	if err := s.start(); err != nil {
 		if err == ErrServerClosed {
 			_ = ln.Close()

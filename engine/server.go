@@ -93,6 +93,9 @@ func (e *engine) log() *slog.Logger { return e.conf.Logger }
 
 // start starts the native loops and the workers, once.
 func (e *engine) start() error {
+	if err := e.made(); err != nil {
+		return err
+	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.stopped || e.closing.Load() {
@@ -166,7 +169,20 @@ func (e *engine) publishLoops() {
 	e.loops.Store(&all)
 }
 
-func (e *engine) allLoops() []*loop { return *e.loops.Load() }
+func (e *engine) allLoops() []*loop {
+	if all := e.loops.Load(); all != nil {
+		return *all
+	}
+	return nil // of the zero Server
+}
+
+// made tells whether the server was made by NewServer.
+func (e *engine) made() error {
+	if e.conf == nil {
+		return fmt.Errorf("gannet: this Server was not made by NewServer: %w", ErrSyntax)
+	}
+	return nil
+}
 
 // leastLoaded is the loop for the next connection. It counts as there already, so that
 // a burst spreads evenly; adoptReserved takes that back.
@@ -222,7 +238,12 @@ func (c *Conn) countedAs() netip.AddrPort {
 }
 
 // Stats is what the server has done and holds.
-func (s *Server) Stats() Stats { return s.snapshot() }
+func (s *Server) Stats() Stats {
+	if s.made() != nil {
+		return Stats{}
+	}
+	return s.snapshot()
+}
 
 func (l *loop) terminateEach() {
 	l.table.each(func(c *Conn) bool {

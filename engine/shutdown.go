@@ -13,6 +13,9 @@ import (
 // answers ctx's error. It answers ErrOnLoop on a loop and on a worker,
 // which it would wait for.
 func (s *Server) Shutdown(ctx context.Context) error {
+	if err := s.made(); err != nil {
+		return err
+	}
 	if s.onLoop() || s.onWorker() {
 		return ErrOnLoop
 	}
@@ -36,6 +39,9 @@ func (s *Server) Shutdown(ctx context.Context) error {
 // Close ends every connection at once, and the server. It answers ErrOnLoop on a loop
 // and on a worker.
 func (s *Server) Close() error {
+	if err := s.made(); err != nil {
+		return err
+	}
 	if s.onLoop() || s.onWorker() {
 		return ErrOnLoop
 	}
