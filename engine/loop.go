@@ -80,6 +80,7 @@ type loop struct {
 	goroutine atomic.Uint64 // its number, for onLoop
 	stats     loopStats
 	conns     atomic.Int64 // in the table
+	lost      atomic.Bool  // its poller failed: nobody is sent to it any more
 	stop      bool
 	done      chan struct{}
 }
@@ -151,7 +152,7 @@ func (l *loop) run() {
 	l.takeOver()
 	if !l.ending {
 		if err := l.sys.Run(l); err != nil {
-			l.engine.log().Error("gannet: poller failed; its connections are lost", "loop", l.index, "err", err)
+			l.lose(err)
 		}
 		l.ending = true
 	}
@@ -385,7 +386,7 @@ func (l *loop) closeNow(g grave) {
 // adopt takes over a connection that admitConn has counted. On the loop.
 func (l *loop) adopt(a arrival) {
 	c := &Conn{loop: l, fd: int32(a.fd), peer: newPeerAddr(a.peer)}
-	c.limits.Store(&l.engine.conf.limits)
+	c.limits.Store(l.engine.conf.limits)
 	if a.tls {
 		c.flags |= overTLS
 	}

@@ -262,9 +262,6 @@ func (c *Conn) open(u *Upgrade) bool {
 	*dst = handshake.AppendSwitching(*dst, u.req.Key, a.protocol, view(a.deflate.Append(extensions[:0])), u.header)
 	o.placed += uint64(len(*dst) - n)
 	c.ctx = u.ctx
-	if u.limits != nil {
-		c.limits.Store(u.limits)
-	}
 	c.heard = l.broadcasts.last.Load()
 	c.asked = c.heard
 	if !c.state.CompareAndSwap(uint32(Connecting), uint32(Open)) { // closed meanwhile

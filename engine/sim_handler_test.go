@@ -66,9 +66,13 @@ func (m *simulation) randomLimits() Limits {
 	if m.server.conf.deflate != nil {
 		most = most[:4] // what is dropped must leave no trace in the history
 	}
+	max := most[m.rng.IntN(len(most))]
+	if max > 0 && high >= max {
+		high = max - 1 // the edge: reading pauses just before the queue is full
+	}
 	return Limits{
 		HighWater: high, LowWater: 1 + m.rng.Int64N(high/2), MaxMessageSize: simMaxMessage,
-		MaxBufferedAmount: most[m.rng.IntN(len(most))],
+		MaxBufferedAmount: max,
 		Overflow:          Overflow(1 + m.rng.IntN(2)),
 	}
 }
@@ -170,10 +174,8 @@ func (m *simulation) actOn(d *ledger) {
 
 // retime changes a connection's clocks. A ping always comes in time before the idle timeout.
 func (m *simulation) retime(d *ledger) {
-	l := *d.conn.limits.Load()
-	l.PingInterval = time.Duration(1+m.rng.IntN(60)) * time.Second
-	l.IdleTimeout = l.PingInterval + time.Duration(5+m.rng.IntN(60))*time.Second
-	if err := d.conn.SetLimits(l); err != nil {
+	ping := time.Duration(1+m.rng.IntN(60)) * time.Second
+	if err := d.conn.SetLimits(Limits{PingInterval: ping, IdleTimeout: ping + time.Duration(5+m.rng.IntN(60))*time.Second}); err != nil {
 		m.broke("SetLimits: %v", err)
 	}
 }

@@ -79,7 +79,7 @@ func newSimulation(seed uint64) *simulation {
 	m.loops, m.systems = simulatedLoops(s, m.world)
 	m.ended = make([]bool, len(m.loops))
 	m.door = m.world.Listen()
-	m.loops[0].addListener(m.door, true)
+	m.loops[0].addListener(nil, m.door, true)
 	m.world.SetPreempt(m.others)
 	if m.tracing = os.Getenv("GANNET_SIM_TRACE") != ""; m.tracing {
 		m.world.SetTrace(func(s string) { fmt.Fprintln(os.Stderr, m.turns, s) })
