@@ -128,13 +128,19 @@ func (w *workers) run(goroutine *atomic.Uint64) {
 	goroutine.Store(goroutineID())
 	var letters []letter
 	for c := w.take(); c != nil; c = w.take() {
-		letters = c.inbox.take(letters[:0])
-		c.runLetters(letters)
-		if c.inboxDone(letters) {
-			w.put(c)
-		}
-		clear(letters)
+		letters = w.serve(c, letters)
 	}
+}
+
+// serve runs the next of c's callbacks. The letters' array is used again.
+func (w *workers) serve(c *Conn, letters []letter) []letter {
+	letters = c.inbox.take(letters[:0])
+	c.runLetters(letters)
+	if c.inboxDone(letters) {
+		w.put(c)
+	}
+	clear(letters)
+	return letters
 }
 
 // toInbox leaves a callback to the workers. On the loop.
