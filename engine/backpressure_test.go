@@ -414,7 +414,7 @@ func TestSetLimitsTakesEffect(t *testing.T) {
 	}
 }
 
-// Pause stops reading once what was read is delivered; Resume goes on where it stopped.
+// Pause stops delivery from the next message on, also of what was read with the message at hand; Resume goes on where it stopped.
 func TestPauseAndResume(t *testing.T) {
 	inEveryMode(t, func(t *testing.T, m mode) {
 		d := newDiary(t)
@@ -426,7 +426,7 @@ func TestPauseAndResume(t *testing.T) {
 		f := dialForeign(t, s, 0)
 		c := d.conn()
 		f.write(frames(ws.NewTextFrame([]byte("pause")), ws.NewTextFrame([]byte("same read"))))
-		within(t, 5*time.Second, "what was read", func() bool { return d.has("message same read OPEN") })
+		within(t, 5*time.Second, "the message that pauses", func() bool { return d.has("message pause OPEN") })
 		paused := make(chan struct{})
 		_ = c.Post(func(c *Conn) { c.notify(0); close(paused) }) // a turn of the loop later
 		receive(t, paused, "the posted function")
@@ -434,10 +434,11 @@ func TestPauseAndResume(t *testing.T) {
 		_ = c.SendText("writing goes on")
 		f.wants(ws.OpText, "writing goes on")
 		time.Sleep(20 * time.Millisecond) // nothing tells that something does not happen
-		if d.has("message later OPEN") {
+		if d.has("message later OPEN") || d.has("message same read OPEN") {
 			t.Error("delivered while paused")
 		}
 		c.Resume()
+		within(t, 5*time.Second, "what was read", func() bool { return d.has("message same read OPEN") })
 		within(t, 5*time.Second, "what came while paused", func() bool { return d.has("message later OPEN") })
 		c.Pause()
 		c.Resume()

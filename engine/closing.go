@@ -243,8 +243,8 @@ func (c *Conn) advanceClosing() {
 	ours := c.out != nil && c.out.long.underWay() && !c.out.blocked // the time is: we compress yet
 	c.unlock()
 	c.flags |= discarding
-	if c.flags&(pausedByHigh|pausedByUser) != 0 {
-		c.flags &^= pausedByHigh | pausedByUser
+	if c.flags&(pausedByHigh|pausedByUser|pausedByBroadcasts) != 0 {
+		c.flags &^= pausedByHigh | pausedByUser | pausedByBroadcasts
 		c.goOnTurn()
 	}
 	c.readPastInbox()

@@ -58,8 +58,7 @@ type Conn struct {
 
 	state  atomic.Uint32 // ReadyState; leaves Open only under mu
 	corked atomic.Bool   // a callback of this connection is running: what is sent waits for its end
-	high   atomic.Bool   // written under mu: more than HighWater is queued
-	paused atomic.Bool   // Pause was called
+	holds  atomic.Uint32 // why no message is delivered for the moment (held bits)
 	owed   atomic.Uint32 // work the loop left to whoever holds mu (todo bits)
 	todo   atomic.Uint32 // work for the loop (todo bits)
 
@@ -86,6 +85,7 @@ const (
 	pausedByUser  flags = 1 << iota // Pause
 	pausedByHigh                    // more than HighWater is queued for the peer
 	pausedByInbox                   // the workers lag
+	pausedByBroadcasts              // its broadcasts come first
 	pausedByWork                    // an unfinished turn: what was read comes first
 	writeWanted                     // the socket is full: tell when it is not
 	sawEnd                          // the peer ended its half of the stream
@@ -101,6 +101,15 @@ const (
 	endWaits                        // the peer's end is known; the workers have not come that far
 	enqueued                        // in loop.ready
 	restDue                         // in loop.resting
+	timerDue                        // in loop.ready: its timer has fired
+)
+
+// held bits: why no message is delivered for the moment. Each has its echo in flags, which the loop sets when it
+// has told the handler, and which stops the reading.
+const (
+	heldByHigh       uint32 = 1 << iota // written under mu: more than HighWater is queued
+	heldByUser                          // Pause was called
+	heldByBroadcasts                    // its callbacks asked for more broadcasts than are made yet
 )
 
 // todo bits: work that one side leaves to the other.
@@ -218,16 +227,20 @@ func (c *Conn) SetLimits(l Limits) error {
 	return nil
 }
 
-// Pause stops reading from the peer, once what was read is delivered, until Resume.
-// The kernel's buffers then fill, and the peer has to wait. Closing resumes. With permessage-deflate,
-// where what was read may be a thousand times as much, nothing but the message at hand is delivered.
+// Pause stops the delivery of what the peer sends, until Resume: in a callback, from the next
+// message, chunk, ping or pong on. What was read already waits, and counts for Options.InboundBudget; nothing
+// more is read, so the kernel's buffers fill and the peer has to wait. Closing resumes.
 func (c *Conn) Pause() { c.setPaused(true) }
 
-// Resume goes on reading.
+// Resume delivers what waits, and goes on reading.
 func (c *Conn) Resume() { c.setPaused(false) }
 
 func (c *Conn) setPaused(on bool) {
-	c.paused.Store(on)
+	if on {
+		c.holds.Or(heldByUser)
+	} else {
+		c.holds.And(^heldByUser)
+	}
 	c.notify(todoPause)
 }
 

@@ -159,9 +159,7 @@ func TestHighWaterCountsWhatIsToBeCompressed(t *testing.T) {
 
 // mailboxServed serves the letters, and no unfinished work.
 func (l *loop) mailboxServed() {
-	for _, t := range l.mailbox.take() {
-		l.serveTask(t)
-	}
+	l.serveLetters(forever)
 }
 
 // MaxBufferedAmount with a peer that does not read: it is what waits, uncompressed, that counts.

@@ -208,16 +208,14 @@ func (c *Conn) holdTurn() {
 	}
 }
 
-// turnHeld tells whether what was read has to wait: for the workers, or, where half a
-// megabyte may be half a gigabyte of messages, until the peer has read our answers, or for Resume.
+// turnHeld tells whether what was read has to wait: for the workers, until the peer has read our
+// answers, until broadcasts are made, or for Resume.
 func (c *Conn) turnHeld() bool {
-	return c.flags&pausedByInbox != 0 || c.deflates && c.flags&(pausedByHigh|pausedByUser) != 0
+	return c.flags&(pausedByInbox|pausedByHigh|pausedByUser|pausedByBroadcasts) != 0
 }
 
 // holdsTurn tells, before the flags do, whether the callback that has just run makes the rest wait.
-func (c *Conn) holdsTurn() bool {
-	return c.deflates && (c.high.Load() || c.paused.Load()) && c.ReadyState() == Open
-}
+func (c *Conn) holdsTurn() bool { return c.holds.Load() != 0 && c.ReadyState() == Open }
 
 // goOnTurn goes on with an unfinished turn when what held it is over.
 func (c *Conn) goOnTurn() {
@@ -283,9 +281,10 @@ func (in *inbound) held(c *Conn) int64 {
 func (l *loop) turn(c *Conn, in *inbound, b []byte) (rest []byte) {
 	defer l.recoverCallback(c)
 	l.turning = c
-	l.began, l.over = 0, false
-	if c.deflates {
-		l.began = l.now
+	l.pace.begin(l.now)
+	l.over = false
+	if c.holdsTurn() { // since OnOpen, or since the poller looked
+		return b
 	}
 	if in.stopped {
 		b = l.resumeInflate(c, in, b)
@@ -297,7 +296,7 @@ func (l *loop) turn(c *Conn, in *inbound, b []byte) (rest []byte) {
 		}
 	}
 	var p codec.Piece
-	for k := 1; len(b) > 0; k++ {
+	for len(b) > 0 {
 		n, err := in.dec.NextMasked(b, &p)
 		if err != nil {
 			c.fail(err)
@@ -325,33 +324,30 @@ func (l *loop) turn(c *Conn, in *inbound, b []byte) (rest []byte) {
 			return b[n:]
 		}
 		b = b[n:]
-		if c.flags&pausedByInbox != 0 || len(b) > 0 && (k%clockEvery == 0 && l.turnOver() || c.deflates && l.cutsShort(c)) {
+		if len(b) > 0 && l.cutsShort(c) {
 			return b
 		}
 	}
 	return nil
 }
 
-// clockEvery is how many frames are decoded between looks at the clock, which cost as
-// much as a frame.
-const clockEvery = 16
-
-// cutsShort tells, after a message of a connection with permessage-deflate, whether that was
-// enough for a turn: with a few bytes it may have asked for much, inflated here or compressed in
-// the callback.
-func (l *loop) cutsShort(c *Conn) bool { return c.holdsTurn() || l.entered && l.turnOver() }
-
-// turnOver tells whether a turn that began with the first look at the clock is over. When
-// others before it in the same wait for the poller have had their whole turn, that is soon.
-func (l *loop) turnOver() bool {
-	now := l.sys.Now()
-	if l.began == 0 {
-		l.began = now
+// cutsShort tells, after a frame, whether that was enough for a turn. With permessage-deflate a few
+// bytes may have asked for much, inflated here or compressed in the callback: the clock is asked after each message.
+func (l *loop) cutsShort(c *Conn) bool {
+	if c.flags&pausedByInbox != 0 || c.holdsTurn() {
+		return true
 	}
-	if now-l.began <= turnBudget && l.spent <= spentBudget {
+	return (l.pace.due() || c.deflates && l.entered) && l.turnOver()
+}
+
+// turnOver looks at the clock, and tells whether the turn is over. When others before it in the
+// same wait for the poller have had their whole turn, that is soon.
+func (l *loop) turnOver() bool {
+	took := l.pace.look(l.sys.Now())
+	if took <= turnBudget && l.spent <= spentBudget {
 		return false
 	}
-	l.spent += now - l.began
+	l.spent += took
 	return true
 }
 

@@ -22,6 +22,10 @@ const (
 	// spentBudget is how long unfinished turns may take in all before whoever comes later
 	// gets but a step: forty bombs that arrive at once would keep the others for 40 ms.
 	spentBudget = 2 * turnBudget
+	// stageBudget is how long one wake serves letters, and closes descriptors.
+	stageBudget = turnBudget / 2
+	// forever is for a loop that ends.
+	forever = time.Duration(1<<63 - 1)
 )
 
 // loop is one goroutine around one poller, and everything that it alone touches.
@@ -41,14 +45,16 @@ type loop struct {
 	inCallback bool          // a handler's code is running: a panic is its own
 	entered    bool          // the connection at hand is corked
 	turning    *Conn         // whose bytes are being decoded
-	began      time.Duration // when the turn first looked at the clock; 0: it did not yet
+	pace       pace          // of its turn
 	over       bool          // the turn is
 	spent      time.Duration // by turns that were cut short, since the last wake: what they left asks for one
 	messages   uint64        // received in this turn
 	bytes      uint64
 	deflate    deflateCount // the compressed ones of them
 	scratch    []byte       // for inflated bytes; nil before the first
-	ready      []*Conn      // with an unfinished turn, or a long message to compress
+	letters    []task       // taken from the mailbox; letters[opened:] are not served yet
+	opened     int
+	ready      []*Conn      // with an unfinished turn, a long message to compress, or a timer that fired
 	resting    []*Conn      // whose sender and receiver may rest
 	dying      []grave      // left the poller in this turn
 	dead       []grave      // left it in an earlier one: their descriptors may be reused
@@ -83,7 +89,6 @@ type task struct {
 type mailbox struct {
 	mu     sync.Mutex
 	tasks  []task
-	taken  []task // the other half, reused
 	closed bool
 }
 
@@ -97,12 +102,13 @@ func (m *mailbox) put(t task) (ok bool) {
 	return true
 }
 
-func (m *mailbox) take() []task {
+// take returns what there is, in exchange for an empty slice to go on with.
+func (m *mailbox) take(empty []task) []task {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	clear(m.taken)
-	m.tasks, m.taken = m.taken[:0], m.tasks
-	return m.taken
+	all := m.tasks
+	m.tasks = empty
+	return all
 }
 
 // closeEmpty closes the mailbox unless there is something in it.
@@ -136,14 +142,12 @@ func (l *loop) run() {
 // end gives back what the loop still has: first what letters that came too late for the
 // last turn bring, a connection to adopt among them.
 func (l *loop) end() {
-	for !l.mailbox.closeEmpty() {
-		for _, t := range l.mailbox.take() {
-			l.serveTask(t)
-		}
+	for l.opened < len(l.letters) || !l.mailbox.closeEmpty() {
+		l.serveLetters(forever)
 		l.terminateEach()
 	}
-	for range 2 {
-		l.closeDead()
+	for len(l.dead)+len(l.dying) > 0 {
+		l.closeDead(forever)
 	}
 	if err := l.sys.Release(); err != nil {
 		l.engine.log().Warn("gannet: releasing a poller", "loop", l.index, "err", err)
@@ -178,25 +182,53 @@ func (l *loop) serveDoomed() {
 	}
 }
 
-// OnWake serves the mailbox, unfinished turns, timers, and frees what closed.
+// OnWake goes on with all that the loop has to do beside its events. Each kind of work is done for
+// a bounded time and goes on at the next wake, so that whoever has something to say waits for one wake.
 func (l *loop) OnWake() bool {
 	l.now = l.sys.Now()
 	l.spent = 0
-	l.closeDead()
-	for _, t := range l.mailbox.take() {
-		l.serveTask(t)
-	}
+	l.closeDead(stageBudget)
+	l.serveLetters(stageBudget)
+	l.wheel.Advance(l.now, l.fire)
 	l.serveReady()
 	if len(l.resting) > 0 {
 		l.serveResting()
 	}
-	l.wheel.Advance(l.now, l.fire)
 	l.reopenListeners()
 	l.armTimer()
-	if len(l.dead)+len(l.dying)+len(l.ready)+len(l.resting) > 0 {
+	if len(l.dead)+len(l.dying)+len(l.letters)+len(l.ready)+len(l.resting) > 0 {
 		l.sys.Wake()
 	}
 	return !l.stop
+}
+
+// serveLetters serves the mailbox in order, for so long.
+func (l *loop) serveLetters(budget time.Duration) {
+	if l.opened == len(l.letters) {
+		l.letters, l.opened = l.mailbox.take(l.letters[:0]), 0
+	}
+	var p pace
+	for p.begin(l.now); l.opened < len(l.letters); {
+		t := l.letters[l.opened]
+		l.letters[l.opened] = task{}
+		l.opened++
+		l.serveTask(t)
+		if p.due() && p.look(l.sys.Now()) > budget {
+			break
+		}
+	}
+	if l.opened == len(l.letters) {
+		l.letters, l.opened = shrunk(l.letters), 0
+	}
+}
+
+// shrunk is an emptied slice, without its array if a busy moment made that large.
+func shrunk[T any](s []T) []T {
+	const most = 1 << 10
+	if cap(s) > most {
+		return nil
+	}
+	return s[:0]
 }
 
 func (l *loop) serveTask(t task) {
@@ -231,6 +263,10 @@ func (l *loop) serveReady() {
 		c := l.ready[served]
 		served++
 		c.flags &^= enqueued
+		if c.flags&timerDue != 0 {
+			c.flags &^= timerDue
+			c.onTimer()
+		}
 		if c.flags&buried == 0 {
 			l.resumeTurn(c)
 			c.nextSlice()
@@ -246,8 +282,13 @@ func (l *loop) serveReady() {
 	}
 }
 
-// fire is the wheel's callback.
-func (l *loop) fire(fd int32) { l.table.get(int(fd)).onTimer() }
+// fire is the wheel's callback. The timers of thousands may be due together, so they are served like
+// all that takes time.
+func (l *loop) fire(fd int32) {
+	c := l.table.get(int(fd))
+	c.flags |= timerDue
+	l.enqueue(c)
+}
 
 // armTimer sees to it that OnWake runs when the wheel's next timer, or a listener's pause, is due.
 func (l *loop) armTimer() {
@@ -285,11 +326,22 @@ func (l *loop) bury(fd int, abort bool) {
 	l.sys.Wake()
 }
 
-func (l *loop) closeDead() {
-	for _, g := range l.dead {
-		l.closeNow(g)
+// closeDead closes the descriptors that left in an earlier turn, for so long: thousands may have.
+func (l *loop) closeDead(budget time.Duration) {
+	var p pace
+	k := 0
+	for p.begin(l.now); k < len(l.dead); {
+		l.closeNow(l.dead[k])
+		if k++; p.due() && p.look(l.sys.Now()) > budget {
+			break
+		}
 	}
-	l.dead, l.dying = l.dying, l.dead[:0]
+	if k < len(l.dead) {
+		l.dead = append(l.dead[:copy(l.dead, l.dead[k:])], l.dying...)
+		l.dying = shrunk(l.dying)
+		return
+	}
+	l.dead, l.dying = l.dying, shrunk(l.dead)
 }
 
 func (l *loop) closeNow(g grave) {

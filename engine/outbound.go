@@ -298,15 +298,15 @@ func (c *Conn) settleLocked(o *outbound) {
 	if o.long.underWay() && len(o.deferred) != 0 { // whoever reads all that leaves may still ask faster than we compress
 		q = int64(o.waiting())
 	}
-	if c.high.Load() {
+	if c.holds.Load()&heldByHigh != 0 {
 		if l := c.limits.Load(); q <= l.LowWater || plantedBug(bugEarlyDrain) && q <= l.HighWater {
-			c.high.Store(false)
+			c.holds.And(^heldByHigh)
 			if !plantedBug(bugLostDrain) {
 				c.notify(todoDrain)
 			}
 		}
 	} else if (o.blocked || o.long.underWay()) && q > c.limits.Load().HighWater {
-		c.high.Store(true)
+		c.holds.Or(heldByHigh)
 		c.notify(todoHigh)
 	}
 }

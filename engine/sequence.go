@@ -255,7 +255,7 @@ func (c *Conn) settleHigh(bits uint32) {
 		c.loop.stats.pauses.Add(1)
 		c.call(h.highWater)
 	}
-	if c.flags&pausedByHigh != 0 && !c.high.Load() {
+	if c.flags&pausedByHigh != 0 && c.holds.Load()&heldByHigh == 0 {
 		c.lowAgain()
 	}
 }
@@ -270,7 +270,7 @@ func (c *Conn) lowAgain() {
 }
 
 func (c *Conn) settlePause() {
-	if c.paused.Load() && c.ReadyState() != Closed { // what lingers reads until the peer's end
+	if c.holds.Load()&heldByUser != 0 && c.ReadyState() != Closed { // what lingers reads until the peer's end
 		c.flags |= pausedByUser
 	} else if c.flags&pausedByUser != 0 {
 		c.flags &^= pausedByUser
@@ -340,7 +340,7 @@ func (c *Conn) watch() {
 
 // wanted is what the connection waits for now.
 func (c *Conn) wanted() (want netio.Interest) {
-	if c.flags&(pausedByUser|pausedByHigh|pausedByInbox|pausedByWork|sawEnd|endWaits) == 0 {
+	if c.flags&(pausedByUser|pausedByHigh|pausedByInbox|pausedByBroadcasts|pausedByWork|sawEnd|endWaits) == 0 {
 		want |= netio.Readable
 	}
 	if c.flags&writeWanted != 0 {

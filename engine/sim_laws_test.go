@@ -161,7 +161,7 @@ func (d *ledger) watchQueue(leaving int) {
 	q := d.waiting()
 	d.peak = max(d.peak, q)
 	l := d.conn.limits.Load()
-	d.over = d.over || q > uint64(l.HighWater) || d.conn.high.Load() // it may pass it for a moment, while slices are made
+	d.over = d.over || q > uint64(l.HighWater) || d.conn.holds.Load()&heldByHigh != 0 // it may pass it for a moment, while slices are made
 	if q -= min(q, uint64(leaving)); d.over && q <= uint64(l.LowWater) {
 		d.over, d.fell = false, true
 	}
@@ -321,7 +321,7 @@ func (d *ledger) checkTended() {
 	if c.owed.Load() != 0 {
 		d.broke("the loop is owed %b, nobody has the lock", c.owed.Load())
 	}
-	if c.ReadyState() == Open && d.opened && !c.timer.Scheduled() {
+	if c.ReadyState() == Open && d.opened && !c.timer.Scheduled() && c.flags&timerDue == 0 {
 		d.broke("OPEN without a timer")
 	}
 	if c.watched != c.wanted() {

@@ -179,7 +179,7 @@ func (c *Conn) ifWriting(d time.Duration) time.Duration {
 
 // ifReading: while we do not read, the peer's silence is our own doing.
 func (c *Conn) ifReading(d time.Duration) time.Duration {
-	if c.flags&(pausedByUser|pausedByHigh|pausedByInbox|pausedByWork|endWaits) != 0 {
+	if c.flags&(pausedByUser|pausedByHigh|pausedByInbox|pausedByBroadcasts|pausedByWork|endWaits) != 0 {
 		return 0
 	}
 	return d
