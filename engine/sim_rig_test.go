@@ -29,6 +29,7 @@ type rig struct {
 	actors  []*actor
 	blocked bool // the workers are: callbacks wait
 	turns   int
+	buf     []byte
 	law     error
 }
 
@@ -77,7 +78,7 @@ type noted struct {
 const rigTurns = 4000
 
 func newRig(r *rand.Rand, o Options, deciding func(*actor)) *rig {
-	s := &rig{rng: r, world: sim.New(r.Uint64(), sim.Faults{})}
+	s := &rig{rng: r, world: sim.New(r.Uint64(), sim.Faults{}), buf: make([]byte, 64<<10)}
 	if o.Loops == 0 {
 		o.Loops = 1
 	}
@@ -198,7 +199,7 @@ func (a *actor) take(n int) bool {
 	if a.ended != "" {
 		return false
 	}
-	buf := make([]byte, n)
+	buf := a.s.buf[:min(n, len(a.s.buf))]
 	n, err := a.end.Read(buf)
 	switch {
 	case n > 0:

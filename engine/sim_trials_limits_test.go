@@ -283,26 +283,26 @@ func trialPongs(r *rand.Rand) error {
 func trialBudget(r *rand.Rand) error {
 	s := newRig(r, Options{Limits: quietly(), InboundBudget: 1 << 20}, nil)
 	small, big := s.comes(64<<10, 64<<10), s.comes(64<<10, 64<<10)
-	begin := func(a *actor, n int) {
+	begin := func(a *actor, n, of int) {
 		var key [4]byte
-		a.pend = codec.AppendMaskedHeader(a.pend, OpBinary, true, false, 4<<20, key)
+		a.pend = codec.AppendMaskedHeader(a.pend, OpBinary, true, false, uint64(of), key)
 		a.pend = append(a.pend, make([]byte, n)...)
 		s.settle()
 	}
 	few := reserveBytes + 1 + r.IntN(100<<10)
-	begin(small, few)
+	begin(small, few, few+5000)
 	s.wants(s.server.Stats().InboundBytes == int64(few-reserveBytes), "%d are charged for %d", s.server.Stats().InboundBytes, few)
 	room := 1<<20 - (few - reserveBytes)
-	begin(big, room+reserveBytes)
+	begin(big, room+reserveBytes, 4<<20)
 	s.wants(s.server.Stats().InboundBytes == 1<<20 && big.conn.ReadyState() == Open, "a full budget: %d, %+v", s.server.Stats().InboundBytes, big.event)
-	who := big
-	who.pend = append(who.pend, 0)
+	last := r.IntN(2) // whoever passes it
+	[]*actor{big, small}[last].more(1)
 	s.settle()
 	big.failsWith(codeTryAgainLater, ErrInboundBudget)
-	s.wants(small.conn.ReadyState() == Open && s.server.Stats().InboundBytes == int64(few-reserveBytes), "the other: %+v, %d are charged", small.event, s.server.Stats().InboundBytes)
-	small.pend = append(small.pend, make([]byte, 4<<20-few)...)
+	s.wants(small.conn.ReadyState() == Open && s.server.Stats().InboundBytes == int64(few-reserveBytes+last), "the other: %+v, %d are charged", small.event, s.server.Stats().InboundBytes)
+	small.more(5000 - last)
 	s.settle()
-	s.wants(len(small.messages) == 1 && len(small.messages[0]) == 4<<20 && s.server.Stats().InboundBytes == 0,
+	s.wants(len(small.messages) == 1 && len(small.messages[0]) == few+5000 && s.server.Stats().InboundBytes == 0,
 		"%d messages, %d are charged", len(small.messages), s.server.Stats().InboundBytes)
 	return s.finish()
 }

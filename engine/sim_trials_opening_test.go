@@ -144,7 +144,7 @@ func trialAcceptFails(r *rand.Rand) error {
 	s.settle()
 	s.wants(len(a.messages) == 1, "an open connection notices")
 	s.world.SetFaults(sim.Faults{})
-	s.pass(maxAcceptPause + tick)
+	s.pass(maxAcceptPause + grain)
 	for _, k := range s.actors {
 		s.wants(k.was("OnOpen"), "actor %d of %d is not served", k.id, len(s.actors))
 	}

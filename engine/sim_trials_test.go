@@ -28,7 +28,10 @@ func trials() (all []trial) {
 const trialSeeds = 40
 
 // late is how much later than asked for a clock may come due: the wheel's resolution, its own, and rounding.
-const late = wheelTick + 3*tick
+const late = wheelTick + 3*grain
+
+// grain is the resolution of a connection's clocks.
+const grain = 10 * time.Millisecond
 
 // TestSimTrials plays each trial alone, so that its name says what is wrong.
 func TestSimTrials(t *testing.T) {
@@ -150,3 +153,6 @@ func (a *actor) has(want ...[]byte) bool {
 	}
 	return true
 }
+
+// more sends so many bytes of a payload.
+func (a *actor) more(n int) { a.pend = append(a.pend, make([]byte, n)...) }

@@ -17,10 +17,9 @@ var turnTrials = []trial{
 // Many connections have work that takes several turns each; one says a word now and then. However many they are, it
 // waits for a few turns of others, not for all of them.
 func trialFair(r *rand.Rand) error {
-	o := Options{Limits: quietly(), Deflate: &deflate.Policy{}}
-	s := newRig(r, o, nil)
-	const busy, words = 30, 200
-	offer := "Sec-WebSocket-Extensions: permessage-deflate\r\n"
+	s := newRig(r, Options{Limits: quietly(), Deflate: &deflate.Policy{}}, nil)
+	const busy, words = 30, 100
+	offer := []string{"", "Sec-WebSocket-Extensions: permessage-deflate\r\n"}[r.IntN(2)]
 	step := 300 * time.Microsecond
 	for range busy {
 		a := s.call(64<<10, 64<<10)
@@ -32,17 +31,17 @@ func trialFair(r *rand.Rand) error {
 	s.settle()
 	for _, a := range s.actors[:busy] {
 		for range words {
-			a.message(OpText, []byte("work"), 1)
+			a.say(OpText, true, []byte("work"))
 		}
 		a.serve()
 	}
 	worst := time.Duration(0)
-	for k := 0; k < 40 && s.law == nil; k++ {
-		for range r.IntN(20) {
+	for k := 0; k < 20 && s.law == nil; k++ {
+		for range r.IntN(10) {
 			s.turn(0)
 		}
 		n, since := len(innocent.messages), s.world.Now()
-		innocent.message(OpText, []byte("word"), 1)
+		innocent.say(OpText, true, []byte("word"))
 		innocent.serve()
 		for turns := 0; len(innocent.messages) == n && turns < 1000; turns++ {
 			s.turn(0)
@@ -97,7 +96,7 @@ func trialWake(r *rand.Rand) error {
 	s.settle()
 	for _, a := range s.actors {
 		for range 50 {
-			a.message(OpText, []byte("work"), 1)
+			a.say(OpText, true, []byte("work"))
 		}
 		a.serve()
 	}

@@ -160,6 +160,9 @@ func trialInboxBudget(r *rand.Rand) error {
 	s.wants(some >= 200_000-reserveBytes && some < 500_000, "%d are charged for 200 messages of 1,000", some)
 	if r.IntN(2) == 0 { // too much: the one that holds most is closed, and its messages are dropped
 		fill(a, 1_500_000)
+		s.wants(s.server.Stats().InboundBytes < 500_000, "%d are charged yet", s.server.Stats().InboundBytes)
+		s.blocked = false
+		s.settle()
 		s.wants(a.closeCode() == codeTryAgainLater && b.conn.ReadyState() == Open, "told %d, the other is %v", a.closeCode(), b.conn.ReadyState())
 	} else {
 		fill(a, 100_000)
