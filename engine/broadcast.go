@@ -24,16 +24,22 @@ func (s *Server) Conns() iter.Seq[*Conn] {
 	}
 }
 
-// Broadcast sends p to every connection that keep accepts (nil: all), each loop to its
-// own: it returns before they have. keep runs on the loops and must not block. A
-// connection that refuses the message (closing, or over MaxBufferedAmount) is passed over.
+// Broadcast sends p to every connection that keep accepts (nil: all). It returns before they have
+// it: each loop goes through its own connections, a bounded time at once, with its other work between. For each
+// connection the order of calls holds: what the caller sends to it afterwards comes after p. keep runs on the
+// loops and must not block. A connection that refuses the message (closing, or over MaxBufferedAmount) is passed over.
+//
+// Whoever broadcasts in a callback of a connection, faster than the loops can send, hears that connection's next message when they
+// have caught up. Others should bound how much they broadcast themselves: Stats.Broadcasts tells what is under way.
+//
 // Where permessage-deflate is agreed on, p is compressed here, once for each kind of window: at
 // most three times, 4 ms or more for 1 MiB.
 func (s *Server) Broadcast(p *Prepared, keep func(*Conn) bool) {
 	s.compressForAll(p)
 	for _, l := range s.allLoops() {
-		l.post(task{send: p, keep: keep})
+		l.announce(p, keep)
 	}
+	s.holdBroadcaster()
 }
 
 // compressForAll compresses p for each window that connections have agreed on, so that no
@@ -48,15 +54,6 @@ func (e *engine) compressForAll(p *Prepared) {
 			p.deflated(e.conf.deflate, sharedWindow(uint8(bits)))
 		}
 	}
-}
-
-func (l *loop) broadcast(p *Prepared, keep func(*Conn) bool) {
-	l.table.each(func(c *Conn) bool {
-		if c.loop == l && c.ReadyState() == Open && (keep == nil || l.keeps(c, keep)) {
-			_ = c.SendPrepared(p)
-		}
-		return true
-	})
 }
 
 // keeps calls the user's filter; its panic is no reason to lose the loop.

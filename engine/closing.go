@@ -66,27 +66,44 @@ func (c *Conn) CloseNoStatus() error {
 }
 
 func (c *Conn) beginClose(body []byte) {
-	c.mu.Lock()
-	switch c.ReadyState() {
-	case Open:
-		c.beginCloseLocked(body)
-	case Connecting: // nobody is there yet to take a Close frame
-		c.state.Store(uint32(Closing))
+	if c.state.CompareAndSwap(uint32(Connecting), uint32(Closing)) { // nobody is there yet to take a Close frame
 		c.notify(todoAbort)
+		return
 	}
-	c.unlock()
+	if c.lockOffLoop() {
+		c.beginCloseLocked(body)
+		c.unlock()
+	} else if c.leaveOpen() {
+		c.handCall(handedControl(OpClose, body))
+	}
 }
 
-// leaveOpenLocked is the one place where OPEN becomes CLOSING.
-func (c *Conn) leaveOpenLocked() {
-	c.state.Store(uint32(Closing))
+// leaveOpen is the one place where OPEN becomes CLOSING. Any goroutine; false when the state is another.
+func (c *Conn) leaveOpen() bool {
+	if !c.state.CompareAndSwap(uint32(Open), uint32(Closing)) {
+		return false
+	}
 	c.loop.engine.stats.open.Add(-1)
 	c.loop.engine.stats.closing.Add(1)
+	return true
 }
 
-// beginCloseLocked begins the closing handshake. The Close frame goes behind what is queued.
+// beginCloseLocked begins the closing handshake, in OPEN.
 func (c *Conn) beginCloseLocked(body []byte) {
-	c.leaveOpenLocked()
+	if c.leaveOpen() {
+		c.placeCloseLocked(body)
+	}
+}
+
+// placeCloseLocked places the Close frame behind all that was sent.
+func (c *Conn) placeCloseLocked(body []byte) {
+	if c.ReadyState() == Closed {
+		return
+	}
+	if c.behindLocked() {
+		c.queueBehindBroadcasts()
+	}
+	c.closeSet = true
 	if o := c.out; o != nil {
 		c.abortWriterLocked(o)
 	}
@@ -107,26 +124,21 @@ func (c *Conn) beginCloseLocked(body []byte) {
 
 // failLocked closes because of err. Any goroutine.
 func (c *Conn) failLocked(err *CloseError) {
-	if c.ReadyState() != Open {
+	if !c.leaveOpen() {
 		return
 	}
 	c.outLocked().failure = err
 	var body [codec.MaxControlPayload]byte
-	c.beginCloseLocked(codec.AppendCloseBody(body[:0], err.Code, ""))
+	c.placeCloseLocked(codec.AppendCloseBody(body[:0], err.Code, ""))
 }
 
 // Terminate ends the connection at once: what is queued is dropped, the transport is
 // reset, OnClose reports 1006.
 func (c *Conn) Terminate() {
-	c.mu.Lock()
-	switch c.ReadyState() {
-	case Open:
-		c.leaveOpenLocked()
-	case Connecting:
-		c.state.Store(uint32(Closing))
+	c.notify(todoAbort) // first: who sees CLOSING sees why
+	if !c.leaveOpen() {
+		c.state.CompareAndSwap(uint32(Connecting), uint32(Closing))
 	}
-	c.notify(todoAbort) // under the lock: who sees CLOSING sees why
-	c.unlock()
 }
 
 // fail closes because the peer, or the handler, broke a rule. On the loop.
@@ -295,8 +307,7 @@ func (c *Conn) finish(k closing) {
 		c.flags |= discarding
 		return
 	}
-	was := c.ReadyState()
-	c.state.Store(uint32(Closed))
+	was := ReadyState(c.state.Swap(uint32(Closed)))
 	if !plantedBug(bugLeakQueue) {
 		c.dropLocked()
 	}

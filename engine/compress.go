@@ -223,7 +223,7 @@ func (c *Conn) goOnLocked() (more bool) {
 	if c.out.long.buf == nil || c.sliceLocked() {
 		c.afterLongLocked()
 	}
-	return c.out != nil && c.out.long.underWay()
+	return c.out != nil && c.out.long.underWay() && !c.out.awaitsBroadcast()
 }
 
 // sliceLocked sends one more slice, and reports whether it was the last.
@@ -263,7 +263,7 @@ func (c *Conn) sliceLocked() (last bool) {
 func (c *Conn) afterLongLocked() {
 	c.releaseDeferredLocked()
 	o := c.out
-	if o == nil || o.long.buf != nil || o.releasable() {
+	if o == nil || o.long.buf != nil || o.releasable() || o.awaitsBroadcast() {
 		return
 	}
 	body := o.long.close

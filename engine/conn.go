@@ -54,6 +54,7 @@ type Conn struct {
 	out      *outbound              // mu; nil while nothing is queued
 	buffered uint64                 // mu; BufferedAmount
 	ctx      any                    // mu
+	handed   atomic.Pointer[handed] // calls that loops left to the lock's holder
 	stages   atomic.Pointer[stages] // nil for a plain connection
 
 	state  atomic.Uint32 // ReadyState; leaves Open only under mu
@@ -74,7 +75,10 @@ type Conn struct {
 	flags   flags
 	watched netio.Interest
 
-	deflates bool // permessage-deflate was agreed on; nobody writes it once OPEN
+	heard    uint32 // mu: the number of the last broadcast that is placed here
+	asked    uint32 // loop: of the last one that it was asked for
+	closeSet bool   // mu: the Close frame is placed: nothing follows it
+	deflates bool   // permessage-deflate was agreed on; nobody writes it once OPEN
 	peer     peerAddr
 }
 
@@ -82,26 +86,26 @@ type Conn struct {
 type flags uint32
 
 const (
-	pausedByUser  flags = 1 << iota // Pause
-	pausedByHigh                    // more than HighWater is queued for the peer
-	pausedByInbox                   // the workers lag
-	pausedByBroadcasts              // its broadcasts come first
-	pausedByWork                    // an unfinished turn: what was read comes first
-	writeWanted                     // the socket is full: tell when it is not
-	sawEnd                          // the peer ended its half of the stream
-	sawClose                        // the peer's Close was received
-	discarding                      // nothing received is delivered any more
-	lingering                       // CLOSED, our Close frame on its way: waiting for the peer's end
-	buried                          // out of the poller and the table
-	counted                         // it counts against MaxConnsPerAddress
-	bridged                         // carried by goroutines
-	overTLS                         // wss
-	deadlineSet                     // times.deadline counts
-	opened                          // it is, or was, OPEN
-	endWaits                        // the peer's end is known; the workers have not come that far
-	enqueued                        // in loop.ready
-	restDue                         // in loop.resting
-	timerDue                        // in loop.ready: its timer has fired
+	pausedByUser       flags = 1 << iota // Pause
+	pausedByHigh                         // more than HighWater is queued for the peer
+	pausedByInbox                        // the workers lag
+	pausedByBroadcasts                   // its broadcasts come first
+	pausedByWork                         // an unfinished turn: what was read comes first
+	writeWanted                          // the socket is full: tell when it is not
+	sawEnd                               // the peer ended its half of the stream
+	sawClose                             // the peer's Close was received
+	discarding                           // nothing received is delivered any more
+	lingering                            // CLOSED, our Close frame on its way: waiting for the peer's end
+	buried                               // out of the poller and the table
+	counted                              // it counts against MaxConnsPerAddress
+	bridged                              // carried by goroutines
+	overTLS                              // wss
+	deadlineSet                          // times.deadline counts
+	opened                               // it is, or was, OPEN
+	endWaits                             // the peer's end is known; the workers have not come that far
+	enqueued                             // in loop.ready
+	restDue                              // in loop.resting
+	timerDue                             // in loop.ready: its timer has fired
 )
 
 // held bits: why no message is delivered for the moment. Each has its echo in flags, which the loop sets when it
@@ -114,22 +118,26 @@ const (
 
 // todo bits: work that one side leaves to the other.
 const (
-	todoFlush  uint32 = 1 << iota // write what is queued
-	todoWatch                     // the socket is full: wait for room
-	todoHigh                      // HighWater was passed
-	todoDrain                     // LowWater was reached
-	todoPong                      // answer the ping that in.pong keeps
-	todoClose                     // begin or go on closing
-	todoFail                      // the socket refused a write
-	todoAbort                     // Terminate
-	todoPause                     // Pause or Resume was called
-	todoResume                    // go on with the unfinished turn
-	todoInbox                     // the workers caught up
-	todoDecide                    // a late decision about the upgrade
-	todoShed                      // the inbound budget chose this connection
-	todoTimers                    // the limits changed, or there is something to rest
-	todoEnd                       // the workers have run what came before the peer's end
-	todoSlice                     // go on with a long message
+	todoFlush      uint32 = 1 << iota // write what is queued
+	todoWatch                         // the socket is full: wait for room
+	todoHigh                          // HighWater was passed
+	todoDrain                         // LowWater was reached
+	todoPong                          // answer the ping that in.pong keeps
+	todoClose                         // begin or go on closing
+	todoFail                          // the socket refused a write
+	todoAbort                         // Terminate
+	todoPause                         // Pause or Resume was called
+	todoResume                        // go on with the unfinished turn
+	todoInbox                         // the workers caught up
+	todoDecide                        // a late decision about the upgrade
+	todoShed                          // the inbound budget chose this connection
+	todoTimers                        // the limits changed, or there is something to rest
+	todoEnd                           // the workers have run what came before the peer's end
+	todoSlice                         // go on with a long message
+	todoHanded                        // calls were handed over
+	todoHear                          // something waits behind a broadcast
+	todoMarks                         // the water marks were moved
+	todoBroadcasts                    // its callbacks broadcast faster than the loops can
 )
 
 // peerAddr is the peer's address, kept from accept: the kernel forgets it after a
@@ -156,9 +164,10 @@ func (c *Conn) ReadyState() ReadyState { return ReadyState(c.state.Load()) }
 // BufferedAmount is the number of payload bytes (before compression, without framing
 // and control frames) that Send accepted and that have not yet left for the network;
 // a message counts until its last byte has left. It is exactly 0 when all has, and
-// what could not be delivered stays counted after closing (WHATWG bufferedAmount).
+// what could not be delivered stays counted after closing (WHATWG bufferedAmount). It waits for a
+// Send that another goroutine is in: for one write at most.
 func (c *Conn) BufferedAmount() uint64 {
-	c.mu.Lock()
+	c.lock()
 	n := c.buffered
 	c.unlock()
 	return n
@@ -170,7 +179,7 @@ func (c *Conn) agreement() agreement {
 	if c.ReadyState() != Connecting {
 		return c.agreed.Value()
 	}
-	c.mu.Lock()
+	c.lock()
 	h := c.agreed
 	c.unlock()
 	return h.Value()
@@ -202,7 +211,7 @@ func (c *Conn) LocalAddr() net.Addr { return c.loop.addr(c, true) }
 
 // Context is what SetContext was given.
 func (c *Conn) Context() any {
-	c.mu.Lock()
+	c.lock()
 	v := c.ctx
 	c.unlock()
 	return v
@@ -210,7 +219,7 @@ func (c *Conn) Context() any {
 
 // SetContext keeps a value of the user's with the connection.
 func (c *Conn) SetContext(v any) {
-	c.mu.Lock()
+	c.lock()
 	c.ctx = v
 	c.unlock()
 }
@@ -223,7 +232,7 @@ func (c *Conn) SetLimits(l Limits) error {
 		return err
 	}
 	c.limits.Store(&l)
-	c.notify(todoTimers)
+	c.notify(todoTimers | todoMarks)
 	return nil
 }
 

@@ -6,17 +6,27 @@ import (
 	"github.com/gannet-ws/gannet/pool"
 )
 
-// What waits behind an open writer, or behind a long message that is being compressed. It
-// leaves in the order in which it was sent, a writer's fragments where the writer began.
+// What waits behind an open writer, behind a long message that is being compressed, or behind a
+// broadcast that has not come to the connection yet. It leaves in the order in which it was sent: a writer's fragments
+// where the writer began, a broadcast's message where Broadcast was called.
 
-// deferredFrame is a data message that waits, or the place of a writer whose fragments do.
+// deferredFrame is a data message that waits, or the place of a writer whose fragments do, or of broadcasts.
 type deferredFrame struct {
 	op       Opcode
 	compress bool
 	kept
 	prepared *Prepared      // whose payload it is, instead of kept
-	writer   *messageWriter // whose place it is; nil: it is a message
+	writer   *messageWriter // whose place it is; nil: it is a message, or
+	upTo     uint32         // the place of the broadcasts up to this number; 0: it is none
+	cost     uint64         // in deferredBytes
 }
+
+const (
+	// deferredOverhead is what a message that waits costs beside its bytes, a writer's place and a broadcast's
+	// too; fragmentOverhead what a writer's fragment does. Both with what a slice that grows has too much.
+	deferredOverhead = 128
+	fragmentOverhead = 64
+)
 
 func (d *deferredFrame) payload() []byte {
 	if d.prepared != nil {
@@ -56,9 +66,9 @@ func (k *kept) bytes() []byte {
 	return k.buf.B[k.from:k.to]
 }
 
-// sole is the buffer if nothing else is, or will be, in it.
+// sole is the buffer if nobody writes to it any more. Of a shared one only a long part is worth a reference.
 func (k *kept) sole() *pool.Buffer {
-	if k.copied && (k.to-k.from < len(k.buf.B) || !k.buf.Exclusive()) {
+	if k.buf == nil || k.copied && (k.to-k.from < len(k.buf.B) || !k.buf.Exclusive()) {
 		return nil
 	}
 	return k.buf
@@ -91,38 +101,66 @@ func (c *Conn) keep(p []byte, last *kept) kept {
 	return k
 }
 
-// deferMessage keeps a message until those before it have been sent.
-func (o *outbound) deferMessage(c *Conn, m *outgoing) {
-	d := deferredFrame{op: m.op, compress: m.compress, prepared: m.prepared}
+// deferMessage keeps a message until those before it have been sent: place tells where among what is deferred.
+func (o *outbound) deferMessage(c *Conn, m *outgoing, place int) {
+	d := deferredFrame{op: m.op, compress: m.compress, prepared: m.prepared, cost: deferredOverhead + uint64(len(m.p))}
 	switch {
-	case m.owned != nil:
+	case m.prepared != nil:
+	case m.owned != nil && len(m.p) >= directBytes:
 		d.kept = kept{buf: m.owned, to: len(m.p)}
 		d.buf.Retain()
-	case d.prepared == nil:
+		d.cost = deferredOverhead + uint64(cap(m.owned.B))
+	default:
 		var last *kept
 		if n := len(o.deferred); n > 0 {
 			last = &o.deferred[n-1].kept
 		}
 		d.kept = c.keep(m.p, last)
 	}
-	o.deferred = append(o.deferred, d)
-	o.deferredBytes += uint64(len(m.p))
+	o.deferredBytes += d.cost
+	if place == len(o.deferred) {
+		o.deferred = append(o.deferred, d)
+	} else {
+		o.deferred = slices.Insert(o.deferred, place, d)
+	}
+}
+
+// deferPlace keeps a writer's place, or a broadcast's.
+func (o *outbound) deferPlace(d deferredFrame, place int) {
+	d.cost = deferredOverhead
+	o.deferredBytes += d.cost
+	o.deferred = slices.Insert(o.deferred, place, d)
 }
 
 // deferFragment keeps a fragment until its writer's turn has come.
-func (o *outbound) deferFragment(w *messageWriter, p []byte, fin bool) {
-	var last *kept
-	if n := len(w.waiting); n > 0 {
-		last = &w.waiting[n-1].kept
-	}
-	w.waiting = append(w.waiting, fragment{kept: w.conn.keep(p, last), fin: fin})
-	o.deferredBytes += uint64(len(p))
+func (o *outbound) deferFragment(w *messageWriter, k kept, fin bool) {
+	w.waiting = append(w.waiting, fragment{kept: k, fin: fin})
+	o.deferredBytes += k.cost()
 }
 
+// cost is what a fragment counts for.
+func (k *kept) cost() uint64 { return fragmentOverhead + uint64(k.to-k.from) }
+
+// lastKept is the last fragment of w that waits, for the next one to share its buffer.
+func (w *messageWriter) lastKept() *kept {
+	if n := len(w.waiting); n > 0 {
+		return &w.waiting[n-1].kept
+	}
+	return nil
+}
+
+// holdsBack tells whether what is sent now has to wait.
+func (o *outbound) holdsBack() bool {
+	return o.writer != nil || o.long.underWay() || len(o.deferred) != 0
+}
+
+// awaitsBroadcast tells whether what waits longest waits for a broadcast.
+func (o *outbound) awaitsBroadcast() bool { return len(o.deferred) != 0 && o.deferred[0].upTo != 0 }
+
 // releasable tells whether something waits that nothing holds back but a long message: not
-// what is behind an open writer whose turn has come.
+// what is behind an open writer whose turn has come, or behind a broadcast.
 func (o *outbound) releasable() bool {
-	return len(o.deferred) != 0 && (o.writer == nil || o.writer.waits)
+	return len(o.deferred) != 0 && !o.awaitsBroadcast() && (o.writer == nil || o.writer.waits)
 }
 
 // releaseDeferredLocked sends what waited: up to a message that is itself a long one, and, as
@@ -144,6 +182,9 @@ func (c *Conn) releaseDeferredLocked() {
 			work += c.releaseOneLocked(o)
 		}
 	}
+	if o := c.out; o != nil && o.awaitsBroadcast() {
+		o.long.over = true // so that all that follows waits, the Close frame too
+	}
 }
 
 // deferredWork is what a message costs beside its bytes, as bytes that are compressed.
@@ -159,6 +200,7 @@ func (c *Conn) deferredCost(n int, compress bool) int {
 
 func (o *outbound) popDeferred() deferredFrame {
 	d := o.deferred[0]
+	o.deferredBytes -= d.cost
 	o.deferred[0] = deferredFrame{}
 	o.deferred = o.deferred[1:]
 	return d
@@ -168,9 +210,8 @@ func (o *outbound) popDeferred() deferredFrame {
 func (c *Conn) releaseOneLocked(o *outbound) int {
 	d := o.popDeferred()
 	p := d.payload()
-	o.deferredBytes -= uint64(len(p))
 	compress := d.compress && !o.hurried
-	m := &outgoing{op: d.op, p: p, payload: uint64(len(p)), owned: d.sole(), prepared: d.prepared, compress: compress}
+	m := &outgoing{op: d.op, p: p, payload: uint64(len(p)), owned: d.sole(), from: d.from, prepared: d.prepared, compress: compress}
 	if d.prepared != nil {
 		m.frame = d.prepared.plain.bytes
 	}
@@ -191,12 +232,12 @@ func (c *Conn) releaseFragmentLocked(o *outbound, w *messageWriter) int {
 	w.waiting[0] = fragment{}
 	w.waiting = w.waiting[1:]
 	n := f.to - f.from
-	o.deferredBytes -= uint64(n)
+	o.deferredBytes -= f.cost()
 	if f.fin {
 		o.popDeferred() // first: what it sends may be all, and give the outbound back
 	}
 	compress := w.deflate && !o.hurried
-	w.fragmentLocked(o, f.bytes(), f.sole(), f.fin)
+	w.fragmentLocked(o, &outgoing{p: f.bytes(), owned: f.sole(), from: f.from}, f.fin)
 	f.drop()
 	return c.deferredCost(n, compress)
 }
@@ -211,13 +252,14 @@ func (o *outbound) forgetDeferred() {
 
 // forgetWriter drops the fragments that wait, and the place, of a writer that is aborted.
 func (o *outbound) forgetWriter(w *messageWriter) {
-	for _, f := range w.waiting {
-		o.deferredBytes -= uint64(f.to - f.from)
+	for i := range w.waiting {
+		o.deferredBytes -= w.waiting[i].cost()
 	}
 	o.deferred = slices.DeleteFunc(o.deferred, func(d deferredFrame) bool {
 		if d.writer != w {
 			return false
 		}
+		o.deferredBytes -= d.cost
 		d.release()
 		return true
 	})

@@ -52,13 +52,13 @@ func (c *Conn) handOver(read []byte) {
 	c.state.Store(uint32(Closed))
 	l.engine.stats.connecting.Add(-1)
 	c.dropOpening()
-	c.leave()
+	c.leaveLoop()
 	go l.engine.serveFallback(r, take)
 }
 
-// leave takes a connection out of the loop whose transport lives on elsewhere. It goes
+// leaveLoop takes a connection out of the loop whose transport lives on elsewhere. It goes
 // on counting against the limits: see held.
-func (c *Conn) leave() {
+func (c *Conn) leaveLoop() {
 	l := c.loop
 	c.flags |= buried
 	l.wheel.Cancel(c.fd)

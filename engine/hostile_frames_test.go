@@ -244,12 +244,13 @@ func TestFloodOfMessagesNobodyReadsTheAnswersOf(t *testing.T) {
 	}
 }
 
-// TestAnswersLargerThanQuestions: a handler that sends much for little is closed at
-// MaxBufferedAmount (1013) when the peer does not read.
+// TestAnswersLargerThanQuestions: a handler that sends much for little is asked no more once HighWater is passed,
+// however many questions were read at once; a peer that does not read then is closed by the stall clock (1013), and
+// MaxBufferedAmount, which is above HighWater by many answers, is never reached.
 func TestAnswersLargerThanQuestions(t *testing.T) {
 	big := make([]byte, 64<<10)
 	h, ends := watching(Funcs{Message: func(c *Conn, m Message) { _ = c.SendBinary(big) }})
-	s := startServer(t, h, Options{Limits: Limits{MaxBufferedAmount: 2 << 20, HighWater: 1 << 20, CloseTimeout: time.Second}})
+	s := startServer(t, h, Options{Limits: Limits{MaxBufferedAmount: 2 << 20, HighWater: 1 << 20, WriteStallTimeout: 300 * time.Millisecond}})
 	a := attackAt(t, s, "/big")
 	peak := peakMemory(s, func() {
 		flood := bytes.Repeat(maskedFrame(0x82, []byte("x")), 50_000)
@@ -260,6 +261,9 @@ func TestAnswersLargerThanQuestions(t *testing.T) {
 	})
 	if peak > 32<<20 {
 		t.Errorf("%d bytes of memory", peak)
+	}
+	if n := s.Stats().Causes["write-stall"]; n != 1 {
+		t.Errorf("%+v", s.Stats().Causes)
 	}
 }
 

@@ -2,13 +2,15 @@ package engine
 
 // The connection's lock orders what is sent. Any goroutine may hold it across a
 // write to the socket, so the loop never waits for it: it tries, and when somebody
-// else has it, leaves a bit in owed, which the holder serves on unlock. Everybody
-// unlocks with unlock, which makes that promise good.
+// else has it, leaves a bit in owed, which the holder serves on unlock, or hands over a
+// call (handed.go). Everybody unlocks with unlock, which makes that promise good. Nobody copies
+// or compresses more than some 100 KiB under it: see send.go.
 
 // tryLockOr locks, or leaves bits to the holder and reports false. The second try
 // closes the gap in which the holder unlocked before it could see the bits.
 func (c *Conn) tryLockOr(bits uint32) bool {
 	if c.mu.TryLock() {
+		c.takeHanded()
 		return true
 	}
 	schedulingPoint(c)
@@ -18,6 +20,7 @@ func (c *Conn) tryLockOr(bits uint32) bool {
 		return false
 	}
 	c.owed.And(^bits)
+	c.takeHanded()
 	return true
 }
 
@@ -27,11 +30,12 @@ func (c *Conn) unlock() {
 	schedulingPoint(c)
 	for c.owed.Load() != 0 && c.mu.TryLock() {
 		bits := c.owed.Swap(0)
+		c.takeHanded()
 		if bits&todoFlush != 0 {
 			c.flushCork()
 		}
 		c.mu.Unlock()
-		c.notify(bits &^ todoFlush)
+		c.notify(bits &^ (todoFlush | todoHanded))
 	}
 }
 

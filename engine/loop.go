@@ -44,6 +44,7 @@ type loop struct {
 	now        time.Duration // when this event began
 	inCallback bool          // a handler's code is running: a panic is its own
 	entered    bool          // the connection at hand is corked
+	at         *Conn         // which that is
 	turning    *Conn         // whose bytes are being decoded
 	pace       pace          // of its turn
 	over       bool          // the turn is
@@ -54,12 +55,19 @@ type loop struct {
 	scratch    []byte       // for inflated bytes; nil before the first
 	letters    []task       // taken from the mailbox; letters[opened:] are not served yet
 	opened     int
-	ready      []*Conn      // with an unfinished turn, a long message to compress, or a timer that fired
-	resting    []*Conn      // whose sender and receiver may rest
-	dying      []grave      // left the poller in this turn
-	dead       []grave      // left it in an earlier one: their descriptors may be reused
-	listeners  []*listener
-	armed      time.Duration
+	ready      []*Conn // with an unfinished turn, a long message to compress, or a timer that fired
+	resting    []*Conn // whose sender and receiver may rest
+
+	broadcasts   broadcasts   // as others give them
+	underWay     []broadcast  // those that it goes through the table for
+	asking       int          // the descriptor that it has come to
+	given        []handedCall // what the connection at hand gets
+	broadcasters []*Conn      // that wait until there are fewer
+
+	dying     []grave // left the poller in this turn
+	dead      []grave // left it in an earlier one: their descriptors may be reused
+	listeners []*listener
+	armed     time.Duration
 
 	mailbox   mailbox
 	doomed    atomic.Bool   // the inbound budget chose one of ours
@@ -76,13 +84,11 @@ type grave struct {
 	abort bool
 }
 
-// task is a letter to a loop: serve conn's todo, run something, or send to all.
+// task is a letter to a loop: serve conn's todo, or run something.
 type task struct {
 	conn *Conn
 	run  func(*Conn)
 	call func()
-	send *Prepared // Broadcast's, to those that keep accepts
-	keep func(*Conn) bool
 }
 
 // mailbox is a loop's one FIFO, with many producers.
@@ -131,7 +137,10 @@ func (l *loop) post(t task) bool {
 }
 
 func (l *loop) run() {
-	l.goroutine.Store(goroutineID())
+	id := goroutineID()
+	l.goroutine.Store(id)
+	loopGoroutines.Store(id, nil)
+	defer loopGoroutines.Delete(id)
 	if err := l.sys.Run(l); err != nil {
 		l.engine.log().Error("gannet: poller failed; its connections are lost", "loop", l.index, "err", err)
 	}
@@ -191,31 +200,36 @@ func (l *loop) OnWake() bool {
 	l.serveLetters(stageBudget)
 	l.wheel.Advance(l.now, l.fire)
 	l.serveReady()
+	l.serveBroadcasts()
 	if len(l.resting) > 0 {
 		l.serveResting()
 	}
 	l.reopenListeners()
 	l.armTimer()
-	if len(l.dead)+len(l.dying)+len(l.letters)+len(l.ready)+len(l.resting) > 0 {
+	if len(l.dead)+len(l.dying)+len(l.letters)+len(l.ready)+len(l.underWay)+len(l.resting) > 0 {
 		l.sys.Wake()
 	}
 	return !l.stop
 }
 
-// serveLetters serves the mailbox in order, for so long.
+// serveLetters serves the mailbox in order, for so long. What came before this wake is taken in it: the wake was for that.
 func (l *loop) serveLetters(budget time.Duration) {
-	if l.opened == len(l.letters) {
-		l.letters, l.opened = l.mailbox.take(l.letters[:0]), 0
-	}
 	var p pace
-	for p.begin(l.now); l.opened < len(l.letters); {
-		t := l.letters[l.opened]
-		l.letters[l.opened] = task{}
-		l.opened++
-		l.serveTask(t)
-		if p.due() && p.look(l.sys.Now()) > budget {
+	p.begin(l.now)
+	for fresh := false; ; fresh = true {
+		for l.opened < len(l.letters) {
+			t := l.letters[l.opened]
+			l.letters[l.opened] = task{}
+			l.opened++
+			l.serveTask(t)
+			if p.due() && p.look(l.sys.Now()) > budget {
+				break
+			}
+		}
+		if l.opened < len(l.letters) || fresh {
 			break
 		}
+		l.letters, l.opened = l.mailbox.take(shrunk(l.letters)), 0
 	}
 	if l.opened == len(l.letters) {
 		l.letters, l.opened = shrunk(l.letters), 0
@@ -233,8 +247,6 @@ func shrunk[T any](s []T) []T {
 
 func (l *loop) serveTask(t task) {
 	switch {
-	case t.send != nil:
-		l.broadcast(t.send, t.keep)
 	case t.conn == nil:
 		t.call()
 	case t.run != nil:
@@ -395,7 +407,7 @@ func (c *Conn) transport() net.Conn {
 	if c.loop.bridge == nil {
 		return nil
 	}
-	c.mu.Lock()
+	c.lock()
 	defer c.unlock()
 	if c.ReadyState() == Closed { // the descriptor may be another's
 		return nil
@@ -405,7 +417,7 @@ func (c *Conn) transport() net.Conn {
 
 // addr is an address of the connection's own socket.
 func (l *loop) addr(c *Conn, local bool) net.Addr {
-	c.mu.Lock()
+	c.lock()
 	defer c.unlock()
 	if c.ReadyState() == Closed {
 		return nil

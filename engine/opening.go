@@ -215,7 +215,7 @@ func (c *Conn) open(u *Upgrade) bool {
 	if x := l.engine.conf.deflate; x != nil && !u.plain {
 		a.deflate, c.deflates = x.Negotiate(u.req.Extensions)
 	}
-	c.mu.Lock()
+	c.lock()
 	if c.ReadyState() != Connecting {
 		c.unlock()
 		return false
@@ -223,7 +223,6 @@ func (c *Conn) open(u *Upgrade) bool {
 	if l.engine.workers == nil {
 		c.enter() // the answer leaves with what OnOpen sends
 	}
-	c.flags |= opened
 	c.agreed = unique.Make(a)
 	o := c.outLocked()
 	dst := c.room(o, 512, tailBytes)
@@ -235,7 +234,14 @@ func (c *Conn) open(u *Upgrade) bool {
 	if u.limits != nil {
 		c.limits.Store(u.limits)
 	}
-	c.state.Store(uint32(Open))
+	c.heard = l.broadcasts.last.Load()
+	c.asked = c.heard
+	if !c.state.CompareAndSwap(uint32(Connecting), uint32(Open)) { // closed meanwhile
+		c.dropLocked()
+		c.unlock()
+		return false
+	}
+	c.flags |= opened
 	if l.engine.workers != nil {
 		c.flushCork() // the cork is the worker's from here on
 	}
@@ -262,11 +268,11 @@ func (c *Conn) refuse(r *handshake.Refusal) {
 	l := c.loop
 	l.engine.stats.refusals.add(r.Reason)
 	l.engine.log().Debug("gannet: handshake refused", "reason", r.Reason, "status", r.Status, "remote", c.peer.addrPort())
-	c.mu.Lock()
+	c.lock()
 	o := c.outLocked()
 	b := l.engine.pool.Get(1024)
 	b.B = r.Append(b.B)
-	o.push(b, 0)
+	o.push(b, 0, len(b.B))
 	o.placed += uint64(len(b.B))
 	c.state.Store(uint32(Closed))
 	c.flushLocked(nil)

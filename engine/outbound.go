@@ -49,28 +49,62 @@ type flow struct {
 	pongEnd uint64      // where the last pong ends: one that has not left is enough
 	failure *CloseError // why the sender closed the connection
 
+	direct     directness // of the payload that is being placed
+	lent       *lentRest  // what the socket did not take of a payload that its sender still lends
+	emptyFirst bool       // OnDrain waits for an empty queue: a message was refused at LowWater or below
+
 	writer        *messageWriter // the open NewWriter
 	long          longMessage    // under way
 	hurried       bool           // what waits leaves without being compressed: a callback needs the room
-	deferredBytes uint64
+	deferredBytes uint64         // what it costs
+	awaited       uint32         // the newest broadcast that a place was kept for; 0: none was
+}
+
+// directness is whose the payload is that leaves from where it lies.
+type directness uint8
+
+const (
+	directCopied directness = iota // a buffer that is released next: what has not left is copied
+	directStable                   // nobody changes it
+	directLent                     // the sender's, until its call returns: what has not left is copied without the lock
+)
+
+// lentRest is what the socket did not take of a long payload. Its place in the queue is taken; its bytes come
+// when the sender has copied them, which needs no lock.
+type lentRest struct {
+	p    []byte       // the sender's
+	buf  *pool.Buffer // the copy; nil until it is made, and nothing behind it leaves before
+	gone bool         // the connection is CLOSED: nobody needs it any more
 }
 
 // segment is one run of bytes in the queue. With end < 0 it is still appended to, and
 // ends where its buffer does.
 type segment struct {
 	buf      *pool.Buffer
-	raw      []byte // a prepared frame, the garbage collector's, when buf is nil
+	raw      []byte    // a prepared frame, the garbage collector's, when buf is nil
+	rest     *lentRest // whose bytes they are, when it is not nil
 	off, end int
 }
 
 func (s *segment) release() {
+	if s.rest != nil {
+		if s.rest.gone = true; s.rest.buf != nil {
+			s.rest.buf.Release()
+		}
+	}
 	if s.buf != nil {
 		s.buf.Release()
 	}
 	*s = segment{}
 }
 
+// ready tells whether the segment's bytes are there.
+func (s *segment) ready() bool { return s.rest == nil || s.rest.buf != nil }
+
 func (s *segment) bytes() []byte {
+	if s.rest != nil {
+		return s.rest.buf.B[s.off:]
+	}
 	if s.buf == nil {
 		return s.raw[s.off:]
 	}
@@ -112,15 +146,24 @@ func (o *outbound) recycle() {
 	if cap(o.cork) > corkBytes { // it grew: the socket was broken, and the loop had not heard of it yet
 		o.cork = make([]byte, 0, corkBytes)
 	}
-	o.queue, o.cork, o.marks, o.deferred, o.waiters = o.queue[:0], o.cork[:0], o.marks[:0], o.deferred[:0], o.waiters[:0]
+	o.queue, o.cork, o.marks, o.deferred, o.waiters = shrunk(o.queue), o.cork[:0], shrunk(o.marks), shrunk(o.deferred), shrunk(o.waiters)
 	outboundPool.Put(o)
 }
 
 // queued is the number of bytes that wait, framing and control frames included.
 func (o *outbound) queued() uint64 { return o.placed - o.left }
 
-// waiting is what will yet be queued besides, as far as it is known: uncompressed.
-func (o *outbound) waiting() uint64 { return o.queued() + o.deferredBytes + o.long.rest() }
+// markCost is what a message in the queue costs at least: a flood of empty ones is bounded, too.
+const markCost = 32
+
+// queueCost is what the queue counts for in every account: its bytes, and no message less than markCost.
+func (o *outbound) queueCost() uint64 {
+	return max(o.queued(), markCost*uint64(len(o.marks)-o.mhead))
+}
+
+// waiting is what all that waits counts for: the queue, and what will yet be queued, as far as it
+// is known: uncompressed.
+func (o *outbound) waiting() uint64 { return o.queueCost() + o.deferredBytes + o.long.rest() }
 
 // unsent tells whether something is still to leave.
 func (o *outbound) unsent() bool { return o.queued() != 0 || o.long.pending() }
@@ -149,10 +192,10 @@ func (c *Conn) room(o *outbound, n, least int) *[]byte {
 	return &b.B
 }
 
-// push queues a buffer's bytes from off on, taking over one reference.
-func (o *outbound) push(b *pool.Buffer, off int) {
+// push queues the bytes from:to of a buffer, taking over one reference.
+func (o *outbound) push(b *pool.Buffer, from, to int) {
 	o.sealTail()
-	o.queue = append(o.queue, segment{buf: b, off: off, end: len(b.B)})
+	o.queue = append(o.queue, segment{buf: b, off: from, end: to})
 	if last := len(o.queue) - 1; plantedBug(bugQueueFront) && last > o.head+1 {
 		o.queue[last-1], o.queue[last] = o.queue[last], o.queue[last-1]
 	}
@@ -174,12 +217,13 @@ func (c *Conn) flushLocked(direct []byte) {
 		return
 	}
 	if s := c.stages.Load(); s != nil && s.seal != nil {
+		o.direct = directCopied
 		c.placeDirect(o, direct)
 		c.flushSealed(o)
 		c.settleLocked(o)
 		return
 	}
-	for budget := flushBytes; !o.blocked && !o.failed && o.left != o.placed; {
+	for budget := flushBytes; !o.blocked && !o.failed && o.left != o.placed && o.ready(); {
 		n, err := c.writeOnce(o, direct, budget)
 		direct = o.advance(n, direct)
 		budget -= n
@@ -188,6 +232,9 @@ func (c *Conn) flushLocked(direct []byte) {
 	c.placeDirect(o, direct)
 	c.settleLocked(o)
 }
+
+// ready tells whether what leaves next is there.
+func (o *outbound) ready() bool { return o.head == len(o.queue) || o.queue[o.head].ready() }
 
 // afterWrite notes that the socket is full or broken. With the budget spent it counts as
 // full: the loop goes on when it has served the others.
@@ -215,7 +262,7 @@ func (c *Conn) writeOnce(o *outbound, direct []byte, most int) (int, error) {
 	}
 	v := &o.vectors
 	k := 0
-	for i := o.head; i < len(o.queue) && k < maxVectors; i++ {
+	for i := o.head; i < len(o.queue) && k < maxVectors && o.queue[i].ready(); i++ {
 		v[k] = o.queue[i].bytes()
 		k++
 	}
@@ -260,7 +307,7 @@ func (o *outbound) advance(n int, direct []byte) []byte {
 	return direct[n:]
 }
 
-// placeDirect copies what is left of the cork and of a lent payload into the queue.
+// placeDirect queues what is left of the cork and of a direct payload.
 func (c *Conn) placeDirect(o *outbound, direct []byte) {
 	if len(direct) == 0 && (len(o.cork) == 0 || !o.blocked) {
 		return
@@ -268,11 +315,59 @@ func (c *Conn) placeDirect(o *outbound, direct []byte) {
 	if o.failed {
 		return
 	}
+	switch {
+	case len(direct) != 0 && o.direct == directStable:
+		c.corkToQueue(o)
+		o.sealTail()
+		o.queue = append(o.queue, segment{raw: direct})
+		return
+	case o.direct == directLent && len(direct) > copyBytes:
+		c.corkToQueue(o)
+		o.sealTail()
+		o.lent = &lentRest{p: direct}
+		o.queue = append(o.queue, segment{rest: o.lent})
+		return
+	}
 	b := c.loop.engine.pool.Get(max(len(o.cork)+len(direct), tailBytes))
 	b.B = append(append(b.B, o.cork...), direct...)
 	o.cork = o.cork[:0]
 	o.sealTail()
 	o.queue = append(o.queue, segment{buf: b, end: -1})
+}
+
+// lentLocked is what the caller has to keep, with keepRest, when it has unlocked.
+func (c *Conn) lentLocked() *lentRest {
+	if c.out == nil {
+		return nil
+	}
+	r := c.out.lent
+	c.out.lent = nil
+	return r
+}
+
+// keepRest copies what the socket did not take of a lent payload, and lets it go on.
+func (c *Conn) keepRest(r *lentRest) {
+	b := c.loop.engine.pool.Get(len(r.p))
+	b.B = append(b.B, r.p...)
+	r.p = nil
+	if !c.lockOffLoop() {
+		c.handCall(handedCall{rest: r, copied: b})
+		return
+	}
+	c.restLocked(r, b)
+	c.unlock()
+}
+
+func (c *Conn) restLocked(r *lentRest, b *pool.Buffer) {
+	if r.gone {
+		b.Release()
+		return
+	}
+	r.buf = b
+	c.flushLocked(nil)
+	if c.out != nil && !c.corked.Load() {
+		c.detachLocked()
+	}
 }
 
 // settleLocked accounts for what has left: bufferedAmount, drain and high water.
@@ -294,20 +389,57 @@ func (c *Conn) settleLocked(o *outbound) {
 	if o.left == o.placed && c.ReadyState() != Open {
 		c.notify(todoClose)
 	}
-	q := int64(o.queued())
-	if o.long.underWay() && len(o.deferred) != 0 { // whoever reads all that leaves may still ask faster than we compress
+	c.markLocked(o)
+}
+
+// markLocked looks at the water marks. A long message alone passes none: its slices leave as the peer reads.
+func (c *Conn) markLocked(o *outbound) {
+	q := int64(o.queueCost())
+	if len(o.deferred) != 0 { // whoever reads all that leaves may still ask faster than we compress, or a writer ends
 		q = int64(o.waiting())
 	}
-	if c.holds.Load()&heldByHigh != 0 {
-		if l := c.limits.Load(); q <= l.LowWater || plantedBug(bugEarlyDrain) && q <= l.HighWater {
-			c.holds.And(^heldByHigh)
-			if !plantedBug(bugLostDrain) {
-				c.notify(todoDrain)
-			}
+	l := c.limits.Load()
+	if c.holds.Load()&heldByHigh == 0 {
+		if (o.blocked || o.holdsBack()) && q > l.HighWater {
+			c.passHighLocked()
 		}
-	} else if (o.blocked || o.long.underWay()) && q > c.limits.Load().HighWater {
-		c.holds.Or(heldByHigh)
-		c.notify(todoHigh)
+		return
+	}
+	low := l.LowWater
+	if o.emptyFirst {
+		low = 0
+	}
+	if q <= low || plantedBug(bugEarlyDrain) && q <= l.HighWater {
+		o.emptyFirst = false
+		c.holds.And(^heldByHigh)
+		if !plantedBug(bugLostDrain) {
+			c.notify(todoDrain)
+		}
+	}
+}
+
+func (c *Conn) passHighLocked() {
+	c.holds.Or(heldByHigh)
+	c.notify(todoHigh)
+}
+
+// refusedLocked: a message did not fit. Whoever was told so hears OnDrain, wherever HighWater lies: at LowWater,
+// or, when the queue is shorter than that already, when it is empty.
+func (c *Conn) refusedLocked() {
+	o := c.outLocked()
+	o.emptyFirst = o.emptyFirst || int64(o.waiting()) <= c.limits.Load().LowWater
+	if c.holds.Load()&heldByHigh == 0 {
+		c.passHighLocked()
+	}
+}
+
+// remark looks at the water marks after they were moved. On the loop.
+func (c *Conn) remark() {
+	if c.tryLockOr(todoMarks) {
+		if c.out != nil {
+			c.markLocked(c.out)
+		}
+		c.unlock()
 	}
 }
 

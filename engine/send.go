@@ -28,30 +28,25 @@ func (c *Conn) SendBinary(p []byte) error { return c.Send(OpBinary, p) }
 
 // Send sends one message, OpText or OpBinary (anything else is ErrSyntax). It never
 // blocks, and never keeps or changes p. Errors: see SendText.
+//
+// What one goroutine sends to a connection arrives in the order of its calls, whatever they are: Send and its like,
+// NewWriter, Broadcast, Close. Only control frames pass: a Ping does not wait behind messages. Inside a
+// callback on a loop, a message for a connection that another goroutine is just sending to is left to that goroutine.
 func (c *Conn) Send(op Opcode, p []byte, opts ...SendOption) error {
 	if err := checkMessage(op, p); err != nil {
 		return err
 	}
-	compress := c.mayCompress(op, len(p), opts)
-	c.mu.Lock()
-	err := c.sendLocked(&outgoing{op: op, p: p, compress: compress})
-	c.unlock()
-	return err
+	return c.send(&outgoing{op: op, p: p, compress: c.mayCompress(op, len(p), opts)})
 }
 
 // SendOwned sends b.B and takes over one reference to b, whatever it answers: b.B must
 // not be changed any more. Nothing is copied: the bytes leave from b.
 func (c *Conn) SendOwned(op Opcode, b *pool.Buffer, opts ...SendOption) error {
+	defer b.Release()
 	if err := checkMessage(op, b.B); err != nil {
-		b.Release()
 		return err
 	}
-	compress := c.mayCompress(op, len(b.B), opts)
-	c.mu.Lock()
-	err := c.sendLocked(&outgoing{op: op, p: b.B, owned: b, compress: compress})
-	c.unlock()
-	b.Release()
-	return err
+	return c.send(&outgoing{op: op, p: b.B, owned: b, compress: c.mayCompress(op, len(b.B), opts)})
 }
 
 // SendPrepared sends a prepared message. The first time that it goes to a connection with
@@ -59,15 +54,57 @@ func (c *Conn) SendOwned(op Opcode, b *pool.Buffer, opts ...SendOption) error {
 // whole, by the caller: 4 ms or more for 1 MiB. In a callback on a loop a message over 128 KiB
 // is not, and each connection compresses it for itself until somebody else has done it.
 func (c *Conn) SendPrepared(p *Prepared, opts ...SendOption) error {
+	m := c.preparedMessage(p, opts)
+	return c.send(&m)
+}
+
+// preparedMessage is p on its way to c.
+func (c *Conn) preparedMessage(p *Prepared, opts []SendOption) outgoing {
 	payload := p.plain.payload()
 	compress := !p.asItIs && c.mayCompress(p.op, len(payload), opts)
 	if compress && !c.ownCompressor() && (len(payload) <= c.loop.engine.conf.slice || !c.loop.engine.onLoop()) {
 		c.deflated(p) // here, where nobody waits for the lock
 	}
-	c.mu.Lock()
-	err := c.sendLocked(&outgoing{op: p.op, p: payload, frame: p.plain.bytes, prepared: p, compress: compress})
+	return outgoing{op: p.op, p: payload, frame: p.plain.bytes, prepared: p, compress: compress}
+}
+
+// copyBytes is the most that is copied under the lock: 10 microseconds' worth, while a loop may be waiting for
+// another connection's.
+const copyBytes = 64 << 10
+
+// send takes m's way out. Long payloads are copied while nobody has the lock: those that have to wait, before; those
+// that leave at once, as far as the socket did not take them, after.
+func (c *Conn) send(m *outgoing) error {
+	if !c.lockOffLoop() {
+		return c.handMessage(m)
+	}
+	if c.keepsLocked(m) {
+		c.unlock()
+		b := c.loop.engine.pool.Get(len(m.p))
+		defer b.Release()
+		b.B = append(b.B, m.p...)
+		m.p, m.owned = b.B, b
+		return c.send(m)
+	}
+	m.lent = true
+	err := c.sendLocked(m)
+	rest := c.lentLocked()
 	c.unlock()
+	if rest != nil {
+		c.keepRest(rest)
+	}
 	return err
+}
+
+// keepsLocked tells whether more of m than copyBytes would have to be copied.
+func (c *Conn) keepsLocked(m *outgoing) bool {
+	if len(m.p) <= copyBytes || m.owned != nil || c.ReadyState() != Open {
+		return false
+	}
+	if m.compress && len(m.p) > c.loop.engine.conf.slice && (m.prepared == nil || c.ownCompressor() || !c.hasDeflated(m.prepared)) {
+		return true
+	}
+	return m.prepared == nil && (c.behindLocked() || c.out != nil && c.out.holdsBack())
 }
 
 func checkMessage(op Opcode, p []byte) error {
@@ -101,10 +138,12 @@ type outgoing struct {
 	p        []byte
 	payload  uint64       // of the whole message as the user sees it
 	owned    *pool.Buffer // p's buffer, if the queue may keep it
+	from     int          // where in it p begins
 	frame    []byte       // p's frame, if it is made already
 	prepared *Prepared    // what p is of
 	compress bool         // if that makes it shorter
 	rsv1     bool         // p is compressed, and begins its message
+	lent     bool         // p stays as it is until the caller returns, who then calls keepRest
 }
 
 // sendLocked is the way out, stage by stage.
@@ -116,25 +155,39 @@ func (c *Conn) sendLocked(m *outgoing) error {
 		c.buffered += uint64(len(m.p))
 		return ErrClosed
 	}
+	if c.behindLocked() {
+		c.queueBehindBroadcasts()
+	}
 	o := c.outLocked()
-	if o.waiting() != 0 || len(o.deferred) != 0 { // limits
+	if o.queued() != 0 || len(o.deferred) != 0 || o.long.underWay() { // limits
 		if err := c.admitLocked(o, len(m.p), nil); err != nil {
 			if plantedBug(bugDropHistory) && m.compress && err == ErrBufferFull && o.writer == nil && o.long.buf == nil {
 				c.senderLocked().Compress(nil, m.p)
 			}
 			return err
 		}
-		o = c.outLocked()
 	}
+	c.acceptedLocked(m)
+	return nil
+}
+
+// acceptedLocked sends a message that the limits have let through, or keeps it behind those before it.
+func (c *Conn) acceptedLocked(m *outgoing) {
 	m.payload = uint64(len(m.p))
 	c.buffered += m.payload
-	if (o.writer != nil || o.long.underWay()) && !plantedBug(bugIntoWriter) {
-		o.deferMessage(c, m)
+	if c.closeSet || c.ReadyState() == Closed {
+		return // handed over by a loop, and another goroutine closed meanwhile
+	}
+	if c.behindLocked() {
+		c.queueBehindBroadcasts()
+	}
+	o := c.outLocked()
+	if o.holdsBack() && !plantedBug(bugIntoWriter) {
+		o.deferMessage(c, m, len(o.deferred))
 		c.settleLocked(o)
-		return nil
+		return
 	}
 	c.messageLocked(o, m)
-	return nil
 }
 
 // admitLocked applies MaxBufferedAmount to n bytes more, w's or, if that is nil, a message's.
@@ -150,6 +203,7 @@ func (c *Conn) admitLocked(o *outbound, n int, w *messageWriter) error {
 	}
 	if l.Overflow == DropMessage {
 		c.loop.stats.dropped.Add(1)
+		c.refusedLocked()
 		return ErrBufferFull
 	}
 	c.failLocked(&CloseError{codeTryAgainLater, ErrSlowConsumer})
@@ -173,7 +227,7 @@ func (c *Conn) hasMadeWayLocked(n int, l *Limits, w *messageWriter) bool {
 		if c.flushLocked(nil); c.out.takes(n, l, w) {
 			return true
 		}
-		if !c.out.long.underWay() {
+		if !c.out.long.underWay() || c.out.awaitsBroadcast() {
 			return false
 		}
 		if c.goOnLocked(); c.out == nil {
@@ -184,13 +238,17 @@ func (c *Conn) hasMadeWayLocked(n int, l *Limits, w *messageWriter) bool {
 }
 
 // takes tells whether n bytes more are within MaxBufferedAmount. What is behind w, whose turn
-// has come, waits for w and does not stand in its way.
+// has come, waits for w and does not stand in its way. What waits for a broadcast waits for us, for a turn of the
+// loop: the smallest limits do not count then.
 func (o *outbound) takes(n int, l *Limits, w *messageWriter) bool {
-	q := o.waiting()
+	q, most := o.waiting(), uint64(l.MaxBufferedAmount)
 	if w != nil && !w.waits {
-		q = o.queued()
+		q = o.queueCost()
 	}
-	return q == 0 || q+uint64(n) <= uint64(l.MaxBufferedAmount)
+	if o.awaitsBroadcast() {
+		most = max(most, 1<<20)
+	}
+	return q == 0 || q+uint64(n) <= most
 }
 
 // frameLocked frames, masks and places one frame of a message.
@@ -227,8 +285,11 @@ func (c *Conn) placeFrame(o *outbound, op Opcode, fin bool, m *outgoing) (direct
 	if m.owned != nil {
 		c.corkToQueue(o)
 		m.owned.Retain()
-		o.push(m.owned, 0)
+		o.push(m.owned, m.from, m.from+len(p))
 		return nil
+	}
+	if o.direct = directCopied; m.lent {
+		o.direct = directLent
 	}
 	return p
 }
@@ -241,6 +302,7 @@ func (c *Conn) placePrepared(o *outbound, frame []byte) (direct []byte) {
 		o.queue = append(o.queue, segment{raw: frame})
 		return nil
 	}
+	o.direct = directStable
 	return frame
 }
 
@@ -278,16 +340,41 @@ func (c *Conn) Ping(p []byte) error {
 	if len(p) > codec.MaxControlPayload {
 		return ErrSyntax
 	}
-	c.mu.Lock()
-	defer c.unlock()
 	switch c.ReadyState() {
 	case Open:
-		c.controlLocked(OpPing, p)
-		return nil
 	case Connecting:
 		return ErrInvalidState
+	default:
+		return ErrClosed
 	}
-	return ErrClosed
+	if !c.lockOffLoop() {
+		c.handCall(handedControl(OpPing, p))
+		return nil
+	}
+	defer c.unlock()
+	if c.ReadyState() != Open {
+		return ErrClosed
+	}
+	c.controlLocked(OpPing, p)
+	return nil
+}
+
+// Flush sends at once what was sent to the connection from its own callback that runs just now, and would leave in one write
+// at its end. Elsewhere nothing waits for a flush. Errors: ErrInvalidState while CONNECTING, ErrClosed in
+// CLOSING and CLOSED.
+func (c *Conn) Flush() error {
+	switch c.ReadyState() {
+	case Open:
+	case Connecting:
+		return ErrInvalidState
+	default:
+		return ErrClosed
+	}
+	if c.tryLockOr(todoFlush) {
+		c.flushCork()
+		c.unlock()
+	}
+	return nil
 }
 
 // controlLocked places a control frame, which passes an open writer but not the queue.
@@ -309,10 +396,10 @@ func (c *Conn) controlLocked(op Opcode, p []byte) {
 // Drain waits until BufferedAmount is 0. It answers ErrClosed when the connection
 // closes first, the context's error, or ErrOnLoop when it was called on a loop.
 func (c *Conn) Drain(ctx context.Context) error {
-	if c.loop.engine.onLoop() {
+	if onAnyLoop() {
 		return ErrOnLoop
 	}
-	c.mu.Lock()
+	c.lock()
 	if c.out != nil && !c.out.blocked && c.loop.engine.workers != nil {
 		c.flushLocked(nil) // the caller may be the callback whose end would have done it
 	}
@@ -340,7 +427,7 @@ func (c *Conn) Drain(ctx context.Context) error {
 }
 
 func (c *Conn) forgetWaiter(done chan struct{}) {
-	c.mu.Lock()
+	c.lock()
 	defer c.unlock()
 	if c.out == nil {
 		return

@@ -13,25 +13,31 @@ import (
 // enter corks the connection at hand: what its callbacks send is one write, at their end.
 func (c *Conn) enter() {
 	if l := c.loop; !l.entered {
-		l.entered = true
+		l.entered, l.at = true, c
 		c.corked.Store(true)
 	}
 }
 
 // settleTurn ends what enter began, and does what the callbacks left to do.
 func (c *Conn) settleTurn() {
-	if l := c.loop; l.entered {
-		l.entered = false
-		c.uncork()
+	if c.loop.entered {
+		c.leave()
 	}
 	if c.todo.Load() != 0 {
 		c.serve()
 	}
 }
 
+// leave ends what enter began.
+func (c *Conn) leave() {
+	c.loop.entered, c.loop.at = false, nil
+	c.uncork()
+}
+
 // uncork writes what the callbacks sent.
 func (c *Conn) uncork() {
 	if c.mu.TryLock() {
+		c.takeHanded()
 		// Cleared last and under the lock: work noted meanwhile needs no wake, the
 		// turn's end does it, and whoever takes the lock next writes for itself.
 		c.flushCork()
@@ -184,8 +190,7 @@ func (c *Conn) serve() {
 			c.serveBits(bits)
 		}
 		if c.loop.entered {
-			c.loop.entered = false
-			c.uncork()
+			c.leave()
 		}
 	}
 }
@@ -213,8 +218,15 @@ func (c *Conn) serveBits(bits uint32) {
 		c.fail(&CloseError{codeTryAgainLater, ErrInboundBudget})
 		c.dropInbox()
 	}
+	if bits&todoHear != 0 {
+		l.takeBroadcasts()
+		l.ask(c)
+	}
 	if bits&todoSlice != 0 {
 		l.enqueue(c)
+	}
+	if bits&todoBroadcasts != 0 {
+		c.awaitBroadcasts()
 	}
 	if bits&todoPong != 0 && c.in != nil {
 		c.answerPing(c.in)
@@ -231,6 +243,9 @@ func (c *Conn) serveBits(bits uint32) {
 	}
 	if bits&todoPause != 0 {
 		c.settlePause()
+	}
+	if bits&todoMarks != 0 {
+		c.remark()
 	}
 	if bits&todoTimers != 0 {
 		c.onTimer()

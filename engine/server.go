@@ -32,10 +32,14 @@ type engine struct {
 	total     int                     // connections
 	windows   [16]atomic.Int64        // connections that share prepared messages, by the window bits agreed on for what we send
 	closing   atomic.Bool             // Shutdown or Close was called
-	stopped   bool
-	gone      chan struct{} // closed when closing and no connection is left
-	wakeGone  sync.Once
-	fallback  fallback
+
+	broadcasting atomic.Int64 // bytes of broadcasts that are under way, for each loop that is not done
+	broadcasters atomic.Int64 // connections that wait for that to fall
+
+	stopped  bool
+	gone     chan struct{} // closed when closing and no connection is left
+	wakeGone sync.Once
+	fallback fallback
 
 	newNative func() (netio.System, error) // tests take the native loops away
 }

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"runtime"
+	"sync"
 	"time"
 )
 
@@ -121,6 +122,16 @@ func (e *engine) onLoop() bool {
 		}
 	}
 	return false
+}
+
+// loopGoroutines are the numbers of all loops' goroutines, of every engine in the process.
+var loopGoroutines sync.Map
+
+// onAnyLoop tells whether the caller runs on a loop, of whatever engine: a proxy's callback on one engine sends
+// on another's connections.
+func onAnyLoop() bool {
+	_, yes := loopGoroutines.Load(goroutineID())
+	return yes
 }
 
 // goroutineID is the number that runtime.Stack gives the calling goroutine. It is slow

@@ -1,5 +1,7 @@
 package engine
 
+import "slices"
+
 // What some connections of a simulation have besides: a sealer (as TLS is one), messages in
 // chunks, and broadcasts.
 
@@ -75,7 +77,8 @@ func (d *ledger) onPart() {
 	}
 }
 
-// broadcast sends to some of all connections, each from its loop.
+// broadcast sends to some of all connections. It has its place among what is sent to each from the call on, wherever the
+// loops are.
 func (m *simulation) broadcast() {
 	n := randomSize(m.rng)
 	if m.server.conf.deflate != nil && m.rng.IntN(20) == 0 {
@@ -86,22 +89,49 @@ func (m *simulation) broadcast() {
 	if err != nil {
 		m.broke("Prepare: %v", err)
 	}
+	chosen := map[*ledger]bool{}
+	for _, d := range m.ledgers {
+		// What may be refused is left out: nobody is told what came of it.
+		if d.conn == nil || d.conn.ReadyState() != Open || d.conn.limits.Load().MaxBufferedAmount >= 0 || m.rng.IntN(3) == 0 {
+			continue
+		}
+		chosen[d] = true
+		d.expect(&posting{digest: digestOf(op, p), number: d.conn.loop.broadcasts.last.Load() + 1})
+	}
 	m.server.Broadcast(k, func(c *Conn) bool {
 		d := m.byConn[c]
 		m.release(d)
-		// What may be refused is left out: nobody is told what came of it.
 		if !c.mu.TryLock() {
 			d.broke("a broadcast asks with the connection's lock held")
 			return false
 		}
-		l := c.limits.Load()
-		sure := c.ReadyState() == Open && (c.out == nil || l.MaxBufferedAmount < 0 || c.out.takes(len(p), l, nil))
 		c.mu.Unlock()
-		if !sure || m.rng.IntN(3) == 0 {
-			return false
-		}
-		d.accept(digestOf(op, p)).asked = false
-		d.asking--
-		return true
+		d.peak = max(d.peak, d.waiting()+uint64(n))
+		return chosen[d]
 	})
+}
+
+// expect books a broadcast's message. BufferedAmount counts it when it has come to the connection.
+func (d *ledger) expect(p *posting) {
+	d.m.tell(d, "is broadcast %+v behind %d", p.digest, len(d.unleft))
+	d.unleft = append(d.unleft, p)
+}
+
+// hear counts the broadcasts that have come to the connection. A connection that ended before, or whose writer's message
+// closing cut off, gets none.
+func (d *ledger) hear() {
+	for i := 0; i < len(d.unleft); i++ {
+		p := d.unleft[i]
+		if p.number == 0 || int32(d.conn.heard-p.number) < 0 {
+			continue
+		}
+		if p.number = 0; d.conn.buffered != d.buffered {
+			d.buffered += uint64(p.n)
+		} else if d.conn.ReadyState() == Open && p.n > 0 {
+			d.broke("a broadcast of %d bytes has passed it by", p.n)
+		} else if p.n > 0 {
+			d.unleft = slices.Delete(d.unleft, i, i+1)
+			i--
+		}
+	}
 }

@@ -327,6 +327,7 @@ func (m *simulation) fragment(d *ledger, w *simWriter, p []byte) error {
 		return nil
 	case err == ErrBufferFull && before == Open:
 		d.buffered -= uint64(len(p))
+		d.peak, d.over = max(d.peak, uint64(d.conn.limits.Load().HighWater)+1), true
 		return err // it can be tried again
 	case err == ErrSlowConsumer && before == Open:
 		d.buffered -= uint64(len(p))

@@ -23,6 +23,7 @@ type posting struct {
 	cuts   []int // where its fragments ended
 	plain  bool  // it must not be compressed
 	writer *messageWriter
+	number uint32 // a broadcast's, until it has come to the connection
 }
 
 // begun tells whether a writer's first fragment is on its way, and so no other message can pass it.
@@ -116,6 +117,9 @@ func (d *ledger) answered(p *posting, err error, before ReadyState) {
 	if err == ErrSlowConsumer {
 		d.tooSlow()
 	}
+	if err == ErrBufferFull { // OnDrain follows, so OnHighWater comes first
+		d.peak, d.over = max(d.peak, uint64(d.conn.limits.Load().HighWater)+1), true
+	}
 	if d.conn.deflates { // Send may have made slices first, to make way: it fell before this one was queued
 		d.watchQueue(p.n + codec.MaxHeaderSize)
 	}
@@ -138,19 +142,22 @@ func (d *ledger) tooSlow() {
 
 // checkBuffered compares BufferedAmount with what was accepted and has not wholly left.
 func (d *ledger) checkBuffered() {
-	if d.asking == 0 && d.conn.buffered != d.buffered {
+	if d.asking != 0 {
+		return
+	}
+	d.hear()
+	if d.conn.buffered != d.buffered {
 		d.broke("BufferedAmount is %d, accepted and not left are %d", d.conn.buffered, d.buffered)
 	}
 }
 
-// waiting is what counts against HighWater and LowWater: of what is deferred only what waits for
-// us to compress, not what waits for the user to end his writer. A long message alone is no queue.
+// waiting is what counts against HighWater and LowWater. A long message alone is no queue.
 func (d *ledger) waiting() uint64 {
 	switch o := d.conn.out; {
 	case o == nil:
 		return 0
-	case len(o.deferred) == 0, !o.long.underWay() && (o.writer != nil || d.ending):
-		return o.queued()
+	case len(o.deferred) == 0:
+		return o.queueCost()
 	default:
 		return o.waiting()
 	}
@@ -243,7 +250,9 @@ func (d *ledger) onMessageEnd() {
 		d.broke("a message leaves as %+v, the next one is %+v", d.now, p.digest)
 	}
 	d.unleft = d.unleft[1:]
-	d.buffered -= uint64(p.n)
+	if p.number == 0 { // else nobody has counted it yet
+		d.buffered -= uint64(p.n)
+	}
 	d.left++
 }
 
@@ -293,7 +302,7 @@ func (d *ledger) overtaken() (n int) {
 		if p.open && p.begun() {
 			return n
 		}
-		if !p.open && !p.asked {
+		if !p.open && !p.asked && p.number == 0 {
 			n++
 		}
 	}
@@ -335,7 +344,7 @@ func (d *ledger) checkLong() {
 	o := d.conn.out
 	switch {
 	case o == nil || o.failed:
-	case o.long.underWay() && !o.blocked && d.conn.flags&enqueued == 0:
+	case o.long.underWay() && !o.blocked && !o.awaitsBroadcast() && d.conn.flags&enqueued == 0:
 		d.broke("%d bytes of a long message wait and nobody will compress them", o.long.rest())
 	case !o.long.underWay() && o.long.close != nil:
 		d.broke("the Close frame waits behind nothing")

@@ -45,6 +45,9 @@ func (t *table) addPage() {
 	t.pages.Store(&pages)
 }
 
+// slots is how many descriptors there is room for.
+func (t *table) slots() int { return len(*t.pages.Load()) * pageSlots }
+
 // each calls f with every connection until it answers false.
 func (t *table) each(f func(*Conn) bool) bool {
 	for _, p := range *t.pages.Load() {

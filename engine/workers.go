@@ -264,13 +264,13 @@ func (c *Conn) runLetters(letters []letter) {
 	for i := range letters {
 		c.runLetter(&letters[i])
 		if i+1 < len(letters) && time.Since(began) > turnBudget { // the first answers do not wait for slow callbacks
-			c.mu.Lock()
+			c.lock()
 			c.flushCork()
 			c.unlock()
 			began = time.Now()
 		}
 	}
-	c.mu.Lock()
+	c.lock()
 	c.flushCork()
 	c.corked.Store(false)
 	c.unlock()
@@ -297,7 +297,7 @@ func (c *Conn) runLetter(t *letter) {
 func (c *Conn) recoverLetter() {
 	if r := recover(); r != nil {
 		c.loop.engine.panicked(c, r)
-		c.mu.Lock()
+		c.lock()
 		c.failLocked(&CloseError{codeInternalError, ErrHandlerPanic})
 		c.unlock()
 	}

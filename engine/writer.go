@@ -2,7 +2,6 @@ package engine
 
 import (
 	"io"
-	"slices"
 
 	"github.com/gannet-ws/gannet/codec"
 	"github.com/gannet-ws/gannet/pool"
@@ -44,7 +43,7 @@ func (c *Conn) NewWriter(op Opcode, opts ...SendOption) io.WriteCloser {
 		return refusedWriter{ErrSyntax}
 	}
 	deflate := c.mayCompress(op, -1, opts)
-	c.mu.Lock()
+	c.lock()
 	defer c.unlock()
 	switch c.ReadyState() {
 	case Open:
@@ -56,10 +55,13 @@ func (c *Conn) NewWriter(op Opcode, opts ...SendOption) io.WriteCloser {
 	if o := c.out; o != nil && o.writer != nil {
 		return refusedWriter{ErrInvalidState}
 	}
+	if c.behindLocked() {
+		c.queueBehindBroadcasts()
+	}
 	o := c.outLocked()
-	w := &messageWriter{conn: c, op: op, deflate: deflate, waits: o.long.underWay()}
+	w := &messageWriter{conn: c, op: op, deflate: deflate, waits: o.holdsBack()}
 	if w.waits && !plantedBug(bugWriterLast) {
-		o.deferred = append(o.deferred, deferredFrame{writer: w})
+		o.deferPlace(deferredFrame{writer: w}, len(o.deferred))
 	}
 	o.writer = w
 	return w
@@ -85,13 +87,30 @@ func (w *messageWriter) Write(p []byte) (int, error) {
 			return 0, &UTF8Error{Offset: int(w.payload) + at}
 		}
 	}
-	w.conn.mu.Lock()
-	defer w.conn.unlock()
-	if err := w.admitLocked(len(p)); err != nil {
+	c := w.conn
+	var copied *pool.Buffer // of a long payload that has to wait, or to be compressed: made before the lock is taken
+	c.lock()
+	if len(p) > copyBytes && (w.waits || w.deflate) && w.usableLocked() == nil {
+		c.unlock()
+		copied = c.loop.engine.pool.Get(len(p))
+		defer copied.Release()
+		copied.B = append(copied.B, p...)
+		c.lock()
+	}
+	err := w.admitLocked(len(p))
+	if err == nil {
+		w.text = text
+		w.writeLocked(p, copied)
+	}
+	rest := c.lentLocked()
+	c.unlock()
+	if rest != nil {
+		c.keepRest(rest)
+	}
+	if err != nil {
 		return 0, err
 	}
-	w.text = text
-	return w.writeLocked(p)
+	return len(p), nil
 }
 
 // admitLocked counts n bytes more, if they may be written.
@@ -114,33 +133,43 @@ func (w *messageWriter) admitLocked(n int) error {
 }
 
 // writeLocked sends p: as one fragment, or, where it is to be compressed, a slice of it, and the
-// loop goes on with the rest as with a long message.
-func (w *messageWriter) writeLocked(p []byte) (n int, err error) {
+// loop goes on with the rest as with a long message. copied is a buffer with p in it, or nil.
+func (w *messageWriter) writeLocked(p []byte, copied *pool.Buffer) {
 	c := w.conn
 	o, most := c.outLocked(), len(p)
 	if w.deflate {
 		most = c.loop.engine.conf.slice
 	}
-	w.nextLocked(o, p[:min(most, len(p))], false)
+	w.nextLocked(o, p, copied, 0, min(most, len(p)), false)
 	if len(p) <= most {
-		return len(p), nil
+		return
 	}
 	if !w.waits {
 		w.waits, o.long.over = true, true
-		o.deferred = slices.Insert(o.deferred, 0, deferredFrame{writer: w})
+		o.deferPlace(deferredFrame{writer: w}, 0)
 		c.notify(todoSlice)
 	}
-	for rest := p[most:]; len(rest) > 0; rest = rest[min(most, len(rest)):] {
-		o.deferFragment(w, rest[:min(most, len(rest))], false)
+	for from := most; from < len(p); from += most {
+		w.deferLocked(o, p, copied, from, min(from+most, len(p)), false)
 	}
 	c.settleLocked(o)
-	return len(p), nil
+}
+
+// deferLocked keeps p[from:to] until the writer's turn has come.
+func (w *messageWriter) deferLocked(o *outbound, p []byte, copied *pool.Buffer, from, to int, fin bool) {
+	k := kept{buf: copied, from: from, to: to}
+	if copied == nil {
+		k = w.conn.keep(p[from:to], w.lastKept())
+	} else {
+		copied.Retain()
+	}
+	o.deferFragment(w, k, fin)
 }
 
 // Close ends the message and lets those go that waited.
 func (w *messageWriter) Close() error {
 	c := w.conn
-	c.mu.Lock()
+	c.lock()
 	defer c.unlock()
 	if err := w.usableLocked(); err != nil {
 		return err
@@ -152,28 +181,27 @@ func (w *messageWriter) Close() error {
 	o.writer = nil
 	w.closed = true
 	if plantedBug(bugWriterLast) && w.waits {
-		o.deferred = append(o.deferred, deferredFrame{writer: w})
+		o.deferPlace(deferredFrame{writer: w}, len(o.deferred))
 	}
-	w.nextLocked(o, nil, true)
+	w.nextLocked(o, nil, nil, 0, 0, true)
 	c.releaseDeferredLocked()
 	return nil
 }
 
-// nextLocked sends the next fragment now, or when its turn has come.
-func (w *messageWriter) nextLocked(o *outbound, p []byte, fin bool) {
+// nextLocked sends p[from:to] as the next fragment now, or when its turn has come.
+func (w *messageWriter) nextLocked(o *outbound, p []byte, copied *pool.Buffer, from, to int, fin bool) {
 	if w.waits && !plantedBug(bugWriterPasses) {
-		o.deferFragment(w, p, fin)
+		w.deferLocked(o, p, copied, from, to, fin)
 		w.conn.settleLocked(o)
 	} else {
-		w.fragmentLocked(o, p, nil, fin)
+		w.fragmentLocked(o, &outgoing{p: p[from:to], lent: true}, fin)
 	}
 }
 
-// fragmentLocked sends one fragment, which is all of owned, if that is not nil. A message that
-// was empty is not compressed.
-func (w *messageWriter) fragmentLocked(o *outbound, p []byte, owned *pool.Buffer, fin bool) {
-	c, first := w.conn, !w.begun
-	m := &outgoing{op: w.op, p: p, owned: owned, payload: w.payload}
+// fragmentLocked sends m as one fragment. A message that was empty is not compressed.
+func (w *messageWriter) fragmentLocked(o *outbound, m *outgoing, fin bool) {
+	c, first, p := w.conn, !w.begun, m.p
+	m.op, m.payload = w.op, w.payload
 	w.begun = true
 	if !w.deflate || first && fin {
 		c.frameLocked(o, m, first, fin)

@@ -1,0 +1,279 @@
+package engine
+
+import (
+	"slices"
+	"sync"
+	"sync/atomic"
+)
+
+// A loop has its broadcasts in an order, by number, and goes through its table, round and round, as long as there
+// is one: each connection that it comes to is asked for all that it has not been asked for yet, and gets them in one
+// write. Who sends to a connection that is still behind keeps a place for what it has not got (deferredFrame.upTo),
+// and waits behind that: the loop is told, and asks this connection next.
+
+// broadcast is one that a loop has not done with.
+type broadcast struct {
+	p       *Prepared
+	keep    func(*Conn) bool
+	number  uint32
+	from    int  // the descriptor at which it began
+	wrapped bool // the end of the table was reached since
+}
+
+// weight is what a broadcast costs while it is under way.
+func (b *broadcast) weight() int64 { return int64(len(b.p.plain.bytes)) + 512 }
+
+// broadcasts are a loop's.
+type broadcasts struct {
+	last  atomic.Uint32 // the number of the newest; never 0 once there was one
+	mu    sync.Mutex
+	fresh []broadcast // those that the loop has not seen
+}
+
+const (
+	// broadcastBacklog is how much of broadcasts, in bytes, may be under way for each loop before those whose callbacks
+	// make them have to wait.
+	broadcastBacklog = 1 << 20
+	// slotsPerLook is how many descriptors without a connection are passed between looks at the clock.
+	slotsPerLook = 1 << 10
+)
+
+// announce gives the loop a broadcast. Any goroutine.
+func (l *loop) announce(p *Prepared, keep func(*Conn) bool) {
+	b := broadcast{p: p, keep: keep}
+	l.engine.broadcasting.Add(b.weight())
+	q := &l.broadcasts
+	q.mu.Lock()
+	if b.number = q.last.Load() + 1; b.number == 0 {
+		b.number = 1
+	}
+	q.fresh = append(q.fresh, b)
+	q.last.Store(b.number)
+	q.mu.Unlock()
+	l.sys.Wake()
+}
+
+// takeBroadcasts begins those that are new.
+func (l *loop) takeBroadcasts() {
+	q := &l.broadcasts
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, b := range q.fresh {
+		b.from = l.asking
+		l.underWay = append(l.underWay, b)
+	}
+	clear(q.fresh)
+	q.fresh = shrunk(q.fresh)
+}
+
+// serveBroadcasts goes on through the table.
+func (l *loop) serveBroadcasts() {
+	l.takeBroadcasts()
+	if len(l.underWay) == 0 {
+		return
+	}
+	var p pace
+	p.begin(l.sys.Now())
+	slots := l.table.slots()
+	for passed := 1; len(l.underWay) > 0; passed++ {
+		c := l.table.get(l.asking)
+		if l.asking++; l.asking >= slots {
+			l.asking = 0
+			for i := range l.underWay {
+				l.underWay[i].wrapped = true
+			}
+		}
+		if c != nil && c.loop == l {
+			l.ask(c)
+		}
+		l.endBroadcasts()
+		if (c != nil && p.due() || passed%slotsPerLook == 0) && p.look(l.sys.Now()) > stageBudget {
+			return
+		}
+	}
+}
+
+// endBroadcasts drops those that have come to everybody.
+func (l *loop) endBroadcasts() {
+	n := 0
+	for n < len(l.underWay) && l.underWay[n].wrapped && l.asking >= l.underWay[n].from {
+		l.engine.broadcasting.Add(-l.underWay[n].weight())
+		n++
+	}
+	if n == 0 {
+		return
+	}
+	l.underWay = slices.Delete(l.underWay, 0, n)
+	l.engine.releaseBroadcasters()
+}
+
+// ask asks c for the broadcasts that it has not been asked for, and gives it those that their keep lets through.
+func (l *loop) ask(c *Conn) {
+	if len(l.underWay) == 0 || c.ReadyState() == Connecting {
+		return
+	}
+	for i := range l.underWay {
+		b := &l.underWay[i]
+		if int32(b.number-c.asked) <= 0 {
+			continue
+		}
+		c.asked = b.number
+		k := handedCall{op: b.p.op, heard: b.number}
+		if c.ReadyState() != Closed && (b.keep == nil || l.keeps(c, b.keep)) {
+			k.message = c.preparedMessage(b.p, nil)
+		}
+		l.given = append(l.given, k)
+	}
+	if len(l.given) == 0 {
+		return
+	}
+	if l.engine.workers == nil {
+		c.enter() // one write for all of them
+	}
+	c.giveAll(l.given)
+	clear(l.given)
+	l.given = shrunk(l.given)
+	c.settleTurn()
+}
+
+// giveAll makes calls, or hands them to whoever has the lock.
+func (c *Conn) giveAll(all []handedCall) {
+	if c.mu.TryLock() {
+		c.takeHanded()
+		for i := range all {
+			c.makeLocked(&all[i])
+		}
+		c.unlock()
+		return
+	}
+	for i := range all {
+		c.handCall(all[i])
+	}
+}
+
+// behindLocked tells whether there is a broadcast that has not come to the connection.
+func (c *Conn) behindLocked() bool { return c.heard != c.loop.broadcasts.last.Load() }
+
+// queueBehindBroadcasts keeps a place for those, unless there is one. What is sent from now on waits behind it.
+func (c *Conn) queueBehindBroadcasts() {
+	o, last := c.outLocked(), c.loop.broadcasts.last.Load()
+	if o.awaited == last {
+		return
+	}
+	o.awaited = last
+	o.deferPlace(deferredFrame{upTo: last}, len(o.deferred))
+	o.long.over = true
+	c.notify(todoHear)
+}
+
+// hearLocked places a broadcast's message, or none: with it the connection has come up to number.
+func (c *Conn) hearLocked(m *outgoing, number uint32) {
+	c.heard = number
+	if m.prepared != nil {
+		c.placeHeardLocked(m, number)
+	}
+	o := c.out
+	if o == nil || o.awaited == 0 {
+		return
+	}
+	o.deferred = slices.DeleteFunc(o.deferred, func(d deferredFrame) bool {
+		done := d.upTo != 0 && int32(d.upTo-number) <= 0
+		if done {
+			o.deferredBytes -= d.cost
+		}
+		return done
+	})
+	if o.long.over && !o.awaitsBroadcast() { // what waited follows, or the Close frame
+		c.afterLongLocked()
+	}
+}
+
+// placeHeardLocked sends m, or puts it where its place was kept.
+func (c *Conn) placeHeardLocked(m *outgoing, number uint32) {
+	place := -1
+	if o := c.out; o != nil && o.awaited != 0 {
+		place = slices.IndexFunc(o.deferred, func(d deferredFrame) bool { return d.upTo != 0 && int32(d.upTo-number) >= 0 })
+	}
+	if place < 0 && c.ReadyState() != Open {
+		return // the Close frame goes before it
+	}
+	m.payload = uint64(len(m.p))
+	o := c.outLocked()
+	if o.waiting() != 0 && c.ReadyState() == Open {
+		if c.admitLocked(o, len(m.p), nil) != nil {
+			return
+		}
+		o = c.outLocked()
+	}
+	c.buffered += m.payload
+	switch {
+	case place >= 0:
+		o.deferMessage(c, m, place)
+	case o.holdsBack():
+		o.deferMessage(c, m, len(o.deferred))
+	default:
+		c.messageLocked(o, m)
+		return
+	}
+	c.settleLocked(o)
+}
+
+// holdBroadcaster has the connection in whose callback the caller is wait, if more is under way than the loops can do.
+func (e *engine) holdBroadcaster() {
+	if e.broadcasting.Load() <= e.mostBroadcasting() {
+		return
+	}
+	if c := e.callingConn(); c != nil {
+		c.holds.Or(heldByBroadcasts)
+		c.notify(todoBroadcasts)
+	}
+}
+
+func (e *engine) mostBroadcasting() int64 { return broadcastBacklog * int64(len(e.allLoops())) }
+
+// callingConn is the connection whose callback the caller runs in; nil if it is none.
+func (e *engine) callingConn() *Conn {
+	id := goroutineID()
+	for _, l := range e.allLoops() {
+		if l.goroutine.Load() == id {
+			return l.at
+		}
+	}
+	return nil
+}
+
+// awaitBroadcasts stops the delivery of what c sends. On the loop.
+func (c *Conn) awaitBroadcasts() {
+	l := c.loop
+	if c.flags&pausedByBroadcasts == 0 {
+		c.flags |= pausedByBroadcasts
+		l.broadcasters = append(l.broadcasters, c)
+		l.engine.broadcasters.Add(1)
+	}
+	l.engine.releaseBroadcasters() // the loops may just have caught up
+}
+
+// releaseBroadcasters lets them go on once half of what may be under way is done.
+func (e *engine) releaseBroadcasters() {
+	if e.broadcasters.Load() == 0 || e.broadcasting.Load() > e.mostBroadcasting()/2 {
+		return
+	}
+	for _, l := range e.allLoops() {
+		l.post(task{call: l.releaseBroadcasters})
+	}
+}
+
+func (l *loop) releaseBroadcasters() {
+	all := l.broadcasters
+	l.broadcasters = nil
+	l.engine.broadcasters.Add(-int64(len(all)))
+	for _, c := range all {
+		c.holds.And(^heldByBroadcasts)
+		c.flags &^= pausedByBroadcasts
+		c.times.read = tickOf(l.now)
+		if c.flags&buried == 0 {
+			c.goOnTurn()
+			c.watch()
+		}
+	}
+}
