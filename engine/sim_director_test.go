@@ -83,11 +83,12 @@ func (s *rig) check() {
 	}
 	s.wants(sum == e.budget.used.Load(), "the budget counts %d, its holders hold %d", e.budget.used.Load(), sum)
 	var states [4]int64
-	for _, a := range s.actors {
-		if a.conn != nil && a.conn.flags&opened != 0 {
-			states[a.conn.ReadyState()]++
+	s.loops[0].table.each(func(c *Conn) bool {
+		if c.flags&opened != 0 {
+			states[c.ReadyState()]++
 		}
-	}
+		return true
+	})
 	st := s.server.Stats()
 	s.wants(st.Open == states[Open] && st.Closing == states[Closing], "Stats count %d OPEN, %d CLOSING, there are %v", st.Open, st.Closing, states)
 }

@@ -459,6 +459,7 @@ func TestSim(t *testing.T) {
 		n := 0
 		for end := time.Now().Add(time.Duration(seconds) * time.Second); time.Now().Before(end); n++ {
 			simulate(t, rand.Uint64())
+			playTrials(t, rand.Uint64())
 		}
 		t.Logf("%d seeds", n)
 		return

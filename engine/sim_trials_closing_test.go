@@ -16,6 +16,7 @@ var closingTrials = []trial{
 	{"a panic", trialPanic},
 	{"Drain", trialDrain},
 	{"a refusal nobody takes", trialRefusalNobodyTakes},
+	{"a handler that hears of little", trialFewHooks},
 }
 
 // What is queued leaves before our Close frame; then the peer's answer, and a clean end. Nothing is delivered after Close returned.
@@ -117,7 +118,7 @@ func trialTerminate(r *rand.Rand) error {
 	a := s.comes(64<<10, 500)
 	c := a.conn
 	how := r.IntN(5)
-	if how > 0 {
+	if how == 1 || how == 2 || r.IntN(3) == 0 {
 		a.fill(r.IntN(2000))
 	}
 	closing := how == 2
@@ -295,5 +296,40 @@ func trialRefusalNobodyTakes(r *rand.Rand) error {
 	s.wants(a.status == "403" && a.ended == "end", "answered %q, then %q", a.status, a.ended)
 	s.pass(40e9)
 	s.wants(s.world.OpenDescriptors() == 1 && s.server.Stats().Buffers.Out == 0, "%d descriptors, %d buffers", s.world.OpenDescriptors(), s.server.Stats().Buffers.Out)
+	return s.finish()
+}
+
+// Who wants to hear of messages alone misses nothing: pings are answered, the marks hold, errors end the connection.
+func trialFewHooks(r *rand.Rand) error {
+	s := newRig(r, Options{Limits: quietly(), Workers: r.IntN(2)}, nil)
+	h := &s.server.hooks
+	h.upgrade, h.ping, h.pong, h.highWater, h.drain, h.err, h.chunk = nil, nil, nil, nil, nil, nil, nil
+	a := s.call(64<<10, 2000)
+	h.open = func(c *Conn) {
+		a.conn = c
+		a.note("OnOpen", nil)
+	}
+	a.knock("")
+	s.settle()
+	if a.status != "101" || a.conn == nil {
+		s.broke("answered %q", a.status)
+		return s.finish()
+	}
+	a.say(OpPing, true, []byte("ping"))
+	a.say(OpPong, true, nil)
+	a.message(OpText, []byte("a"), 1+r.IntN(3))
+	s.settle()
+	s.wants(len(a.got(OpPong)) == 1 && len(a.messages) == 1, "%d pongs, %d messages", len(a.got(OpPong)), len(a.messages))
+	a.relimit(func(l *Limits) { l.HighWater, l.LowWater = 1000, 500 })
+	a.fill(5000)
+	a.message(OpText, []byte("b"), 1)
+	s.settle()
+	s.wants(len(a.messages) == 1, "a message is delivered above HighWater")
+	a.reads = true
+	s.settle()
+	s.wants(len(a.messages) == 2, "no message is delivered any more")
+	a.pend = append(a.pend, 0xff, 0xff)
+	s.settle()
+	s.wants(a.closeCode() == 1002 && a.event.Code == codeAbnormal, "told %d, %+v", a.closeCode(), a.event)
 	return s.finish()
 }

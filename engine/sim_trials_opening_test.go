@@ -22,9 +22,16 @@ var openingTrials = []trial{
 // Whoever decides, whenever, and whatever happens meanwhile: one answer, OnOpen only behind a 101, and what came behind the
 // request is delivered after it.
 func trialLater(r *rand.Rand) error {
-	s := newRig(r, Options{Limits: quietly(), HandshakeTimeout: time.Hour}, func(a *actor) { a.upgrade.Later() })
+	s := newRig(r, Options{Limits: quietly(), HandshakeTimeout: time.Hour, Workers: r.IntN(2)}, func(a *actor) {
+		u := a.upgrade
+		for range 1 + r.IntN(2) { // once or twice
+			u.Later()
+		}
+		u.SetContext(a)
+		a.s.wants(u.SetProtocol("other") != nil && u.SetProtocol("b") == nil && u.AddHeader("X-A", "b") == nil, "the answer's settings")
+	})
 	a := s.call(64<<10, 64<<10)
-	a.knock("")
+	a.knock("Sec-WebSocket-Protocol: a, b\r\nX-Two: 1\r\nX-Two: 2\r\n")
 	pipelined := r.IntN(3)
 	for i := range pipelined {
 		a.message(OpText, fmt.Appendf(nil, "early %d", i), 1+r.IntN(2))
@@ -37,12 +44,29 @@ func trialLater(r *rand.Rand) error {
 		a.message(OpText, fmt.Appendf(nil, "early %d", pipelined+i), 1)
 	}
 	s.settle()
+	u := a.upgrade
+	two, first := 0, ""
+	for k, v := range u.Headers() {
+		if k == "X-Two" {
+			two++
+		}
+		if first == "" {
+			first = k + v
+		}
+	}
+	for range u.Headers() {
+		break // and nothing after that
+	}
+	s.wants(u.Target() == "/0" && u.Host() == "sim.test" && two == 2 && first == "Hostsim.test" && len(u.Protocols()) == 2, "the request: %q %d %q", u.Target(), two, first)
 	s.wants(a.status == "" && len(a.events) == 0 && s.server.Stats().Connecting == 1, "answered %q before anybody decided; %v", a.status, a.events)
 	switch r.IntN(4) {
 	case 0, 1:
 		s.wants(a.upgrade.Accept() == nil && a.upgrade.Accept() == ErrInvalidState && a.upgrade.Refuse(403, "") == ErrInvalidState, "Accept")
 		s.settle()
 		s.wants(a.status == "101" && a.was("OnOpen") && len(a.messages) == pipelined+2, "%q, %v", a.status, a.events)
+		s.wants(a.conn.Context() == a && a.conn.Protocol() == "b" && strings.HasSuffix(a.conn.URL(), "sim.test/0") && u.Target() == "", "what was settled: %q %q", a.conn.Protocol(), a.conn.URL())
+		a.conn.SetContext(7)
+		s.wants(a.conn.Context() == 7, "SetContext")
 		for i, m := range a.messages {
 			s.wants(m == fmt.Sprintf("early %d", i), "message %d is %q", i, m)
 		}
