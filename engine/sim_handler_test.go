@@ -106,6 +106,9 @@ func (m *simulation) onClose(c *Conn, e CloseEvent) {
 
 // act does a few random things, mostly to this connection.
 func (m *simulation) act(d *ledger, inCallback bool) {
+	if inCallback {
+		defer m.meanwhile()
+	}
 	for !m.quiet && m.rng.IntN(5) < 2 {
 		on := d
 		if m.rng.IntN(6) == 0 {

@@ -11,15 +11,13 @@ import (
 
 // Limits at their edges: exactly the limit is allowed, one more is not (Limits' doc comments).
 
-// drainFollowsFull: whoever got ErrBufferFull hears OnDrain, also where HighWater was never passed.
-const drainFollowsFull = false
-
 var limitTrials = []trial{
 	{"a message of exactly MaxMessageSize", trialMessageSize},
 	{"a message of exactly MaxFragments", trialFragments},
 	{"exactly MaxControlRate", trialControlRate},
 	{"exactly MaxBufferedAmount", trialBufferedAmount},
 	{"a writer and MaxBufferedAmount", trialWriterBuffered},
+	{"OnDrain after ErrBufferFull", trialFullAndDrain},
 	{"exactly HighWater and LowWater", trialWaters},
 	{"pongs nobody reads", trialPongs},
 	{"the inbound budget", trialBudget},
@@ -179,6 +177,27 @@ func trialBufferedAmount(r *rand.Rand) error {
 	return s.finish()
 }
 
+// Whoever got ErrBufferFull waits for OnDrain, as the error says: it comes, once, also where HighWater was not passed.
+func trialFullAndDrain(r *rand.Rand) error {
+	o := Options{Limits: quietly(), Workers: r.IntN(2)}
+	o.Limits.Overflow, o.Limits.MaxBufferedAmount = DropMessage, int64(1+r.IntN(20_000))
+	s := newRig(r, o, nil)
+	a := s.comes(64<<10, 2000)
+	for round := 1; round <= 2; round++ {
+		a.fill(100 + r.IntN(int(o.Limits.MaxBufferedAmount)))
+		way := sendWays[r.IntN(len(sendWays))]
+		err := way.send(a.conn, make([]byte, o.Limits.MaxBufferedAmount))
+		s.settle()
+		s.wants(err == ErrBufferFull && a.count("OnDrain") == round-1, "%s: %v, %v", way.name, err, a.events)
+		a.reads = true
+		s.settle()
+		s.wants(a.count("OnDrain") == round && a.count("OnHighWater") == round && a.conn.BufferedAmount() == 0, "round %d: %v", round, a.events)
+		s.wants(way.send(a.conn, make([]byte, o.Limits.MaxBufferedAmount)) == nil, "the message that waited for OnDrain")
+		s.settle()
+	}
+	return s.finish()
+}
+
 // A Write that would pass the limit adds nothing; the same one passes when there is room.
 func trialWriterBuffered(r *rand.Rand) error {
 	s, a, queued := fullRig(r, DropMessage)
@@ -226,7 +245,7 @@ func trialWaters(r *rand.Rand) error {
 	a.fill(300 + r.IntN(40_000))
 	total := frameBytes(int(a.conn.BufferedAmount()))
 	queued := func() int { return total - (a.left - left) }
-	low := 1 + r.IntN(queued()-2)
+	low := 64 + r.IntN(queued()-66) // a message costs 32 at least, whatever its length
 	a.relimit(func(l *Limits) { l.HighWater, l.LowWater = int64(queued()+2), int64(low) })
 	send := func() {
 		s.wants(a.conn.Ping(nil) == nil, "Ping")

@@ -27,7 +27,7 @@ func trialInbox(r *rand.Rand) error {
 		s.settle()
 		s.wants(len(a.got(OpPong)) > 0, "no pong while the workers are blocked")
 		before := len(a.messages)
-		for sum := 0; sum < 3*inbox; n++ {
+		for sum := 0; sum < 5*inbox; n++ {
 			size := r.IntN(1000)
 			a.message(OpBinary, append(fmt.Appendf(nil, "%d ", n), make([]byte, size)...), 1)
 			sum += size
