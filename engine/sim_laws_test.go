@@ -68,6 +68,7 @@ type ledger struct {
 	posted, ran         int
 	paused              bool
 	event               CloseEvent
+	notices
 }
 
 func (d *ledger) broke(format string, args ...any) {
@@ -272,6 +273,9 @@ func (d *ledger) onControl(op Opcode, body []byte) {
 		}
 		d.pongs = k
 	case OpClose:
+		if d.terminated {
+			d.broke("a Close frame leaves after Terminate")
+		}
 		d.closeOut = codeNoStatus
 		if len(body) >= 2 {
 			d.closeOut = int(binary.BigEndian.Uint16(body))
@@ -485,6 +489,7 @@ func (d *ledger) onClose(e CloseEvent) {
 	if e.WasClean != (e.Err == nil) {
 		d.broke("%+v", e)
 	}
+	d.checkError(e)
 	if !e.WasClean {
 		return
 	}
@@ -501,6 +506,9 @@ func (d *ledger) checkSettled() {
 	c := d.conn
 	if c == nil || !d.opened {
 		return
+	}
+	if s := c.ReadyState(); s == Open || s == Closed {
+		d.checkWaiters()
 	}
 	switch c.ReadyState() {
 	case Open:
@@ -531,6 +539,8 @@ func (d *ledger) checkQuietOpen() {
 		d.broke("BufferedAmount is %d when all has left", c.BufferedAmount())
 	case d.pinged != p.pings || d.pongs != p.pings:
 		d.broke("%d pings were sent, %d noticed, the last one answered is %d", p.pings, d.pinged, d.pongs)
+	case d.ponged != p.ponged:
+		d.broke("OnPong told of %d of %d pongs", d.ponged, p.ponged)
 	case d.high:
 		d.broke("the queue is empty, OnDrain was not called")
 	case d.ran != d.posted:

@@ -180,7 +180,14 @@ func (m *simulation) turn(i int) {
 		}
 	}
 	m.turning = true
-	defer func() { m.turning = false }()
+	defer func() {
+		m.turning = false
+		for _, d := range m.ledgers {
+			if d.conn != nil && d.conn.loop == m.loops[i] {
+				d.checkServed()
+			}
+		}
+	}()
 	if !m.systems[i].Turn(m.loops[i]) {
 		m.loops[i].end()
 		close(m.loops[i].done)
@@ -323,10 +330,11 @@ func (m *simulation) atSchedulingPoint(c *Conn) {
 func (m *simulation) decide() {
 	u := m.late[0]
 	m.late = m.late[1:]
+	before := u.conn.ReadyState()
 	if m.rng.IntN(4) == 0 {
-		_ = u.Refuse(401, "no")
+		m.decided(u, before, u.Refuse(401, "no"))
 	} else {
-		_ = u.Accept()
+		m.decided(u, before, u.Accept())
 	}
 }
 
@@ -335,6 +343,7 @@ func (m *simulation) check() {
 	if err := m.world.Breach(); err != nil {
 		m.broke("%v", err)
 	}
+	m.checkBudget()
 	for _, d := range m.ledgers {
 		c := d.conn
 		if c == nil {

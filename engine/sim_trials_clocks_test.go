@@ -49,9 +49,9 @@ func (a *actor) bit() {
 			var key [4]byte
 			b := codec.AppendMaskedFrame(nil, OpText, true, false, key, []byte("slow"))
 			for _, x := range b {
+				a.s.pass(between(a.s.rng, 0, 20*time.Millisecond))
 				a.pend = append(a.pend, x)
 				a.s.settle()
-				a.s.pass(between(a.s.rng, 0, 20*time.Millisecond))
 			}
 		}
 	}

@@ -222,40 +222,17 @@ func trialPanic(r *rand.Rand) error {
 	return s.finish()
 }
 
-// drains is somebody in Drain: what it waits for, until it is over.
-func (a *actor) drains() <-chan struct{} {
-	c := a.conn
-	c.mu.Lock()
-	defer c.unlock()
-	done := make(chan struct{})
-	if c.out == nil || c.buffered == 0 && c.out.queued() == 0 {
-		close(done)
-	} else {
-		c.out.waiters = append(c.out.waiters, done)
-	}
-	return done
-}
-
-func isOver(done <-chan struct{}) bool {
-	select {
-	case <-done:
-		return true
-	default:
-		return false
-	}
-}
-
 // Whoever waits in Drain hears when all has left, and not before; and when the connection ends first.
 func trialDrain(r *rand.Rand) error {
 	s := newRig(r, Options{Limits: quietly()}, nil)
 	a := s.comes(64<<10, 500)
 	a.fill(1 + r.IntN(4000))
-	first := a.drains()
+	first := drainOf(a.conn)
 	for range r.IntN(5) {
 		a.take(1 + r.IntN(200))
 		s.settle()
 	}
-	second := a.drains()
+	second := drainOf(a.conn)
 	c := a.conn
 	s.wants(isOver(first) == (c.BufferedAmount() == 0), "Drain is over: %v, BufferedAmount is %d", isOver(first), c.BufferedAmount())
 	switch r.IntN(3) {
@@ -269,7 +246,7 @@ func trialDrain(r *rand.Rand) error {
 	case 2: // what Send counted in CLOSING never leaves: Drain ends when the connection does
 		_ = c.Close()
 		_ = c.SendText("counted, not sent")
-		third := a.drains()
+		third := drainOf(a.conn)
 		a.reads = true
 		s.settle()
 		s.wants(a.event.WasClean && isOver(third), "Drain in CLOSING is over: %v; %v", isOver(third), a.events)
