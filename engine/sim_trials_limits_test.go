@@ -11,6 +11,9 @@ import (
 
 // Limits at their edges: exactly the limit is allowed, one more is not (Limits' doc comments).
 
+// laterMarks: SetLimits looks at the marks again.
+const laterMarks = false
+
 var limitTrials = []trial{
 	{"a message of exactly MaxMessageSize", trialMessageSize},
 	{"a message of exactly MaxFragments", trialFragments},
@@ -19,6 +22,7 @@ var limitTrials = []trial{
 	{"a writer and MaxBufferedAmount", trialWriterBuffered},
 	{"OnDrain after ErrBufferFull", trialFullAndDrain},
 	{"exactly HighWater and LowWater", trialWaters},
+	{"the marks move", trialMarksMove},
 	{"pongs nobody reads", trialPongs},
 	{"the inbound budget", trialBudget},
 	{"BufferedAmount counts down", trialCountsDown},
@@ -358,5 +362,25 @@ func trialCountsDown(r *rand.Rand) error {
 		s.wants(a.conn.BufferedAmount() == want, "BufferedAmount is %d, of %d bytes of the stream %d have left", a.conn.BufferedAmount(), end, a.left-base)
 	}
 	s.wants(a.conn.BufferedAmount() == 0, "BufferedAmount is %d at the end", a.conn.BufferedAmount())
+	return s.finish()
+}
+
+// SetLimits looks at the marks again: a LowWater above what is queued is reached, a HighWater below it is passed.
+func trialMarksMove(r *rand.Rand) error {
+	if !laterMarks {
+		return nil
+	}
+	s := newRig(r, Options{Limits: quietly()}, nil)
+	a := s.comes(64<<10, 2000)
+	a.fill(2000 + r.IntN(20_000))
+	a.message(OpText, []byte("a"), 1)
+	s.settle()
+	s.wants(!a.was("OnHighWater") && len(a.messages) == 1, "%v", a.events)
+	a.relimit(func(l *Limits) { l.HighWater, l.LowWater = 1000, 500 })
+	a.message(OpText, []byte("b"), 1)
+	s.settle()
+	s.wants(a.count("OnHighWater") == 1 && len(a.messages) == 1, "HighWater was lowered below what is queued: %v", a.events)
+	a.relimit(func(l *Limits) { l.HighWater, l.LowWater = 1<<20, 1<<19 })
+	s.wants(a.count("OnDrain") == 1 && len(a.messages) == 2, "LowWater was raised above what is queued: %v", a.events)
 	return s.finish()
 }

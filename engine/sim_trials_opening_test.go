@@ -11,6 +11,7 @@ import (
 
 var openingTrials = []trial{
 	{"decided later", trialLater},
+	{"gone before it is decided", trialLaterGone},
 	{"a head in pieces", trialHeadInPieces},
 	{"over MaxConns", trialMaxConns},
 	{"over MaxConnsPerAddress", trialMaxConnsPerAddress},
@@ -236,5 +237,35 @@ func trialShutdownLater(r *rand.Rand) error {
 	s.wants(a.upgrade.Accept() == nil, "Accept")
 	s.settle()
 	s.wants(a.status == "101" && a.closeCode() == codeGoingAway && a.event.WasClean, "%q %d %v", a.status, a.closeCode(), a.events)
+	return s.finish()
+}
+
+// A client that goes while somebody thinks about its request is missed: Accept answers ErrClosed, as its doc says, nothing
+// opens, and its place is free.
+func trialLaterGone(r *rand.Rand) error {
+	if !laterRules {
+		return nil
+	}
+	s := newRig(r, Options{Limits: quietly(), HandshakeTimeout: time.Hour, MaxConns: 1}, func(a *actor) { a.upgrade.Later() })
+	a := s.call(64<<10, 64<<10)
+	a.knock("")
+	if r.IntN(2) == 0 { // its first words do not hide its end
+		a.message(OpText, make([]byte, r.IntN(100_000)), 1)
+	}
+	s.pass(between(r, 0, time.Minute))
+	if r.IntN(2) == 0 {
+		a.end.Reset()
+	} else {
+		a.end.Close()
+	}
+	s.pass(time.Second)
+	s.wants(a.upgrade.Accept() == ErrClosed, "Accept when the client has gone")
+	s.settle()
+	s.wants(len(a.events) == 0 && a.conn.ReadyState() == Closed && s.server.Stats().Connecting == 0, "%v, %v", a.events, a.conn.ReadyState())
+	b := s.call(64<<10, 64<<10)
+	b.knock("")
+	s.settle()
+	s.wants(b.upgrade != nil && b.upgrade.Accept() == nil, "its place is taken")
+	s.settle()
 	return s.finish()
 }
