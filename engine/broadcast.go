@@ -30,7 +30,7 @@ func (s *Server) Conns() iter.Seq[*Conn] {
 // loops and must not block. A connection that refuses the message (closing, or over MaxBufferedAmount) is passed over.
 //
 // Whoever broadcasts in a callback of a connection, faster than the loops can send, hears that connection's next message when they
-// have caught up. Others should bound how much they broadcast themselves: Stats.Broadcasts tells what is under way.
+// have caught up. Others should bound how much they broadcast themselves: Stats.BroadcastBytes tells what is under way.
 //
 // Where permessage-deflate is agreed on, p is compressed here, once for each kind of window: at
 // most three times, 4 ms or more for 1 MiB.

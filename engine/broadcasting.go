@@ -151,13 +151,17 @@ func (c *Conn) giveAll(all []handedCall) {
 	}
 }
 
-// behindLocked tells whether there is a broadcast that has not come to the connection.
-func (c *Conn) behindLocked() bool { return c.heard != c.loop.broadcasts.last.Load() }
+// announced is the number of the newest broadcast: whoever sends now sends after it.
+func (c *Conn) announced() uint32 { return c.loop.broadcasts.last.Load() }
 
-// queueBehindBroadcasts keeps a place for those, unless there is one. What is sent from now on waits behind it.
-func (c *Conn) queueBehindBroadcasts() {
-	o, last := c.outLocked(), c.loop.broadcasts.last.Load()
-	if o.awaited == last {
+// behindLocked tells whether the broadcast of this number has not come to the connection.
+func (c *Conn) behindLocked(last uint32) bool { return c.heard != last && int32(last-c.heard) > 0 }
+
+// queueBehind keeps a place for the broadcasts up to this number, unless there is one. What is sent from now on
+// waits behind it.
+func (c *Conn) queueBehind(last uint32) {
+	o := c.outLocked()
+	if o.awaited != 0 && int32(last-o.awaited) <= 0 {
 		return
 	}
 	o.awaited = last

@@ -74,7 +74,7 @@ func (c *Conn) beginClose(body []byte) {
 		c.beginCloseLocked(body)
 		c.unlock()
 	} else if c.leaveOpen() {
-		c.handCall(handedControl(OpClose, body))
+		c.handCall(c.handedControl(OpClose, body))
 	}
 }
 
@@ -91,17 +91,17 @@ func (c *Conn) leaveOpen() bool {
 // beginCloseLocked begins the closing handshake, in OPEN.
 func (c *Conn) beginCloseLocked(body []byte) {
 	if c.leaveOpen() {
-		c.placeCloseLocked(body)
+		c.placeCloseLocked(body, c.announced())
 	}
 }
 
-// placeCloseLocked places the Close frame behind all that was sent.
-func (c *Conn) placeCloseLocked(body []byte) {
+// placeCloseLocked places the Close frame behind all that was sent, and behind the broadcasts up to this number.
+func (c *Conn) placeCloseLocked(body []byte, last uint32) {
 	if c.ReadyState() == Closed {
 		return
 	}
-	if c.behindLocked() {
-		c.queueBehindBroadcasts()
+	if c.behindLocked(last) {
+		c.queueBehind(last)
 	}
 	c.closeSet = true
 	if o := c.out; o != nil {
@@ -129,7 +129,7 @@ func (c *Conn) failLocked(err *CloseError) {
 	}
 	c.outLocked().failure = err
 	var body [codec.MaxControlPayload]byte
-	c.placeCloseLocked(codec.AppendCloseBody(body[:0], err.Code, ""))
+	c.placeCloseLocked(codec.AppendCloseBody(body[:0], err.Code, ""), c.announced())
 }
 
 // Terminate ends the connection at once: what is queued is dropped, the transport is

@@ -84,7 +84,8 @@ func receive[T any](t testing.TB, ch <-chan T, what string) (v T) {
 type foreign struct {
 	t testing.TB
 	net.Conn
-	raw *net.TCPConn
+	raw          *net.TCPConn
+	skipsControl bool // next answers no pings and pongs
 }
 
 // dialForeign connects; with a receive buffer of so many bytes if that is not 0, so that
@@ -167,6 +168,9 @@ func (f *foreign) next() ws.Frame {
 	}
 	if fr.Header.Masked {
 		f.t.Fatal("the server masks")
+	}
+	if op := fr.Header.OpCode; f.skipsControl && (op == ws.OpPing || op == ws.OpPong) {
+		return f.next()
 	}
 	return fr
 }

@@ -23,12 +23,13 @@ type handedCall struct {
 	op      Opcode    // OpPing, OpClose; else a message
 	message outgoing  // what it refers to is its own
 	body    []byte    // of a control frame
+	after   uint32    // the number of the newest broadcast when it was made: it comes behind that
 	heard   uint32    // the number of the broadcast; 0: it is none
 	rest    *lentRest // whose copy was made; nil: none was
 	copied  *pool.Buffer
 }
 
-// lockOffLoop locks and reports true; on a loop only if nobody has the lock.
+// lockOffLoop locks, makes what was handed over and reports true; on a loop only if nobody has the lock.
 func (c *Conn) lockOffLoop() bool {
 	if !c.mu.TryLock() {
 		if onAnyLoop() {
@@ -94,7 +95,7 @@ func (c *Conn) makeLocked(k *handedCall) {
 	case k.rest != nil:
 		c.restLocked(k.rest, k.copied)
 	case k.op == OpClose:
-		c.placeCloseLocked(k.body)
+		c.placeCloseLocked(k.body, k.after)
 	case k.op == OpPing:
 		if c.ReadyState() == Open {
 			c.controlLocked(OpPing, k.body)
@@ -102,16 +103,28 @@ func (c *Conn) makeLocked(k *handedCall) {
 	case k.heard != 0:
 		c.hearLocked(&k.message, k.heard)
 	default:
-		c.acceptedLocked(&k.message)
+		c.sendHandedLocked(&k.message, k.after)
 	}
 	if b := k.message.owned; b != nil {
 		b.Release()
 	}
 }
 
+// sendHandedLocked sends a message that a loop's Send has accepted. Another goroutine may have closed meanwhile.
+func (c *Conn) sendHandedLocked(m *outgoing, after uint32) {
+	if c.closeSet || c.ReadyState() == Closed {
+		c.buffered += uint64(len(m.p))
+		return
+	}
+	if c.behindLocked(after) {
+		c.queueBehind(after)
+	}
+	c.acceptedLocked(m)
+}
+
 // handedMessage is m as it is handed over: it refers to nothing of the caller's.
 func (c *Conn) handedMessage(m *outgoing) handedCall {
-	k := handedCall{op: m.op, message: *m} // owned's reference becomes the call's
+	k := handedCall{op: m.op, message: *m, after: c.announced()} // owned's reference becomes the call's
 	switch {
 	case m.owned != nil:
 		m.owned.Retain()
@@ -124,8 +137,8 @@ func (c *Conn) handedMessage(m *outgoing) handedCall {
 }
 
 // handedControl is a control frame as it is handed over.
-func handedControl(op Opcode, body []byte) handedCall {
-	return handedCall{op: op, body: append(make([]byte, 0, codec.MaxControlPayload), body...)}
+func (c *Conn) handedControl(op Opcode, body []byte) handedCall {
+	return handedCall{op: op, after: c.announced(), body: append(make([]byte, 0, codec.MaxControlPayload), body...)}
 }
 
 // handMessage hands a message over, and answers what Send does.

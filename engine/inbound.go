@@ -324,20 +324,21 @@ func (l *loop) turn(c *Conn, in *inbound, b []byte) (rest []byte) {
 			return b[n:]
 		}
 		b = b[n:]
-		if len(b) > 0 && l.cutsShort(c) {
+		if len(b) > 0 && (c.holds.Load() != 0 || c.flags&pausedByInbox != 0 || l.pace.due() || c.deflates) && l.cutsShort(c) {
 			return b
 		}
 	}
 	return nil
 }
 
-// cutsShort tells, after a frame, whether that was enough for a turn. With permessage-deflate a few
-// bytes may have asked for much, inflated here or compressed in the callback: the clock is asked after each message.
+// cutsShort tells, after a frame, whether that was enough for a turn: asked when something holds the rest, or when it is
+// time to look at the clock. With permessage-deflate that is after each message: a few bytes may have asked for much,
+// inflated here or compressed in the callback.
 func (l *loop) cutsShort(c *Conn) bool {
 	if c.flags&pausedByInbox != 0 || c.holdsTurn() {
 		return true
 	}
-	return (l.pace.due() || c.deflates && l.entered) && l.turnOver()
+	return (l.pace.ripe() || c.deflates && l.entered) && l.turnOver()
 }
 
 // turnOver looks at the clock, and tells whether the turn is over. When others before it in the

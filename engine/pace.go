@@ -28,6 +28,9 @@ func (p *pace) due() bool {
 	return p.done >= p.next
 }
 
+// ripe tells whether due did.
+func (p *pace) ripe() bool { return p.done >= p.next }
+
 // look is told the time, and returns how much has passed since begin.
 func (p *pace) look(now time.Duration) time.Duration {
 	slow := now-p.looked > slowUnit*time.Duration(max(p.done-p.seen, 1))

@@ -75,9 +75,22 @@ const copyBytes = 64 << 10
 // send takes m's way out. Long payloads are copied while nobody has the lock: those that have to wait, before; those
 // that leave at once, as far as the socket did not take them, after.
 func (c *Conn) send(m *outgoing) error {
-	if !c.lockOffLoop() {
+	if !c.mu.TryLock() && !c.lockOffLoop() {
 		return c.handMessage(m)
 	}
+	if c.handed.Load() != nil {
+		c.takeHanded()
+	}
+	if len(m.p) > copyBytes {
+		return c.sendLongLocked(m)
+	}
+	err := c.sendLocked(m)
+	c.unlock()
+	return err
+}
+
+// sendLongLocked is send for a payload that is not copied under the lock, which it gives back.
+func (c *Conn) sendLongLocked(m *outgoing) error {
 	if c.keepsLocked(m) {
 		c.unlock()
 		b := c.loop.engine.pool.Get(len(m.p))
@@ -98,13 +111,13 @@ func (c *Conn) send(m *outgoing) error {
 
 // keepsLocked tells whether more of m than copyBytes would have to be copied.
 func (c *Conn) keepsLocked(m *outgoing) bool {
-	if len(m.p) <= copyBytes || m.owned != nil || c.ReadyState() != Open {
+	if m.owned != nil || c.ReadyState() != Open {
 		return false
 	}
 	if m.compress && len(m.p) > c.loop.engine.conf.slice && (m.prepared == nil || c.ownCompressor() || !c.hasDeflated(m.prepared)) {
 		return true
 	}
-	return m.prepared == nil && (c.behindLocked() || c.out != nil && c.out.holdsBack())
+	return m.prepared == nil && (c.behindLocked(c.announced()) || c.out != nil && c.out.holdsBack())
 }
 
 func checkMessage(op Opcode, p []byte) error {
@@ -155,8 +168,8 @@ func (c *Conn) sendLocked(m *outgoing) error {
 		c.buffered += uint64(len(m.p))
 		return ErrClosed
 	}
-	if c.behindLocked() {
-		c.queueBehindBroadcasts()
+	if last := c.announced(); c.behindLocked(last) {
+		c.queueBehind(last)
 	}
 	o := c.outLocked()
 	if o.queued() != 0 || len(o.deferred) != 0 || o.long.underWay() { // limits
@@ -175,12 +188,6 @@ func (c *Conn) sendLocked(m *outgoing) error {
 func (c *Conn) acceptedLocked(m *outgoing) {
 	m.payload = uint64(len(m.p))
 	c.buffered += m.payload
-	if c.closeSet || c.ReadyState() == Closed {
-		return // handed over by a loop, and another goroutine closed meanwhile
-	}
-	if c.behindLocked() {
-		c.queueBehindBroadcasts()
-	}
 	o := c.outLocked()
 	if o.holdsBack() && !plantedBug(bugIntoWriter) {
 		o.deferMessage(c, m, len(o.deferred))
@@ -348,7 +355,7 @@ func (c *Conn) Ping(p []byte) error {
 		return ErrClosed
 	}
 	if !c.lockOffLoop() {
-		c.handCall(handedControl(OpPing, p))
+		c.handCall(c.handedControl(OpPing, p))
 		return nil
 	}
 	defer c.unlock()

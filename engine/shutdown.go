@@ -63,18 +63,30 @@ func (e *engine) checkGone() {
 // goAway closes the loop's connections with 1001, and refuses those that have not made
 // a request yet: an idle one would hold a Shutdown up until HandshakeTimeout. What waits
 // for a late decision is the user's to end.
-func (l *loop) goAway() {
-	l.table.each(func(c *Conn) bool {
-		switch {
-		case c.loop != l:
-		case c.ReadyState() == Open:
+func (l *loop) goAway() { l.goAwayFrom(0) }
+
+// goAwayFrom goes on with the table from a descriptor on, some at a time: each Close is a write.
+func (l *loop) goAwayFrom(fd int) {
+	for closed := 0; fd < l.table.slots(); fd++ {
+		c := l.table.get(fd)
+		if c == nil || c.loop != l {
+			continue
+		}
+		if closed == closesPerLetter {
+			l.post(task{call: func() { l.goAwayFrom(fd) }})
+			return
+		}
+		closed++
+		if c.ReadyState() == Open {
 			_ = c.CloseWith(codeGoingAway, "server shutting down")
-		case c.ReadyState() == Connecting && (c.opening == nil || c.opening.late == nil):
+		} else if c.ReadyState() == Connecting && (c.opening == nil || c.opening.late == nil) {
 			c.refuse(shuttingDown)
 		}
-		return true
-	})
+	}
 }
+
+// closesPerLetter is how many connections are closed before the others are served.
+const closesPerLetter = 32
 
 // stop terminates what is left and ends the loops and the workers.
 func (e *engine) stop() {

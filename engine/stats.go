@@ -36,6 +36,8 @@ type Stats struct {
 	Dropped uint64 `json:"dropped"` // messages dropped at MaxBufferedAmount
 	Panics  uint64 `json:"panics"`  // of handlers
 
+	BroadcastBytes int64 `json:"broadcastBytes"` // of broadcasts under way, counted for each loop that is not done with them
+
 	AcceptErrors  uint64     `json:"acceptErrors"`
 	InboundBytes  int64      `json:"inboundBytes"`  // charged to InboundBudget
 	InboundBudget int64      `json:"inboundBudget"` // its limit
@@ -149,7 +151,7 @@ func (e *engine) snapshot() Stats {
 	s := Stats{
 		Connecting: k.connecting.Load(), Open: k.open.Load(), Closing: k.closing.Load(), Bridged: k.bridged.Load(),
 		Accepted: k.accepted.Load(), Opened: k.opened.Load(), Panics: k.panics.Load(),
-		AcceptErrors: k.acceptErrors.Load(),
+		AcceptErrors: k.acceptErrors.Load(), BroadcastBytes: e.broadcasting.Load(),
 		Closes:       k.closes.copy(), Failures: k.failures.copy(), Causes: k.causes.copy(), Refusals: k.refusals.copy(),
 		InboundBytes: e.budget.used.Load(), InboundBudget: e.budget.limit, Buffers: e.pool.Stats(),
 	}

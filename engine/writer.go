@@ -55,8 +55,8 @@ func (c *Conn) NewWriter(op Opcode, opts ...SendOption) io.WriteCloser {
 	if o := c.out; o != nil && o.writer != nil {
 		return refusedWriter{ErrInvalidState}
 	}
-	if c.behindLocked() {
-		c.queueBehindBroadcasts()
+	if last := c.announced(); c.behindLocked(last) {
+		c.queueBehind(last)
 	}
 	o := c.outLocked()
 	w := &messageWriter{conn: c, op: op, deflate: deflate, waits: o.holdsBack()}
