@@ -154,6 +154,7 @@ func (m *simulation) actOn(d *ledger) {
 		m.write(d)
 	case r < 150:
 		if _ = c.Ping(materials.binary[:m.rng.IntN(126)]); m.rng.IntN(3) == 0 {
+			m.release(d)
 			d.waiters = append(d.waiters, drainOf(c))
 		}
 	case r < 165:

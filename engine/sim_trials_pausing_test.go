@@ -13,6 +13,7 @@ var pausingTrials = []trial{
 	{"closing resumes", trialClosingResumes},
 	{"Post", trialPost},
 	{"Broadcast", trialBroadcast},
+	{"a broadcast for others", trialBroadcastPassesBy},
 }
 
 // While paused nothing that comes is delivered; Resume delivers all of it, in order.
@@ -197,5 +198,33 @@ func trialBroadcast(r *rand.Rand) error {
 			s.wants(h.body == fmt.Sprint(i), "broadcast %d arrives as %q", i, h.body)
 		}
 	}
+	return s.finish()
+}
+
+// What waits for a broadcast counts for the marks until the broadcast has come, also where it was for others: then OnDrain
+// comes, though nothing leaves with it.
+func trialBroadcastPassesBy(r *rand.Rand) error {
+	o := Options{Limits: quietly(), Workers: r.IntN(2)}
+	o.Limits.Overflow, o.Limits.MaxBufferedAmount = DropMessage, 1+r.Int64N(2000)
+	s := newRig(r, o, nil)
+	a := s.comes(64<<10, 64<<10)
+	c := a.conn
+	w := c.NewWriter(OpText)
+	_, err := w.Write([]byte("begun"))
+	if err == nil && r.IntN(3) > 0 {
+		err = c.SendText("behind it")
+	}
+	p, _ := Prepare(OpText, []byte("for others"))
+	s.server.Broadcast(p, func(*Conn) bool { return false })
+	full := c.SendBinary(make([]byte, 2<<20))
+	s.wants(err == nil && full == ErrBufferFull, "%v, %v", err, full)
+	if r.IntN(3) == 0 {
+		s.turn(0)
+	}
+	s.wants(w.Close() == nil, "the writer's Close")
+	s.settle()
+	a.message(OpText, []byte("x"), 1)
+	s.settle()
+	s.wants(a.count("OnHighWater") == 1 && a.count("OnDrain") == 1 && len(a.messages) == 1, "%v", a.events)
 	return s.finish()
 }
