@@ -23,7 +23,7 @@ func (m *simulation) handler() Funcs {
 		HighWater: func(c *Conn) { m.callback(c, (*ledger).onHighWater) },
 		Drain:     func(c *Conn) { m.callback(c, (*ledger).onDrain) },
 		Ping:      func(c *Conn, p []byte) { m.callback(c, func(d *ledger) { d.onPing(p) }) },
-		Pong:      func(c *Conn, _ []byte) { m.callback(c, func(d *ledger) { d.enter("OnPong") }) },
+		Pong:      func(c *Conn, _ []byte) { m.callback(c, func(d *ledger) { d.enter("OnPong"); d.ponged++ }) },
 	}
 	if m.rng.IntN(5) == 0 {
 		h.Chunk = m.onChunk
@@ -110,6 +110,9 @@ func (m *simulation) onClose(c *Conn, e CloseEvent) {
 
 // act does a few random things, mostly to this connection.
 func (m *simulation) act(d *ledger, inCallback bool) {
+	if inCallback {
+		defer m.meanwhile()
+	}
 	for !m.quiet && m.rng.IntN(5) < 2 {
 		on := d
 		if m.rng.IntN(6) == 0 {
@@ -154,7 +157,10 @@ func (m *simulation) actOn(d *ledger) {
 	case r < 140:
 		m.write(d)
 	case r < 150:
-		_ = c.Ping(materials.binary[:m.rng.IntN(126)])
+		if _ = c.Ping(materials.binary[:m.rng.IntN(126)]); m.rng.IntN(3) == 0 {
+			m.release(d)
+			d.waiters = append(d.waiters, drainOf(c))
+		}
 	case r < 165:
 		d.paused = m.rng.IntN(2) == 0
 		c.setPaused(d.paused)
@@ -251,6 +257,7 @@ func (m *simulation) end(d *ledger) {
 	case 4:
 		if m.rng.IntN(2) == 0 {
 			c.Terminate()
+			d.terminated = d.terminated || before == Open
 			d.asked = before != Connecting
 		}
 		return
