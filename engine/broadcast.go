@@ -35,6 +35,15 @@ func (s *Server) Conns() iter.Seq[*Conn] {
 // Where permessage-deflate is agreed on, p is compressed here, once for each kind of window: at
 // most three times, 4 ms or more for 1 MiB.
 func (s *Server) Broadcast(p *Prepared, keep func(*Conn) bool) {
+	if err := p.usable(); err != nil {
+		if s.conf != nil {
+			s.log().Error("gannet: Broadcast sent nothing", "err", err)
+		}
+		return
+	}
+	if s.conf == nil {
+		return // the zero Server has no connections
+	}
 	s.compressForAll(p)
 	for _, l := range s.allLoops() {
 		l.announce(p, keep)

@@ -19,10 +19,10 @@ type holding struct {
 type holder struct {
 	conn     *Conn
 	bytes    atomic.Int64
-	progress atomic.Uint32 // tick of its last growth
-	index    int           // budget.mu
-	seen     int64         // budget.mu; bytes, as shed found it
-	shed     bool          // budget.mu; chosen
+	progress atomic.Int64 // when it last grew
+	index    int          // budget.mu
+	seen     int64        // budget.mu; bytes, as shed found it
+	shed     bool         // budget.mu; chosen
 }
 
 // budget is the engine's account of unfinished input. The few connections that hold
@@ -62,7 +62,7 @@ func (h *holding) set(c *Conn, held int64) {
 	}
 	h.holder.bytes.Store(want)
 	if grown > 0 {
-		h.holder.progress.Store(uint32(tickOf(c.loop.now)))
+		h.holder.progress.Store(int64(c.loop.now))
 		if used > b.limit {
 			b.shed()
 		}
@@ -154,7 +154,7 @@ func (b *budget) worstLocked(most int64) (worst *holder) {
 		if h.shed || h.seen < most/2 {
 			continue
 		}
-		if worst == nil || int32(h.progress.Load()-worst.progress.Load()) < 0 {
+		if worst == nil || h.progress.Load() < worst.progress.Load() {
 			worst = h
 		}
 	}

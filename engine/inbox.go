@@ -284,7 +284,7 @@ func (c *Conn) inboxEased() {
 			return
 		}
 	}
-	c.times.read = tickOf(c.loop.now)
+	c.readAgain()
 	c.readPastInbox()
 }
 

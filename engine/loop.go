@@ -69,6 +69,7 @@ type loop struct {
 	dying     []grave // left the poller in this turn
 	dead      []grave // left it in an earlier one: their descriptors may be reused
 	listeners []*listener
+	strangers int // connections over the limits that linger
 	armed     time.Duration
 
 	mailbox   mailbox
@@ -80,6 +81,7 @@ type loop struct {
 	goroutine atomic.Uint64 // its number, for onLoop
 	stats     loopStats
 	conns     atomic.Int64 // in the table
+	lost      atomic.Bool  // its poller failed: nobody is sent to it any more
 	stop      bool
 	done      chan struct{}
 }
@@ -151,7 +153,7 @@ func (l *loop) run() {
 	l.takeOver()
 	if !l.ending {
 		if err := l.sys.Run(l); err != nil {
-			l.engine.log().Error("gannet: poller failed; its connections are lost", "loop", l.index, "err", err)
+			l.lose(err)
 		}
 		l.ending = true
 	}
@@ -293,6 +295,11 @@ func (l *loop) serveReady() {
 		if c.flags&buried == 0 {
 			l.resumeTurn(c)
 			c.nextSlice()
+			l.hearOn(c)
+		}
+		if c.flags&hearDue != 0 {
+			c.flags &^= hearDue
+			c.hear()
 		}
 		if l.doomed.Load() {
 			l.serveDoomed()
@@ -380,7 +387,7 @@ func (l *loop) closeNow(g grave) {
 // adopt takes over a connection that admitConn has counted. On the loop.
 func (l *loop) adopt(a arrival) {
 	c := &Conn{loop: l, fd: int32(a.fd), peer: newPeerAddr(a.peer)}
-	c.limits.Store(&l.engine.conf.limits)
+	c.limits.Store(l.engine.conf.limits)
 	if a.tls {
 		c.flags |= overTLS
 	}
@@ -407,7 +414,7 @@ func (l *loop) adopt(a arrival) {
 		c.refuse(shuttingDown)
 		return
 	}
-	c.setDeadline(l.engine.conf.HandshakeTimeout)
+	c.wake(l.engine.conf.HandshakeTimeout)
 	if a.http != nil {
 		c.onHTTP(a)
 	} else if len(a.early) > 0 {

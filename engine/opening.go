@@ -7,6 +7,7 @@ import (
 
 	"github.com/gannet-ws/gannet/deflate"
 	"github.com/gannet-ws/gannet/engine/internal/handshake"
+	"github.com/gannet-ws/gannet/engine/internal/netio"
 	"github.com/gannet-ws/gannet/pool"
 )
 
@@ -184,11 +185,27 @@ func (c *Conn) await(u *Upgrade, b []byte, n int) {
 	c.opening.late = u
 	c.opening.charge(c)
 	c.flags |= pausedByWork
-	c.watch()
+	if c.watch(); c.flags&buried != 0 {
+		return
+	}
 	u.kept.Store(true)
 	if u.decision.Load() != nil { // decided while the hook still ran
 		c.decideLate()
+	} else {
+		c.onConnectingTimer() // it looks whether the client stays
 	}
+}
+
+// leftBeforeOpen ends the handshake of a client that has gone, or has ended its half of the stream: without that
+// it can not send a Close frame any more (RFC 6455 7.1.2), whatever it sent behind its request.
+func (c *Conn) leftBeforeOpen() bool {
+	switch err := c.loop.sys.Probe(int(c.fd)); err {
+	case nil, netio.ErrAgain:
+		return false
+	}
+	c.loop.engine.stats.refusals.add("client-gone")
+	c.finish(closing{code: codeAbnormal, err: ErrAbnormal, abort: true})
+	return true
 }
 
 // decideLate acts on a decision made by Upgrade.Accept or Refuse from elsewhere.
@@ -245,9 +262,6 @@ func (c *Conn) open(u *Upgrade) bool {
 	*dst = handshake.AppendSwitching(*dst, u.req.Key, a.protocol, view(a.deflate.Append(extensions[:0])), u.header)
 	o.placed += uint64(len(*dst) - n)
 	c.ctx = u.ctx
-	if u.limits != nil {
-		c.limits.Store(u.limits)
-	}
 	c.heard = l.broadcasts.last.Load()
 	c.asked = c.heard
 	if !c.state.CompareAndSwap(uint32(Connecting), uint32(Open)) { // closed meanwhile
@@ -260,7 +274,6 @@ func (c *Conn) open(u *Upgrade) bool {
 		c.flushCork() // the cork is the worker's from here on
 	}
 	c.unlock()
-	c.clearDeadline()
 	c.times.begin(l.now)
 	l.engine.stats.connecting.Add(-1)
 	l.engine.stats.open.Add(1)
@@ -299,7 +312,8 @@ func (c *Conn) refuse(r *handshake.Refusal) {
 	c.dropOpening()
 	c.flags |= lingering | discarding
 	c.flags &^= pausedByWork
-	c.setDeadline(lingerTime)
+	c.freshProgress(l.now + lingerBound)
+	c.wake(lingerTime / 4)
 	if left {
 		c.endOutput()
 	} else {

@@ -230,7 +230,7 @@ func (c *Conn) serveBits(bits uint32) {
 		c.decideLate()
 	}
 	if bits&todoFail != 0 {
-		c.abandon(&CloseError{codeAbnormal, ErrAbnormal})
+		c.lose(closing{code: codeAbnormal, err: &CloseError{codeAbnormal, ErrAbnormal}})
 		if c.flags&(lingering|buried) != 0 {
 			return
 		}
@@ -243,8 +243,7 @@ func (c *Conn) serveBits(bits uint32) {
 		c.beShed()
 	}
 	if bits&todoHear != 0 {
-		l.takeBroadcasts()
-		l.ask(c)
+		c.hear()
 	}
 	if bits&todoSlice != 0 {
 		l.enqueue(c)
@@ -271,7 +270,7 @@ func (c *Conn) serveBits(bits uint32) {
 	if bits&todoMarks != 0 {
 		c.remark()
 	}
-	if bits&todoTimers != 0 {
+	if bits&(todoTimers|todoPing) != 0 {
 		c.onTimer()
 	}
 	if bits&todoClose != 0 || c.ReadyState() == Closing {
@@ -283,7 +282,7 @@ func (c *Conn) serveBits(bits uint32) {
 // settleHigh tells of the high-water mark, in the order it was passed.
 func (c *Conn) settleHigh(bits uint32) {
 	h := &c.loop.engine.hooks
-	if c.ReadyState() != Open {
+	if c.ReadyState() != Open || c.flags&hearing != 0 {
 		return // nothing can be sent any more, and closing resumes reading
 	}
 	if bits&todoDrain != 0 && c.flags&pausedByHigh != 0 {
@@ -303,7 +302,7 @@ func (c *Conn) lowAgain() {
 	if !plantedBug(bugStaysPaused) {
 		c.flags &^= pausedByHigh
 	}
-	c.times.read = tickOf(c.loop.now)
+	c.readAgain()
 	c.goOnTurn()
 	c.wakeInbox()
 	c.call(c.loop.engine.hooks.drain)
@@ -314,7 +313,7 @@ func (c *Conn) settlePause() {
 		c.flags |= pausedByUser
 	} else if c.flags&pausedByUser != 0 {
 		c.flags &^= pausedByUser
-		c.times.read = tickOf(c.loop.now)
+		c.readAgain()
 		c.goOnTurn()
 	}
 	if c.holds.Load() == 0 { // Pause and Resume may have come as one
@@ -328,12 +327,8 @@ func (c *Conn) onWritable() {
 		return // whoever holds the lock writes
 	}
 	if o := c.out; o != nil {
-		left := o.left
 		o.blocked = false
 		c.flushLocked(nil)
-		if o.left != left {
-			c.times.progress = tickOf(c.loop.now)
-		}
 		if !o.blocked {
 			c.flags &^= writeWanted
 			if o.long.underWay() && !plantedBug(bugLostSlices) {
@@ -342,6 +337,7 @@ func (c *Conn) onWritable() {
 			c.detachLocked()
 		}
 	}
+	c.seePingLocked()
 	c.unlock()
 	if c.flags&(lingering|writeWanted) == lingering { // a refusal has left
 		c.endOutput()
@@ -352,9 +348,9 @@ func (c *Conn) onWritable() {
 
 // awaitRoom has the poller tell when the socket has room, and starts the stall clock.
 func (c *Conn) awaitRoom() {
-	if c.flags&writeWanted == 0 {
+	if c.flags&(writeWanted|hearing) == 0 {
 		c.flags |= writeWanted
-		c.times.progress = tickOf(c.loop.now)
+		c.onLookDue()
 		c.reschedule()
 	}
 	c.watch()
@@ -371,7 +367,10 @@ func (c *Conn) watch() {
 	}
 	if err := c.loop.sys.Interest(int(c.fd), c.watched, want); err != nil {
 		c.loop.engine.log().Error("gannet: poller refused a change of interest", "err", err)
-		c.abandon(&CloseError{codeAbnormal, &lostError{err}})
+		c.loop.sys.Remove(int(c.fd))
+		c.watched = 0
+		c.flags |= unwatched
+		c.lose(closing{code: codeAbnormal, err: &CloseError{codeAbnormal, &lostError{err}}})
 		c.settleTurn() // OnClose may have run
 		return
 	}
@@ -383,7 +382,10 @@ func (c *Conn) watch() {
 
 // wanted is what the connection waits for now.
 func (c *Conn) wanted() (want netio.Interest) {
-	if c.flags&(pausedByUser|pausedByHigh|pausedByInbox|pausedByBroadcasts|pausedByWork|sawEnd|endWaits) == 0 {
+	if c.flags&unwatched != 0 {
+		return 0
+	}
+	if c.flags&(unread|sawEnd) == 0 {
 		want |= netio.Readable
 	}
 	if c.flags&writeWanted != 0 {

@@ -17,6 +17,9 @@ const stopGrace = 100 * time.Millisecond
 // and when they return their loops and workers end, after OnClose. It answers ErrOnLoop on a loop and on a worker,
 // which it would wait for.
 func (s *Server) Shutdown(ctx context.Context) error {
+	if err := s.made(); err != nil {
+		return err
+	}
 	if s.onLoop() || s.onWorker() {
 		return ErrOnLoop
 	}
@@ -68,6 +71,9 @@ func closedWithin(ctx context.Context, done <-chan struct{}) error {
 // among them, and so waits for one that blocks: Shutdown with a context does not. It answers ErrOnLoop on a loop
 // and on a worker.
 func (s *Server) Close() error {
+	if err := s.made(); err != nil {
+		return err
+	}
 	if s.onLoop() || s.onWorker() {
 		return ErrOnLoop
 	}

@@ -191,6 +191,16 @@ func (b *Bridge) Probe(fd int) error {
 	return net.ErrClosed
 }
 
+// Unacked implements System: what the writing goroutine still has, and on Linux what the
+// socket beneath says, also one inside a *tls.Conn. Where there is none, a byte is taken when
+// the connection's Write has returned.
+func (b *Bridge) Unacked(fd int) (waiting int, taken uint64) {
+	if k := b.at(fd); k != nil {
+		return k.unacked()
+	}
+	return 0, 0
+}
+
 // Close implements System. What was written is delivered by the connection's writing
 // goroutine, for at most 10 seconds.
 func (b *Bridge) Close(fd int) error {

@@ -46,7 +46,6 @@ type Native struct {
 // scratch is memory for the system calls of the loop's goroutine, here because a
 // local variable whose address goes to the kernel may be moved to the heap.
 type scratch struct {
-	poll    [1]unix.PollFd
 	spec    unix.ItimerSpec
 	address unix.RawSockaddrAny
 	length  uint32
