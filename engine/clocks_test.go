@@ -345,3 +345,43 @@ func closesSlowly(t *testing.T, d *days, p *sim.Peer, ended func() CloseEvent) {
 		t.Errorf("%+v", e)
 	}
 }
+
+// A machine that died with nothing but our ping on its way to it is found by PongTimeout; with more on its way,
+// by the stall clock, or where that is off by PongTimeout, in the stall clock's default time.
+func TestDeadMachine(t *testing.T) {
+	for _, k := range []struct {
+		name  string
+		sends int
+		stall time.Duration
+		most  time.Duration // from the last message on
+		why   error
+	}{
+		{"ping alone", 0, 0, 82 * time.Second, ErrPongTimeout},
+		{"ping alone, no stall clock", 0, -1, 82 * time.Second, ErrPongTimeout},
+		{"behind a message", 30_000, 0, 82 * time.Second, ErrSlowConsumer},
+		{"behind a queue", 900_000, 0, 40 * time.Second, ErrSlowConsumer},
+		{"behind a message, no stall clock", 30_000, -1, 82 * time.Second, ErrPongTimeout},
+		{"behind a queue, no stall clock", 900_000, -1, 140 * time.Second, ErrIdleTimeout}, // the ping never leaves
+	} {
+		t.Run(k.name, func(t *testing.T) {
+			var ended *CloseEvent
+			d := newDays(t, 0, Funcs{Close: func(_ *Conn, e CloseEvent) { ended = &e }},
+				Options{Limits: Limits{WriteStallTimeout: k.stall}})
+			d.dial()
+			d.loop.table.each(func(c *Conn) bool {
+				if k.sends > 0 {
+					_ = c.SendBinary(make([]byte, k.sends))
+				}
+				return true
+			})
+			d.pass(25 * time.Second)
+			if ended != nil {
+				t.Fatalf("early: %+v", *ended)
+			}
+			d.pass(k.most - 25*time.Second)
+			if ended == nil || !errors.Is(ended.Err, k.why) {
+				t.Errorf("%+v", ended)
+			}
+		})
+	}
+}
