@@ -385,3 +385,33 @@ func TestDeadMachine(t *testing.T) {
 		})
 	}
 }
+
+// MaxClosing bounds what progress may hold up, and only that ends it.
+func TestMaxClosing(t *testing.T) {
+	var ended *CloseEvent
+	d := newDays(t, 0, Funcs{Close: func(_ *Conn, e CloseEvent) { ended = &e }}, Options{MaxClosing: 4 * time.Minute})
+	p := d.dial()
+	d.loop.table.each(func(c *Conn) bool { _ = c.SendBinary(make([]byte, 900_000)); _ = c.Close(); return true })
+	for range 26 {
+		d.pass(9 * time.Second)
+		_, _ = p.Read(make([]byte, 4<<10))
+	}
+	if ended != nil {
+		t.Fatalf("early: %+v", *ended)
+	}
+	d.pass(7 * time.Second)
+	if ended == nil || !errors.Is(ended.Err, ErrCloseTimeout) || ended.Code != 1006 {
+		t.Errorf("%+v", ended)
+	}
+	for most, want := range map[time.Duration]time.Duration{0: 5 * time.Minute, time.Hour: time.Hour} {
+		k, err := Options{Limits: Limits{CloseTimeout: most}}.config()
+		if err != nil || k.MaxClosing != want {
+			t.Errorf("with a CloseTimeout of %v: %v, %v", most, k.MaxClosing, err)
+		}
+	}
+	for _, bad := range []time.Duration{-1, 201 * day} {
+		if _, err := (Options{MaxClosing: bad}).config(); !errors.Is(err, ErrSyntax) {
+			t.Errorf("%v: %v", bad, err)
+		}
+	}
+}
