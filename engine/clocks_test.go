@@ -126,7 +126,7 @@ func newDays(t *testing.T, up time.Duration, h Handler, o Options) *days {
 	w.Advance(up)
 	loops, systems := simulatedLoops(s, w)
 	d := &days{t: t, world: w, loop: loops[0], sys: systems[0], door: w.Listen()}
-	d.loop.addListener(d.door, false)
+	d.loop.addListener(nil, d.door, false)
 	return d
 }
 
@@ -281,7 +281,7 @@ func pingsSlowly(t *testing.T, d *days, p *sim.Peer, ended func() CloseEvent) {
 // livesOn: MaxLifetime counts from OPEN.
 func livesOn(t *testing.T, d *days, p *sim.Peer, _ func() CloseEvent) {
 	d.loop.table.each(func(c *Conn) bool {
-		l := *c.limits.Load()
+		l := c.limits.Load().Limits
 		l.MaxLifetime = max(d.world.Now()-c.times.opened, 0) + time.Minute
 		if l.MaxLifetime > maxTimeout {
 			l.MaxLifetime = maxTimeout

@@ -167,10 +167,10 @@ func (c *Conn) fail(err error) {
 // endInOrder goes on with an end that the peer caused. With workers, what it had sent
 // before comes first: those messages are delivered, and the state is OPEN until then.
 func (c *Conn) endInOrder() {
-	if c.inbox != nil && c.ReadyState() == Open && c.inbox.busy() {
+	if c.inbox.Load() != nil && c.ReadyState() == Open { // a callback waits or runs
 		if c.flags&endWaits == 0 {
 			c.flags |= endWaits
-			c.toInbox(letter{kind: letterCall, call: func(c *Conn) { c.notify(todoEnd) }})
+			c.deposit(letter{kind: letterEnd}, nil, nil)
 		}
 		c.watch()
 		return
@@ -230,6 +230,7 @@ func (c *Conn) gone(k closing) {
 	c.flags |= sawEnd | sawClose | discarding
 	c.dropInbound()
 	c.endInOrder()
+	c.releaseInbox()
 }
 
 // onCloseFrame takes the peer's Close (RFC 6455 5.5.1).
@@ -274,6 +275,7 @@ func (c *Conn) advanceClosing() {
 		c.flags &^= pausedByHigh | pausedByUser | pausedByBroadcasts
 		c.goOnTurn()
 	}
+	c.dropInbox()
 	c.readPastInbox()
 	switch {
 	case !left || c.flags&sawClose == 0: // ours, or the peer's, is still to come
@@ -348,11 +350,11 @@ func (c *Conn) finish(k closing) {
 		return
 	}
 	l.engine.closed(c, was, k)
+	defer c.linger(k) // OnClose may end the goroutine
 	c.callClose(CloseEvent{Code: k.code, Reason: k.reason, WasClean: k.clean, Err: k.err}, k.err != nil && !k.local)
 	if plantedBug(bugDoubleClose) {
 		c.callClose(CloseEvent{Code: k.code}, false)
 	}
-	c.linger(k)
 }
 
 // linger lets the peer take our last bytes: closing a socket with unread input resets

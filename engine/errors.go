@@ -72,6 +72,8 @@ var (
 	ErrFlood = errors.New("gannet: too many control frames or fragments")
 	// ErrHandlerPanic: a callback panicked.
 	ErrHandlerPanic = errors.New("gannet: a handler panicked")
+	// ErrHandlerExit: a callback ended its goroutine, by runtime.Goexit or what calls it (t.FailNow, say).
+	ErrHandlerExit = errors.New("gannet: a handler ended its goroutine; a callback must return")
 	// ErrTooLarge: the peer announced a message over MaxMessageSize.
 	ErrTooLarge = errors.New("gannet: the peer's message is over MaxMessageSize")
 )

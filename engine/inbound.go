@@ -252,7 +252,7 @@ func (c *Conn) deaf() bool { return c.flags&(sawClose|lingering|buried) != 0 }
 
 // endTurn settles what a turn left: corked frames, the budget, interest.
 func (l *loop) endTurn(c *Conn, in *inbound) {
-	l.turning = nil
+	l.turning, l.decoding = nil, nil
 	l.countTurn()
 	if c.deaf() {
 		l.discard(c, in)
@@ -283,7 +283,7 @@ func (in *inbound) held(c *Conn) int64 {
 // is for the next turn. A panic of the handler's ends the connection, not the loop.
 func (l *loop) turn(c *Conn, in *inbound, b []byte) (rest []byte) {
 	defer l.recoverCallback(c)
-	l.turning = c
+	l.turning, l.decoding = c, in
 	l.pace.begin(l.now)
 	l.over = false
 	if c.holdsTurn() { // since OnOpen, or since the poller looked
@@ -362,7 +362,7 @@ func (in *inbound) readsDirect() bool {
 
 // readsDirect tells whether the connection's next bytes go straight into its message.
 func (c *Conn) readsDirect() bool {
-	return c.in != nil && c.in.readsDirect() && c.flags&(discarding|buried) == 0 && c.watched&netio.Readable != 0
+	return c.in != nil && c.in.readsDirect() && c.flags&(discarding|buried) == 0 && c.watched&netio.Readable != 0 && c.holds.Load() == 0
 }
 
 // readDirect reads into the message's buffer what belongs there, and reports whether
@@ -386,7 +386,7 @@ func (l *loop) readDirect(c *Conn) (full bool) {
 
 func (l *loop) directTurn(c *Conn, in *inbound, b []byte) {
 	defer l.recoverCallback(c)
-	l.turning = c
+	l.turning, l.decoding = c, in
 	var p codec.Piece
 	if _, err := in.dec.Next(b, &p); err != nil {
 		c.fail(err)

@@ -19,6 +19,7 @@ type opening struct {
 	taken  int      // bytes of buf that the head took
 	late   *Upgrade // whose decision is awaited
 	past   bool     // the PROXY header was taken
+	budget holding  // what of InboundBudget it holds
 }
 
 var openingPool = sync.Pool{New: func() any { return new(opening) }}
@@ -29,6 +30,7 @@ func (c *Conn) dropOpening() {
 		return
 	}
 	c.opening = nil
+	o.budget.set(c, 0)
 	if o.buf != nil {
 		o.buf.Release()
 	}
@@ -75,6 +77,7 @@ func (c *Conn) keepHead(b []byte) *opening {
 		c.opening.buf = c.loop.engine.pool.Get(max(len(b), 1024))
 	}
 	c.opening.buf.Append(b)
+	c.opening.charge(c)
 	return c.opening
 }
 
@@ -137,23 +140,33 @@ func (c *Conn) ask(u *Upgrade, b []byte, n int) []byte {
 }
 
 // consult runs the user's code, and returns what it decided; nil if that comes later.
-// Its panic refuses the request (500).
+// Its panic, or its end of the goroutine, refuses the request (500).
 func (c *Conn) consult(u *Upgrade) (d *decision) {
 	e := c.loop.engine
+	asking := true
 	defer func() {
-		if r := recover(); r != nil {
-			e.panicked(c, r)
-			d = &decision{internalError}
+		exits := false
+		if asking {
+			r := recover()
+			_ = e.blamed(c, r)
+			d, exits = &decision{internalError}, r == nil
 		}
 		if d != nil {
 			u.decision.CompareAndSwap(nil, d) // no other is taken any more
 		}
+		if exits { // whoever asked does not hear of it
+			u.over.Store(true)
+			c.loop.exits(c)
+			c.refuse(internalError)
+		}
 	}()
-	if !u.originAllowed() {
-		return &decision{forbiddenOrigin}
-	}
-	if e.hooks.upgrade != nil {
+	allowed := u.originAllowed()
+	if allowed && e.hooks.upgrade != nil {
 		e.hooks.upgrade(u)
+	}
+	asking = false
+	if !allowed {
+		return &decision{forbiddenOrigin}
 	}
 	if d = u.decision.Load(); d == nil && !u.later {
 		d = accepted
@@ -170,6 +183,7 @@ func (c *Conn) await(u *Upgrade, b []byte, n int) {
 		c.opening.taken = n // b is what it keeps
 	}
 	c.opening.late = u
+	c.opening.charge(c)
 	c.flags |= pausedByWork
 	if c.watch(); c.flags&buried != 0 {
 		return
@@ -213,13 +227,13 @@ func (c *Conn) decideLate() {
 	// Ours from here on: OnOpen may end the connection, and with it what opening holds.
 	buf, taken := o.buf, o.taken
 	o.buf = nil
+	defer buf.Release() // OnOpen may end the goroutine
 	c.dropOpening()
 	if c.open(u) && len(buf.B) > taken {
 		c.loop.feed(c, buf.B[taken:])
 	} else {
 		c.settleTurn()
 	}
-	buf.Release()
 	c.watch()
 }
 
@@ -248,9 +262,6 @@ func (c *Conn) open(u *Upgrade) bool {
 	*dst = handshake.AppendSwitching(*dst, u.req.Key, a.protocol, view(a.deflate.Append(extensions[:0])), u.header)
 	o.placed += uint64(len(*dst) - n)
 	c.ctx = u.ctx
-	if u.limits != nil {
-		c.limits.Store(u.limits)
-	}
 	c.heard = l.broadcasts.last.Load()
 	c.asked = c.heard
 	if !c.state.CompareAndSwap(uint32(Connecting), uint32(Open)) { // closed meanwhile

@@ -72,7 +72,9 @@ func (l *loop) serveResting() {
 	for last := len(l.resting) - 1; last >= 0; last-- {
 		c := l.resting[last]
 		l.resting[last] = nil
-		l.resting = l.resting[:last]
+		if l.resting = l.resting[:last]; last == 0 {
+			l.resting = shrunk(l.resting)
+		}
 		if c.flags&buried == 0 {
 			c.rest()
 		}

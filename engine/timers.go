@@ -151,8 +151,8 @@ func (c *Conn) clocks() [8]clock {
 		{c.lookedAt(), c.ifSlow(l.lookEvery()), (*Conn).onLookDue},
 		{moved, c.ifWaiting(l.WriteStallTimeout), (*Conn).onWriteStall},
 		{max(t.read, moved), c.ifSilent(l.IdleTimeout), (*Conn).onIdle},
-		{max(t.pinged, moved), c.ifPinged(c.pongPatience(l)), (*Conn).onPongLate},
-		{max(t.read, t.pinged), c.ifPingable(l), (*Conn).onPingDue},
+		{max(t.pinged, moved), c.ifPinged(c.pongPatience(&l.Limits)), (*Conn).onPongLate},
+		{max(t.read, t.pinged), c.ifPingable(&l.Limits), (*Conn).onPingDue},
 		{c.looked(), c.ifUsed(), (*Conn).onRestDue},
 		{c.loop.now, c.ifBlind(), nil},
 	}
@@ -348,7 +348,7 @@ func (c *Conn) goAway(cause, reason string, why error) {
 }
 
 func (c *Conn) onPongLate() {
-	if c.lastLook() || c.onlySlow(c.times.pinged, c.pongPatience(c.limits.Load())) {
+	if c.lastLook() || c.onlySlow(c.times.pinged, c.pongPatience(&c.limits.Load().Limits)) {
 		return
 	}
 	c.loop.engine.stats.causes.add("pong-timeout")

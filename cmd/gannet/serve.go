@@ -37,6 +37,7 @@ func serveCommand() *cli.Command {
 			&cli.IntFlag{Name: "deflate-level", Usage: "`level` 1 to 9; 0: the default"},
 			&cli.IntFlag{Name: "deflate-window", Usage: "window `bits` each way, 8 to 15; 0: 15"},
 			&cli.IntFlag{Name: "deflate-history", Usage: "history of each connection in `bytes`, with shared; 0: the default"},
+			&cli.IntFlag{Name: "deflate-frame", Usage: "the longest compressed message that is sent in one frame, in `bytes`; 0: 4 MiB; -1: long ones leave in fragments at once"},
 			&cli.DurationFlag{Name: "shutdown-time", Value: shutdownTime, Usage: "how long connections have to close after SIGTERM or an interrupt; a second one ends at once"},
 			&cli.StringFlag{Name: "log", Value: "info", Usage: "`level`: debug, info, warn or error"},
 		},

@@ -20,13 +20,14 @@ import (
 //
 // Attach and Conn, like Wake, are safe from any goroutine.
 type Bridge struct {
-	start  time.Time
-	linger time.Duration // lingerTime, but for tests
-	signal chan struct{} // holds one: Run has something to look at
-	woken  atomic.Bool
-	fired  atomic.Bool   // the timer did, perhaps before SetTimer moved it
-	timer  *time.Timer   // stopped until SetTimer
-	armed  time.Duration // loop: when the timer is due; 0: disarmed
+	start   time.Time
+	linger  time.Duration // lingerTime, but for tests
+	signal  chan struct{} // holds one: Run has something to look at
+	woken   atomic.Bool
+	fired   atomic.Bool   // the timer did, perhaps before SetTimer moved it
+	timer   *time.Timer   // stopped until SetTimer
+	armed   time.Duration // loop: when the timer is due; 0: disarmed
+	telling *carried      // loop: whose event the handler is being told of
 
 	table atomic.Pointer[[]*page] // grows under mu
 

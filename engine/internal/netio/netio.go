@@ -55,7 +55,9 @@ type Handler interface {
 // an event comes back each turn until what it reports is gone.
 type System interface {
 	// Run turns the loop until OnWake answers false. It returns an error only if
-	// the poller itself failed.
+	// the poller itself failed. When the handler ends its goroutine (runtime.Goexit) another
+	// one may call Run again, which goes on behind the call that the handler did not return from: no
+	// event, wake or expiry is lost. That call counts as made.
 	Run(h Handler) error
 	// Wake makes OnWake run soon. Calls before it runs are coalesced. Any goroutine.
 	Wake()

@@ -169,6 +169,9 @@ func (s *System) stream(call string, fd int) (*socket, error) {
 	case k.listening:
 		w.breached("%s on descriptor %d, which listens", call, fd)
 		return nil, syscall.ENOTCONN
+	case k.sys == nil && k.left != nil:
+		w.breached("%s on descriptor %d, which has left its poller: it is on its way out", call, fd)
+		return nil, syscall.EBADF
 	case w.chance(w.faults.Break):
 		k.failed = true
 		k.breakOff(syscall.ETIMEDOUT, w)
