@@ -288,12 +288,14 @@ func (c *Conn) ifBlind() time.Duration {
 	return probeInterval
 }
 
-// onLookDue looks at a slow peer. Who has taken all, and was heard since, is like any other again.
+// onLookDue looks at a slow peer. Who has taken all is like any other again when he was heard since, or nobody waits for
+// that.
 func (c *Conn) onLookDue() {
 	if !c.look(progressBytes) {
 		return
 	}
-	if p := c.progress; p != nil && c.ReadyState() == Open && !c.waitsForPeer() && c.times.read > p.since {
+	if p := c.progress; p != nil && c.ReadyState() == Open && !c.waitsForPeer() &&
+		(c.times.read > p.since || c.times.pinged == 0 && c.limits.Load().IdleTimeout <= 0) {
 		c.dropProgress()
 	}
 }
