@@ -65,13 +65,20 @@ func (e *engine) compressForAll(p *Prepared) {
 	}
 }
 
-// keeps calls the user's filter; its panic is no reason to lose the loop.
+// keeps calls the user's filter; its panic, or its end of the goroutine, is no reason to lose the loop.
 func (l *loop) keeps(c *Conn, keep func(*Conn) bool) (yes bool) {
+	asking := true
 	defer func() {
-		if r := recover(); r != nil {
-			l.engine.panicked(c, r)
+		if asking {
+			r := recover()
+			l.engine.blamedFor("Broadcast's keep", "the connection is passed over", r)
 			yes = false
+			if r == nil {
+				l.exits(nil)
+			}
 		}
 	}()
-	return keep(c)
+	yes = keep(c)
+	asking = false
+	return yes
 }

@@ -402,7 +402,7 @@ func TestPeerLeavesWithMessagesUndelivered(t *testing.T) {
 		within(t, 5*time.Second, "CLOSING", func() bool { return c.ReadyState() == Closing })
 		f.reset()
 		e := d.end()
-		if e.WasClean || e.Err == nil || c.BufferedAmount() == 0 {
+		if e.WasClean || e.Code != 1000 || e.Err == nil || c.BufferedAmount() == 0 { // RFC 6455 7.1.5: the code is what the peer's Close said
 			t.Errorf("%+v, %d undelivered", e, c.BufferedAmount())
 		}
 	})

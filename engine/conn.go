@@ -64,16 +64,18 @@ type Conn struct {
 	todo   atomic.Uint32 // work for the loop (todo bits)
 
 	// loop
-	agreed  unique.Handle[agreement] // until OPEN written under mu as well: Upgrade.Conn hands c out before
-	opening *opening                 // until OPEN
-	in      *inbound                 // nil between messages
-	inbox   *inbox                   // Options.Workers: callbacks waiting for a worker
-	ending  *ending                  // from the first reason to close
-	timer   wheel.Node
-	times   times
-	fd      int32
-	flags   flags
-	watched netio.Interest
+	agreed   unique.Handle[agreement] // until OPEN written under mu as well: Upgrade.Conn hands c out before
+	opening  *opening                 // until OPEN
+	in       *inbound                 // nil between messages
+	inbox    atomic.Pointer[inbox]    // Options.Workers: callbacks that wait or run; the worker takes it away
+	ending   *ending                  // from the first reason to close
+	times    times
+	progress *progress // while a clock waits for the peer to take something
+	timer    wheel.Node
+	controls controls
+	fd       int32
+	flags    flags
+	watched  netio.Interest
 
 	heard    uint32 // mu: the number of the last broadcast that is placed here
 	asked    uint32 // loop: of the last one that it was asked for
@@ -100,12 +102,20 @@ const (
 	counted                              // it counts against MaxConnsPerAddress
 	bridged                              // carried by goroutines
 	overTLS                              // wss
-	deadlineSet                          // times.deadline counts
 	opened                               // it is, or was, OPEN
 	endWaits                             // the peer's end is known; the workers have not come that far
 	enqueued                             // in loop.ready
 	restDue                              // in loop.resting
 	timerDue                             // in loop.ready: its timer has fired
+	hearDue                              // in loop.ready: it is behind more broadcasts
+	pingOnWay                            // a ping of ours is owed, or queued
+	hearing                              // nothing can be sent any more: what the peer said before is heard first
+	alive                                // hearing, though the peer is not gone
+	unwatched                            // the poller refused to watch it, and has it no longer
+	stranger                             // over the limits: it counts nowhere
+
+	// unread: the peer is not read.
+	unread = pausedByUser | pausedByHigh | pausedByInbox | pausedByBroadcasts | pausedByWork | endWaits
 )
 
 // held bits: why no message is delivered for the moment. Each has its echo in flags, which the loop sets when it
@@ -137,6 +147,7 @@ const (
 	todoHanded                        // calls were handed over
 	todoHear                          // something waits behind a broadcast
 	todoMarks                         // the water marks were moved
+	todoPing                          // send a ping
 	todoBroadcasts                    // its callbacks broadcast faster than the loops can
 )
 
@@ -238,7 +249,8 @@ func (c *Conn) setPaused(on bool) {
 }
 
 // Post runs f in the connection's sequence: never at the same time as one of its
-// callbacks. It answers ErrClosed, and does not run f, once the connection is CLOSED; ErrSyntax
+// callbacks. What f sends leaves in one write, or in one for each 32 KiB: Post is the way to send many small messages from another goroutine,
+// whose Sends are a write each. It answers ErrClosed, and does not run f, once the connection is CLOSED; ErrSyntax
 // for a nil f.
 func (c *Conn) Post(f func(*Conn)) error {
 	switch {

@@ -32,6 +32,9 @@ const (
 	maxAcceptPause = time.Second
 	// turnAwayTime is how long a bridged connection over the limits has to take its 503.
 	turnAwayTime = time.Second
+	// maxStrangers is how many connections over the limits may linger on a loop: a limit that is
+	// passed by a flood must not cost descriptors without end. The others may meet a reset before they read their 503.
+	maxStrangers = 64
 	// ownerInterval is how often Serve asks whether its listener was closed by its owner, of which
 	// the loops' duplicate does not hear.
 	ownerInterval = 100 * time.Millisecond
@@ -109,7 +112,20 @@ func (e *engine) turnAway(l *loop, fd int, reason string) {
 	e.stats.refusals.add(reason)
 	_, _ = l.sys.Write(fd, tooManyConns)
 	_ = l.sys.CloseWrite(fd)
-	l.bury(fd, false)
+	if l.strangers >= maxStrangers || l.stop || l.sys.Add(fd) != nil {
+		l.bury(fd, false)
+		return
+	}
+	l.now = l.sys.Now()
+	c := &Conn{loop: l, fd: int32(fd), flags: lingering | discarding | stranger, watched: netio.Readable}
+	c.limits.Store(e.conf.limits)
+	c.state.Store(uint32(Closed))
+	c.times.begin(l.now)
+	l.strangers++
+	l.table.set(fd, c)
+	l.conns.Add(1)
+	c.freshProgress(l.now + lingerBound)
+	c.wake(lingerTime / 4)
 }
 
 // pauseListener: descriptors or memory have run out (EMFILE, ENFILE, ENOBUFS, ENOMEM). A
@@ -185,8 +201,9 @@ type served struct {
 	unix  socketFile // to remove; of ListenAndServe
 	file  socketFile // which ln removes
 	done  chan struct{}
-	once  sync.Once
-	err   error // what Serve answers, once done is closed
+	once  sync.Once             // end
+	over  sync.Once             // done is closed
+	ended atomic.Pointer[error] // what Serve answers; nil: ErrServerClosed
 }
 
 func (g *listening) addr() net.Addr {
@@ -232,7 +249,7 @@ func (g *listening) remove(v *served) {
 // end ends v, once, with what its Serve answers. Not on a loop.
 func (v *served) end(err error, drain bool) {
 	v.once.Do(func() {
-		v.err = err
+		v.ended.Store(&err)
 		v.close(drain)
 	})
 }
@@ -253,13 +270,21 @@ func (v *served) wait() error {
 	for {
 		select {
 		case <-v.done:
-			return v.err
+			return v.answer()
 		case <-ask:
 			if v.closedByOwner() {
 				v.endClosed()
 			}
 		}
 	}
+}
+
+// answer is what Serve answers, once done is closed.
+func (v *served) answer() error {
+	if err := v.ended.Load(); err != nil {
+		return *err
+	}
+	return ErrServerClosed
 }
 
 // endClosed ends v as net/http's Serve ends when somebody closes its listener.
@@ -285,7 +310,19 @@ func (v *served) close(drain bool) {
 		v.file.spare(v.ln)
 		_ = v.ln.Close()
 	}
-	close(v.done)
+	v.letGo()
+}
+
+// letGo lets Serve return.
+func (v *served) letGo() { v.over.Do(func() { close(v.done) }) }
+
+// letGo lets all of Serve's calls return, though a loop that is blocked may not have closed its listeners.
+func (g *listening) letGo() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, v := range g.all {
+		v.letGo()
+	}
 }
 
 // ListenAndServe listens on network "tcp", "tcp4", "tcp6" or "unix" and serves until
@@ -415,7 +452,7 @@ func (s *Server) serveBridged(ln net.Listener) error {
 				v.end(acceptError(err), false)
 			}
 			<-v.done
-			return v.err
+			return v.answer()
 		}
 		s.stats.acceptErrors.Add(1)
 		if pause == 0 {
@@ -425,7 +462,7 @@ func (s *Server) serveBridged(ln net.Listener) error {
 		select {
 		case <-time.After(pause):
 		case <-v.done:
-			return v.err
+			return v.answer()
 		}
 	}
 }
@@ -443,7 +480,7 @@ func isTransient(err error) bool {
 func (e *engine) adoptBridged(nc net.Conn, a arrival) {
 	if reason, ok := e.admitConn(e.countedBy(&a)); !ok {
 		e.stats.refusals.add(reason)
-		go turnAwayBridged(nc)
+		go e.turnAwayBridged(nc)
 		return
 	}
 	l, err := e.bridgeLoop()
@@ -461,10 +498,31 @@ func (e *engine) adoptBridged(nc net.Conn, a arrival) {
 
 // turnAwayBridged answers 503. Not on the goroutine that accepts: a TLS handshake comes
 // first, and the peer may take its time.
-func turnAwayBridged(nc net.Conn) {
+func (e *engine) turnAwayBridged(nc net.Conn) {
 	_ = nc.SetDeadline(time.Now().Add(turnAwayTime))
 	_, _ = nc.Write(tooManyConns)
+	if w, ok := nc.(interface{ CloseWrite() error }); ok && w.CloseWrite() == nil {
+		if e.strangers.Add(1) <= maxStrangers {
+			lingerOn(nc)
+		}
+		e.strangers.Add(-1)
+	}
 	_ = nc.Close()
+}
+
+// lingerOn reads and drops what nc's peer still says, as Conn.linger does.
+func lingerOn(nc net.Conn) {
+	var dropped [4 << 10]byte
+	for bound := time.Now().Add(lingerBound); ; {
+		until := time.Now().Add(lingerTime)
+		if bound.Before(until) {
+			until = bound
+		}
+		_ = nc.SetReadDeadline(until)
+		if _, err := nc.Read(dropped[:]); err != nil {
+			return
+		}
+	}
 }
 
 func addrPortOf(a net.Addr) netip.AddrPort {

@@ -34,6 +34,9 @@ func (c *Conn) unlock() {
 		if bits&todoFlush != 0 {
 			c.flushCork()
 		}
+		if bits&todoPing != 0 {
+			c.pingLocked()
+		}
 		c.mu.Unlock()
 		c.notify(bits &^ (todoFlush | todoHanded))
 	}

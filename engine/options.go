@@ -54,18 +54,24 @@ type Limits struct {
 	// Overflow is what happens past MaxBufferedAmount (never, without one). Default CloseSlow.
 	Overflow Overflow
 
-	// IdleTimeout closes (1001) a connection from which nothing was received for so long, pongs included. Default 2 min.
+	// IdleTimeout closes (1001) a connection from which nothing was received for so long, pongs included. It stands while the
+	// peer still takes what was sent to it, and while it is not read. Default 2 min.
 	IdleTimeout time.Duration
 	// PingInterval pings a peer from which nothing was received for so long. Default 50 s, or IdleTimeout / 2 if
 	// that is less. It must be below IdleTimeout: a live peer that has nothing to say answers pings, and is not idle.
 	PingInterval time.Duration
-	// PongTimeout ends a connection (1006) whose ping was not answered, by anything, for so long. Default 30 s.
+	// PongTimeout ends a connection (1006) whose ping was not answered, by anything, for so long. It begins when the ping has
+	// left and the peer has taken what was sent before. Default 30 s.
 	// IdleTimeout may end it earlier: a peer has the difference of IdleTimeout and PingInterval to answer in.
 	// Without PingInterval it has no effect.
 	PongTimeout time.Duration
-	// CloseTimeout ends the closing handshake. Default 10 s.
+	// CloseTimeout ends a closing handshake (1006) whose Close frame the peer has taken, and not answered, for so long. While the
+	// peer takes what was sent before, or sends the message that it is in, it has not started: WriteStallTimeout
+	// and Options.MaxClosing bound that. A peer that takes nothing at all has CloseTimeout too (but 3 s at least). Default 10 s; above 0.
 	CloseTimeout time.Duration
-	// WriteStallTimeout ends a connection (1013) with bytes queued of which none left for so long. Default 30 s.
+	// WriteStallTimeout ends a connection (1013) whose peer took less than 4 KiB, or all there was, of what was sent to
+	// it for so long. Taken is what the peer's machine has acknowledged, or where nobody knows that, what
+	// has left for the network. Default 30 s.
 	WriteStallTimeout time.Duration
 	// MaxLifetime closes (1001) a connection that was open for so long. Default off.
 	MaxLifetime time.Duration
@@ -85,12 +91,15 @@ type Options struct {
 	// With ProxyProtocol it is the address that the proxy names; the proxy's own is not counted.
 	MaxConnsPerAddress int
 	// InboundBudget is how many bytes the engine holds of unfinished, paused and waiting
-	// messages of all connections, beyond 64 KiB each. Default: a quarter of the memory
+	// messages and undecided handshakes of all connections, beyond 64 KiB each. Default: a quarter of the memory
 	// of the machine or its cgroup; in a 32-bit process at most 256 MiB. Past it the connection that holds most is closed (1013).
 	InboundBudget int64
 
 	// HandshakeTimeout bounds the opening handshake, a decision by Upgrade.Later included. Default 10 s.
 	HandshakeTimeout time.Duration
+	// MaxClosing ends a closing handshake (1006) after so long, whatever the peer takes or sends meanwhile: who reads
+	// 4 KiB in each WriteStallTimeout could keep it for ever. Default 5 min, or Limits.CloseTimeout if that is longer.
+	MaxClosing time.Duration
 	// MaxHandshakeBytes bounds a request's head. Default 16 KiB, at least 512; over it: 431.
 	MaxHandshakeBytes int
 
@@ -109,8 +118,9 @@ type Options struct {
 	ProxyProtocol bool
 
 	// Deflate is how messages are compressed (permessage-deflate, RFC 7692), where the client offers it.
-	// Each of its fields says what it costs. nil: not at all. A message of more than 128 KiB
-	// (32, 16 and 4 at levels 7, 8 and 9) that becomes shorter leaves in fragments (RFC 6455 5.4), one a turn of the loop.
+	// Each of its fields says what it costs. nil: not at all. Of a message of more than 128 KiB (32, 16 and 4 at levels 7, 8
+	// and 9) as much is compressed in each turn of the loop; it leaves in one frame when it is whole, in fragments if it
+	// becomes longer than Deflate.FrameBytes.
 	Deflate *deflate.Policy
 	// Compress, if set, decides for each message of at least Deflate.MinSize bytes whether it may be compressed, from
 	// its opcode and length (-1: NewWriter's, which is not known yet). It runs in whichever goroutine sends, often in
@@ -119,11 +129,11 @@ type Options struct {
 	Compress func(op Opcode, size int) bool
 
 	// Workers moves the callbacks (all but OnUpgrade) to so many goroutines, in order per connection,
-	// where they may block: what one sends leaves when it returns, or calls Drain.
-	// 0: they run on the loops. Each message then is copied out of the loop's slab.
+	// where they may block: what is sent while one runs leaves when it returns, or a millisecond later, or with Flush.
+	// 0: they run on the loops. With workers each message is copied out of the loop's slab.
 	Workers int
-	// InboxBytes is how many bytes may wait for the workers per connection before its reading pauses. Default 1 MiB.
-	// Without Workers it has no effect.
+	// InboxBytes is how many bytes may wait for the workers per connection before its reading pauses, what they take in
+	// memory: an empty message counts 64 bytes. Default 1 MiB. Without Workers it has no effect.
 	InboxBytes int64
 
 	// Logger receives what the engine has to say. Default: slog.Default().
@@ -173,7 +183,7 @@ var defaultLimits = Limits{
 	MaxLifetime:       -1,
 }
 
-// maxTimeout is the longest duration that the 32-bit tick arithmetic of timers.go tells from its negative.
+// maxTimeout is the longest duration that a clock may have: nobody who waits longer means it.
 const maxTimeout = 200 * 24 * time.Hour
 
 // check tells whether each field is in its range; see limits.contradiction for those that do not go together.
@@ -217,6 +227,7 @@ type config struct {
 	deflate    *deflate.Extension // nil: Options.Deflate is
 	deflateMin int                // the shortest message that is compressed
 	slice      int                // how much of a long one in one turn
+	frame      int64              // the longest compressed frame of one; negative: each slice is a frame
 }
 
 func (o Options) config() (*config, error) {
@@ -228,6 +239,7 @@ func (o Options) config() (*config, error) {
 	orDefault(&k.Loops, runtime.GOMAXPROCS(0))
 	orDefault(&k.InboundBudget, min(defaultInboundBudget(), mostBudget))
 	orDefault(&k.HandshakeTimeout, 10*time.Second)
+	orDefault(&k.MaxClosing, max(5*time.Minute, k.limits.CloseTimeout))
 	orDefault(&k.MaxHandshakeBytes, 16<<10)
 	orDefault(&k.InboxBytes, 1<<20)
 	if k.Logger == nil {
@@ -263,6 +275,7 @@ func (k *config) setDeflate() error {
 		return fmt.Errorf("gannet: Options: Deflate: %w: %w", ErrSyntax, err)
 	}
 	k.deflate, k.deflateMin, k.slice = x, x.Policy().MinSize, sliceAt(x.Policy().Level)
+	k.frame = int64(x.Policy().FrameBytes)
 	return nil
 }
 
@@ -278,6 +291,8 @@ func (k *config) checkRanges() error {
 		return optionError("InboundBudget", k.InboundBudget, "at least 1 MiB")
 	case k.HandshakeTimeout < 0 || k.HandshakeTimeout > maxTimeout:
 		return optionError("HandshakeTimeout", k.HandshakeTimeout, "above 0, at most 200 days")
+	case k.MaxClosing < 0 || k.MaxClosing > maxTimeout:
+		return optionError("MaxClosing", k.MaxClosing, "above 0, at most 200 days")
 	case k.MaxHandshakeBytes < 512 || k.MaxHandshakeBytes > slabBytes/2:
 		return optionError("MaxHandshakeBytes", k.MaxHandshakeBytes, fmt.Sprintf("512 to %d", slabBytes/2))
 	case k.Workers < 0 || k.Workers > 1<<20:

@@ -118,13 +118,13 @@ func (c *Conn) sendLongLocked(m *outgoing) error {
 
 // keepsLocked tells whether more of m than copyBytes would have to be copied.
 func (c *Conn) keepsLocked(m *outgoing) bool {
-	if m.owned != nil || c.ReadyState() != Open {
+	if m.owned != nil || m.prepared != nil || c.ReadyState() != Open { // a prepared message is compressed from where it is
 		return false
 	}
-	if m.compress && len(m.p) > c.loop.engine.conf.slice && (m.prepared == nil || c.ownCompressor() || !c.hasDeflated(m.prepared)) {
+	if m.compress && len(m.p) > c.loop.engine.conf.slice {
 		return true
 	}
-	return m.prepared == nil && (c.behindLocked(c.announced()) || c.out != nil && c.out.holdsBack())
+	return c.behindLocked(c.announced()) || c.out != nil && c.out.holdsBack()
 }
 
 func checkMessage(op Opcode, p []byte) error {
@@ -179,9 +179,13 @@ func (c *Conn) sendLocked(m *outgoing) error {
 		c.queueBehind(last)
 	}
 	o := c.outLocked()
+	if o.failed { // the peer is gone, and what it said before is being heard
+		c.buffered += uint64(len(m.p))
+		return nil
+	}
 	if o.queued() != 0 || len(o.deferred) != 0 || o.long.underWay() { // limits
 		if err := c.admitLocked(o, len(m.p), nil); err != nil {
-			if plantedBug(bugDropHistory) && m.compress && err == ErrBufferFull && o.writer == nil && o.long.buf == nil {
+			if plantedBug(bugDropHistory) && m.compress && err == ErrBufferFull && o.writer == nil && !o.long.making() {
 				c.senderLocked().Compress(nil, m.p)
 			}
 			return err
@@ -209,7 +213,7 @@ func (c *Conn) acceptedLocked(m *outgoing) {
 // outbound.
 func (c *Conn) admitLocked(o *outbound, n int, w *messageWriter) error {
 	l := &c.limits.Load().Limits
-	if l.MaxBufferedAmount < 0 || o.takes(n, l, w) {
+	if l.MaxBufferedAmount < 0 || o.failed || o.takes(n, l, w) {
 		return nil
 	}
 	if c.makeWayLocked(n, l, w) {
@@ -340,6 +344,7 @@ func (c *Conn) placedLocked(o *outbound, payload uint64, fin bool, direct []byte
 		return
 	}
 	if direct == nil && c.corked.Load() && o.queued() < corkBytes {
+		c.boundCork()
 		return
 	}
 	c.flushLocked(direct)

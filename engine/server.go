@@ -30,6 +30,7 @@ type engine struct {
 	loops     atomic.Pointer[[]*loop] // all of them
 	addresses map[netip.Addr]int      // connections by remote address, if they are limited
 	total     int                     // connections
+	strangers atomic.Int64            // bridged connections over the limits that linger
 	windows   [16]atomic.Int64        // connections that share prepared messages, by the window bits agreed on for what we send
 	closing   atomic.Bool             // Shutdown or Close was called
 
@@ -38,6 +39,7 @@ type engine struct {
 
 	stopped  bool
 	gone     chan struct{} // closed when closing and no connection is left
+	ended    chan struct{} // closed when stopped and the loops and workers have ended
 	wakeGone sync.Once
 	fallback fallback
 
@@ -78,7 +80,7 @@ func NewServer(h Handler, o Options) (*Server, error) {
 func (e *engine) init(conf *config, h hooks) {
 	e.conf, e.hooks, e.pool = conf, h, pool.New()
 	e.budget.limit = conf.InboundBudget
-	e.gone = make(chan struct{})
+	e.gone, e.ended = make(chan struct{}), make(chan struct{})
 	e.fallback.conns, e.fallback.done, e.fallback.ended = make(chan net.Conn), make(chan struct{}), make(chan struct{})
 	e.loops.Store(new([]*loop))
 	e.newNative = newNative
@@ -199,8 +201,8 @@ func leastLoaded(loops []*loop) *loop {
 
 // adoptReserved is adopt on a loop that leastLoaded chose.
 func (l *loop) adoptReserved(a arrival) {
-	l.adopt(a)
 	l.conns.Add(-1)
+	l.adopt(a) // last: OnUpgrade may end the goroutine
 }
 
 // countedBy is the address that an arrival counts against MaxConnsPerAddress. In front

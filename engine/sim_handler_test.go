@@ -23,7 +23,7 @@ func (m *simulation) handler() Funcs {
 		HighWater: func(c *Conn) { m.callback(c, (*ledger).onHighWater) },
 		Drain:     func(c *Conn) { m.callback(c, (*ledger).onDrain) },
 		Ping:      func(c *Conn, p []byte) { m.callback(c, func(d *ledger) { d.onPing(p) }) },
-		Pong:      func(c *Conn, _ []byte) { m.callback(c, func(d *ledger) { d.enter("OnPong") }) },
+		Pong:      func(c *Conn, _ []byte) { m.callback(c, func(d *ledger) { d.enter("OnPong"); d.ponged++ }) },
 	}
 	if m.rng.IntN(5) == 0 {
 		h.Chunk = m.onChunk
@@ -110,6 +110,9 @@ func (m *simulation) onClose(c *Conn, e CloseEvent) {
 
 // act does a few random things, mostly to this connection.
 func (m *simulation) act(d *ledger, inCallback bool) {
+	if inCallback {
+		defer m.meanwhile()
+	}
 	for !m.quiet && m.rng.IntN(5) < 2 {
 		on := d
 		if m.rng.IntN(6) == 0 {
@@ -150,11 +153,14 @@ func (m *simulation) actOn(d *ledger) {
 		if err != nil {
 			m.broke("Prepare: %v", err)
 		}
-		m.send(d, digestOf(op, p), func() error { return c.SendPrepared(k) })
+		m.sendAs(d, digestOf(op, p), posting{whole: true}, func() error { return c.SendPrepared(k) })
 	case r < 140:
 		m.write(d)
 	case r < 150:
-		_ = c.Ping(materials.binary[:m.rng.IntN(126)])
+		if _ = c.Ping(materials.binary[:m.rng.IntN(126)]); m.rng.IntN(3) == 0 {
+			m.release(d)
+			d.waiters = append(d.waiters, drainOf(c))
+		}
 	case r < 165:
 		d.paused = m.rng.IntN(2) == 0
 		c.setPaused(d.paused)
@@ -190,16 +196,19 @@ func (m *simulation) sendOwned(c *Conn, op Opcode, b *pool.Buffer) error {
 }
 
 // send sends a message by f, and books it.
-func (m *simulation) send(d *ledger, k digest, f func() error) { m.sendAs(d, k, false, f) }
+func (m *simulation) send(d *ledger, k digest, f func() error) { m.sendAs(d, k, posting{}, f) }
 
 // sendPlain is for one that must not be compressed.
-func (m *simulation) sendPlain(d *ledger, k digest, f func() error) { m.sendAs(d, k, true, f) }
+func (m *simulation) sendPlain(d *ledger, k digest, f func() error) {
+	m.sendAs(d, k, posting{plain: true}, f)
+}
 
-func (m *simulation) sendAs(d *ledger, k digest, plain bool, f func() error) {
+// sendAs sends one that is in some respects like another.
+func (m *simulation) sendAs(d *ledger, k digest, like posting, f func() error) {
 	m.release(d)
 	before := d.conn.ReadyState()
 	p := d.accept(k)
-	p.plain = plain
+	p.plain, p.whole = like.plain, like.whole
 	err := f()
 	d.answered(p, err, before)
 	d.watchQueue(0)
@@ -248,6 +257,7 @@ func (m *simulation) end(d *ledger) {
 	case 4:
 		if m.rng.IntN(2) == 0 {
 			c.Terminate()
+			d.terminated = d.terminated || before == Open
 			d.asked = before != Connecting
 		}
 		return

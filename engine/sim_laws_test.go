@@ -22,6 +22,7 @@ type posting struct {
 	frames bool  // a NewWriter's
 	cuts   []int // where its fragments ended
 	plain  bool  // it must not be compressed
+	whole  bool  // a prepared message: it may have been compressed as a whole
 	writer *messageWriter
 	number uint32 // a broadcast's, until it has come to the connection
 }
@@ -42,6 +43,7 @@ type ledger struct {
 	unleft   []*posting // accepted, in the order they must leave, and not wholly left
 	now      digest     // what has left of unleft[0]
 	packed   uint64     // as how many bytes, if it is compressed
+	frames   int        // in how many frames
 	rsv1     bool       // it is
 	left     int        // messages that have
 	buffered uint64     // what BufferedAmount must be
@@ -68,6 +70,7 @@ type ledger struct {
 	posted, ran         int
 	paused              bool
 	event               CloseEvent
+	notices
 }
 
 func (d *ledger) broke(format string, args ...any) {
@@ -201,7 +204,7 @@ func (d *ledger) onFrame(op Opcode, fin, rsv1 bool, n uint64) {
 	}
 	p := d.unleft[0]
 	if op != 0 {
-		d.now, d.rsv1, d.packed = digest{op: op}, rsv1, 0
+		d.now, d.rsv1, d.packed, d.frames = digest{op: op}, rsv1, 0, 0
 		if op != p.op {
 			d.broke("a message of opcode %d leaves, the next one is of %d", op, p.op)
 		}
@@ -209,6 +212,7 @@ func (d *ledger) onFrame(op Opcode, fin, rsv1 bool, n uint64) {
 	if long := d.rsv1 && p.n > d.m.server.conf.slice; (!fin || op == 0) && !p.frames && !long {
 		d.broke("a message is fragmented that no NewWriter made")
 	}
+	d.frames++
 	if d.packed += n; d.rsv1 {
 		d.checkCompressed(p, op, fin)
 	}
@@ -222,6 +226,8 @@ func (d *ledger) checkCompressed(p *posting, op Opcode, fin bool) {
 		d.broke("a message of %d bytes is compressed, and must not be", p.n)
 	case op != 0 && fin && d.packed >= uint64(p.n) && k.Deflate.Takeover != deflate.OwnCompressor:
 		d.broke("a message of %d bytes is compressed to %d", p.n, d.packed)
+	case fin && !p.frames && p.n > k.slice && (d.frames > 1 || !p.whole) && (d.frames > 1) != (int64(d.packed) > k.frame):
+		d.broke("a message leaves in %d frames of %d bytes together; one may have %d", d.frames, d.packed, k.frame)
 	case op == 0 && p.frames && !p.flushedAt(d.now.n, k.slice):
 		d.broke("of what was written the peer can inflate %d bytes; it was flushed at %d", d.now.n, p.cuts)
 	}
@@ -272,6 +278,9 @@ func (d *ledger) onControl(op Opcode, body []byte) {
 		}
 		d.pongs = k
 	case OpClose:
+		if d.terminated {
+			d.broke("a Close frame leaves after Terminate")
+		}
 		d.closeOut = codeNoStatus
 		if len(body) >= 2 {
 			d.closeOut = int(binary.BigEndian.Uint16(body))
@@ -435,13 +444,16 @@ func (d *ledger) onPing(p []byte) {
 	}
 }
 
+// told: a worker tells the handler, some time, of what may have happened again meanwhile.
+func (d *ledger) told() bool { return d.m.server.workers != nil }
+
 func (d *ledger) onHighWater() {
 	d.enter("OnHighWater")
 	d.watchQueue(0)
 	if d.high {
 		d.broke("OnHighWater twice")
 	}
-	if limit := uint64(d.conn.limits.Load().HighWater); d.peak <= limit {
+	if limit := uint64(d.conn.limits.Load().HighWater); d.peak <= limit && !d.told() {
 		d.broke("OnHighWater, but at most %d bytes were queued (HighWater %d)", d.peak, limit)
 	}
 	d.high, d.peak = true, 0
@@ -456,7 +468,7 @@ func (d *ledger) onDrain() {
 	if d.conn.deflates {
 		low += sliceBytes // one that is made and not queued yet is counted nowhere
 	}
-	if !d.fell && d.waiting() > low {
+	if !d.fell && d.waiting() > low && !d.told() {
 		d.broke("OnDrain, but the queue has not fallen to LowWater (%d) since it passed HighWater", d.conn.limits.Load().LowWater)
 	}
 	d.high, d.fell = false, false
@@ -482,6 +494,7 @@ func (d *ledger) onClose(e CloseEvent) {
 	if e.WasClean != (e.Err == nil) {
 		d.broke("%+v", e)
 	}
+	d.checkError(e)
 	if !e.WasClean {
 		return
 	}
@@ -498,6 +511,9 @@ func (d *ledger) checkSettled() {
 	c := d.conn
 	if c == nil || !d.opened {
 		return
+	}
+	if s := c.ReadyState(); s == Open || s == Closed {
+		d.checkWaiters()
 	}
 	switch c.ReadyState() {
 	case Open:
@@ -528,6 +544,8 @@ func (d *ledger) checkQuietOpen() {
 		d.broke("BufferedAmount is %d when all has left", c.BufferedAmount())
 	case d.pinged != p.pings || d.pongs != p.pings:
 		d.broke("%d pings were sent, %d noticed, the last one answered is %d", p.pings, d.pinged, d.pongs)
+	case d.ponged != p.ponged:
+		d.broke("OnPong told of %d of %d pongs", d.ponged, p.ponged)
 	case d.high:
 		d.broke("the queue is empty, OnDrain was not called")
 	case d.ran != d.posted:

@@ -30,6 +30,7 @@ type Upgrade struct {
 	plain    bool // NoDeflate
 
 	later    bool
+	copied   int         // bytes of the request that are kept for Later
 	kept     atomic.Bool // the loop waits for a late decision
 	over     atomic.Bool // the methods answer zero values
 	decision atomic.Pointer[decision]
@@ -223,6 +224,9 @@ func (u *Upgrade) Later() {
 	}
 	u.later = true
 	if len(u.head) == 0 { // it came from net/http
+		for _, f := range u.req.Headers {
+			u.copied += len(f.Name) + len(f.Value)
+		}
 		return
 	}
 	// The garbage collector's memory, not the pool's: nobody tells the goroutine that
@@ -232,11 +236,12 @@ func (u *Upgrade) Later() {
 	if _, err := p.Parse(bytes.Clone(u.head), req, u.conn.loop.engine.conf.headLimits()); err != nil {
 		panic("engine: a request that parsed does not parse again")
 	}
-	u.req, u.head = req, nil
+	u.req, u.head, u.copied = req, nil, len(u.head)
 }
 
 // Accept decides, after Later. It answers ErrInvalidState when it was decided before, and
-// ErrClosed when the connection is gone or was closed.
+// ErrClosed when the connection is gone, which is noticed within a quarter of a second, or was closed. A client
+// that has ended its half of the stream counts as gone: it can not take part in a closing handshake any more.
 func (u *Upgrade) Accept() error {
 	if !u.later {
 		return ErrInvalidState
