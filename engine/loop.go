@@ -69,13 +69,14 @@ type loop struct {
 	listeners []*listener
 	armed     time.Duration
 
-	mailbox   mailbox
-	doomed    atomic.Bool   // the inbound budget chose one of ours
-	goroutine atomic.Uint64 // its number, for onLoop
-	stats     loopStats
-	conns     atomic.Int64 // in the table
-	stop      bool
-	done      chan struct{}
+	mailbox    mailbox
+	doomed     atomic.Bool   // the inbound budget chose one of ours
+	goroutine  atomic.Uint64 // its number, for onLoop
+	stats      loopStats
+	collecting atomic.Int32 // long messages that have a place: see takePlaceLocked
+	conns      atomic.Int64 // in the table
+	stop       bool
+	done       chan struct{}
 }
 
 // grave is a descriptor to close once no event of this turn can name it.
