@@ -242,7 +242,7 @@ func (c *Conn) sliceLocked() (last bool) {
 	}
 	if last {
 		b.B = s.End(b.B)
-		o.long = longMessage{close: g.close, over: !plantedBug(bugLongDrain)}
+		o.long = longMessage{close: g.close, over: true}
 	} else {
 		o.long.off += slice
 	}

@@ -395,7 +395,7 @@ func (c *Conn) settleLocked(o *outbound) {
 // markLocked looks at the water marks. A long message alone passes none: its slices leave as the peer reads.
 func (c *Conn) markLocked(o *outbound) {
 	q := int64(o.queueCost())
-	if len(o.deferred) != 0 { // whoever reads all that leaves may still ask faster than we compress, or a writer ends
+	if len(o.deferred) != 0 && !(plantedBug(bugLongDrain) && o.long.over) { // whoever reads all that leaves may still ask faster than we compress, or a writer ends
 		q = int64(o.waiting())
 	}
 	l := c.limits.Load()

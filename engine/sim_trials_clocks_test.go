@@ -59,7 +59,7 @@ func (a *actor) bit() {
 }
 
 func idleRig(r *rand.Rand, o Options) (*rig, time.Duration) {
-	idle := between(r, 300*time.Millisecond, 20*time.Second)
+	idle := between(r, 600*time.Millisecond, 20*time.Second)
 	o.Limits = quietly()
 	o.Limits.IdleTimeout = idle
 	return newRig(r, o, nil), idle
