@@ -2,6 +2,7 @@ package deflate
 
 import (
 	"errors"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -46,13 +47,21 @@ func TestPolicy(t *testing.T) {
 		{Policy{MaxRatio: 1}, ErrMaxRatio},
 		{Policy{MaxRatio: 1033}, ErrMaxRatio},
 		{Policy{Takeover: 3}, ErrTakeover},
+		{Policy{FrameBytes: maxFrame}, nil},
+		{Policy{FrameBytes: -1}, nil},
 	} {
 		if _, err := New(c.p); !errors.Is(err, c.want) {
 			t.Errorf("%+v: %v, want %v", c.p, err, c.want)
 		}
 	}
+	if tooLong := maxFrame; strconv.IntSize > 32 {
+		tooLong++
+		if _, err := New(Policy{FrameBytes: tooLong}); err != ErrFrameBytes {
+			t.Errorf("a frame of %d bytes: %v", tooLong, err)
+		}
+	}
 	x, _ := New(Policy{})
-	if p := x.Policy(); p.SendWindowBits != 15 || p.HistoryBytes != DefaultHistoryBytes || p.Level != DefaultLevel || p.MinSize != DefaultMinSize {
+	if p := x.Policy(); p.SendWindowBits != 15 || p.HistoryBytes != DefaultHistoryBytes || p.Level != DefaultLevel || p.MinSize != DefaultMinSize || p.FrameBytes != DefaultFrameBytes {
 		t.Errorf("defaults %+v", p)
 	}
 }

@@ -54,6 +54,18 @@ type Policy struct {
 	// far, at each step: a message that begins with much of one letter may be over it although the whole is not. JSON
 	// seldom passes 20; a text of one letter does. CPU and memory: none.
 	MaxRatio int
+
+	// FrameBytes is the longest compressed message, in bytes as they leave, that is sent in one frame: 1 to 2147483647; 0 means
+	// DefaultFrameBytes. A message is collected while it is compressed, and sent when it is whole. Once more has been collected,
+	// that is sent as a first fragment (RFC 6455 5.4), and each slice that follows as another when it is ready. Negative: every
+	// message over 128 KiB (32, 16 and 4 at levels 7, 8 and 9) leaves in fragments, each when it is ready. It is for peers that fail on
+	// compressed messages in fragments, as Apple's network stack up to iOS and Safari 15 and some devices are reported to.
+	// Memory: at most this much for a connection while such a message is compressed, and until it has left; with fragments about
+	// 128 KiB where the peer keeps up. Latency: the first byte leaves when the last has been compressed, 4 ms for each MiB of JSON
+	// at the default level and 15 at level 6 if nobody else is served meanwhile; with fragments it leaves within a millisecond. CPU: none.
+	// What is never in fragments, however long: what is sent as it is, and what is compressed as a whole (Extension.Compress).
+	// What is always: a message that its sender wrote in parts.
+	FrameBytes int
 }
 
 // Takeover is how a sender keeps context between messages (RFC 7692 7.1.1).
@@ -78,6 +90,7 @@ const (
 	DefaultLevel        = 1
 	DefaultHistoryBytes = 4096
 	DefaultMinSize      = 64
+	DefaultFrameBytes   = 4 << 20
 )
 
 const (
@@ -85,6 +98,7 @@ const (
 	maxHistory = 1 << maxWindowBits
 	maxLevel   = 9
 	maxRatio   = 1032
+	maxFrame   = 1<<31 - 1 // the longest message
 )
 
 // What New refuses.
@@ -95,6 +109,7 @@ var (
 	ErrMinSize    = errors.New("deflate: minimum size is negative")
 	ErrMaxRatio   = errors.New("deflate: ratio is not 2 to 1032 or 0")
 	ErrTakeover   = errors.New("deflate: unknown kind of takeover")
+	ErrFrameBytes = errors.New("deflate: frame bytes are above 2147483647")
 )
 
 // Extension is permessage-deflate under one policy: it negotiates, and makes the senders and receivers of connections.
@@ -111,6 +126,7 @@ func New(p Policy) (*Extension, error) {
 		setDefault(&p.MinSize, blindUnder)
 	}
 	setDefault(&p.MinSize, DefaultMinSize)
+	setDefault(&p.FrameBytes, DefaultFrameBytes)
 	switch {
 	case outside(p.SendWindowBits, minWindowBits, maxWindowBits), outside(p.ReceiveWindowBits, minWindowBits, maxWindowBits):
 		return nil, ErrWindowBits
@@ -124,6 +140,8 @@ func New(p Policy) (*Extension, error) {
 		return nil, ErrMaxRatio
 	case p.Takeover > OwnCompressor:
 		return nil, ErrTakeover
+	case p.FrameBytes > maxFrame:
+		return nil, ErrFrameBytes
 	}
 	// What is between two of the pool's classes would cost the larger.
 	p.HistoryBytes = 1 << (bits.Len(uint(p.HistoryBytes)) - 1)

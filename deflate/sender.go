@@ -106,6 +106,7 @@ func (s *Sender) dropHistory() {
 
 func (s *Sender) dropEncoder() {
 	if s.encoder != nil && !s.ownsEncoder() {
+		held.Add(-1)
 		s.encoder.release()
 	}
 	s.encoder = nil

@@ -1,6 +1,9 @@
 package deflate
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"sync/atomic"
+)
 
 // Begin starts a message that is written in parts: one that is too long for one turn, or that is not known as a whole
 // yet (fragments). It is compressed, whatever becomes of it: what does not shrink grows by 5 bytes for each part and
@@ -79,6 +82,7 @@ func (s *Sender) part(dst []byte) *encoder {
 	case s.encoder == nil:
 		// The length is not known, so it has to be an encoder that keeps to the window.
 		s.encoder = takeEncoder(s.extension.kindFor(1<<maxWindowBits, s.windowBits), s.lane)
+		held.Add(1)
 		s.encoder.begin(nil, 0, s.dictionary(1<<maxWindowBits))
 	}
 	s.encoder.redirect(dst)
@@ -144,6 +148,13 @@ func (s *Sender) Park(dst []byte) []byte {
 // HoldsCompressor tells whether the sender holds a compressor at the moment: its own, or a shared one for the message
 // under way.
 func (s *Sender) HoldsCompressor() bool { return s.encoder != nil }
+
+// held counts the shared compressors of messages under way.
+var held atomic.Int64
+
+// HeldCompressors is how many shared compressors messages under way hold between their parts, in the whole process: about
+// a megabyte each. Who has many messages under way can give some back (see [Sender.Park]).
+func HeldCompressors() int { return int(held.Load()) }
 
 // maxStored is the most bytes of a stored block (RFC 1951 3.2.4).
 const maxStored = 1<<16 - 1

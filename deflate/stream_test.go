@@ -38,3 +38,26 @@ func TestStore(t *testing.T) {
 	w := newWire(t, Policy{}, full())
 	mustPanic(t, msgIdle, func() { w.sender.Store(nil, []byte("x")) })
 }
+
+// What is held between the parts of a message is counted, and given back however the message ends.
+func TestHeldCompressors(t *testing.T) {
+	r := rand.New(rand.NewPCG(9, 9))
+	part := corpus.Orders(r, 20_000)
+	before := HeldCompressors()
+	for name, end := range map[string]func(s *Sender){
+		"End": func(s *Sender) { s.End(nil) }, "Park": func(s *Sender) { s.Park(nil) }, "Close": func(s *Sender) { s.Close() },
+		"Store": func(s *Sender) { s.Store(nil, part) },
+	} {
+		w := newWire(t, Policy{Level: 3}, full())
+		w.sender.Begin()
+		for range 2 {
+			w.sender.Write(nil, part, true)
+			if n := HeldCompressors() - before; n != 1 || !w.sender.HoldsCompressor() {
+				t.Errorf("%s: %d are held", name, n)
+			}
+		}
+		if end(w.sender); HeldCompressors() != before {
+			t.Errorf("%s: %d are held", name, HeldCompressors()-before)
+		}
+	}
+}

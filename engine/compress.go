@@ -1,12 +1,9 @@
 package engine
 
 import (
-	"fmt"
-	"runtime/debug"
 	"slices"
 
 	"github.com/gannet-ws/gannet/deflate"
-	"github.com/gannet-ws/gannet/pool"
 )
 
 // The compress stage (RFC 7692 7.2.1): between the limits and the frame, under the
@@ -15,7 +12,7 @@ import (
 
 const (
 	// sliceBytes is how much of a message is compressed in one turn: about half a
-	// millisecond, up to level 6. A longer message leaves in fragments, one a turn.
+	// millisecond, up to level 6. A longer message takes several (long.go).
 	sliceBytes = 128 << 10
 	// compressSlack is by how much a message that does not shrink may grow at most, and
 	// what klauspost/compress keeps back of earlier slices.
@@ -46,20 +43,29 @@ func (c *Conn) mayCompress(op Opcode, n int, opts []SendOption) bool {
 	return e.choosesCompress(op, n)
 }
 
-// choosesCompress asks Options.Compress; its panic must not cost a loop.
+// choosesCompress asks Options.Compress; its panic, or its end of the goroutine, must not cost a loop.
 func (e *engine) choosesCompress(op Opcode, n int) (yes bool) {
 	if e.conf.Compress == nil {
 		return true
 	}
+	asking := true
 	defer func() {
-		if r := recover(); r != nil {
-			e.stats.panics.Add(1)
-			e.log().Error("gannet: Options.Compress panicked; the message is sent as it is",
-				"panic", fmt.Sprint(r), "stack", string(debug.Stack()))
+		if asking {
 			yes = false
+			r := recover()
+			l := e.loopHere()
+			if r == nil && (l != nil && l.inCallback || e.onWorker()) {
+				return // it is the callback's end as well
+			}
+			e.blamedFor("Options.Compress", "the message is sent as it is", r)
+			if r == nil && l != nil {
+				l.exits(nil)
+			}
 		}
 	}()
-	return e.conf.Compress(op, n)
+	yes = e.conf.Compress(op, n)
+	asking = false
+	return yes
 }
 
 // senderLocked is the connection's sender, made with the first message that needs it.
@@ -161,153 +167,6 @@ func (c *Conn) ownCompressor() bool { return c.loop.engine.ownCompressor(c.agree
 
 func (e *engine) ownCompressor(a deflate.Agreement) bool {
 	return e.conf.deflate.Policy().Takeover == deflate.OwnCompressor && a.Send.Takeover
-}
-
-// longMessage is a message that is compressed slice by slice. While there is one, other
-// data messages wait behind it, as behind an open writer, and control frames pass.
-type longMessage struct {
-	op      Opcode
-	buf     *pool.Buffer // nil: there is none
-	off     int          // what of it was compressed
-	payload uint64
-	close   []byte // the body of the Close frame that waits behind all of it; nil: none does
-	over    bool   // there is none, or its last slice was made: what waited follows now
-}
-
-// pending tells whether something is still to be made of it.
-func (g *longMessage) pending() bool { return g.underWay() || g.close != nil }
-
-// underWay tells whether what is sent now has to wait.
-func (g *longMessage) underWay() bool { return g.buf != nil || g.over }
-
-// rest is how many bytes of the message are to be compressed yet.
-func (g *longMessage) rest() uint64 {
-	if g.buf == nil {
-		return 0
-	}
-	return uint64(len(g.buf.B) - g.off)
-}
-
-// beginLongLocked sends the first slice. If that does not become shorter the message leaves
-// as it is: the sender forgets it has seen it.
-func (c *Conn) beginLongLocked(o *outbound, m *outgoing) {
-	e, slice := c.loop.engine, c.loop.engine.conf.slice
-	s := c.senderLocked()
-	b := e.pool.Get(slice + compressSlack)
-	defer b.Release()
-	s.Begin()
-	b.B = s.Write(b.B, m.p[:slice], true)
-	if len(b.B) >= slice && !c.ownCompressor() {
-		s.Close()
-		c.frameLocked(o, m, true, true)
-		return
-	}
-	o.long = longMessage{op: m.op, payload: m.payload, close: o.long.close}
-	if plantedBug(bugForgotClose) {
-		o.long.close = nil
-	}
-	if m.owned != nil {
-		m.owned.Retain()
-		o.long.buf, o.long.off = m.owned, slice
-	} else {
-		o.long.buf = e.pool.Get(len(m.p) - slice)
-		o.long.buf.B = append(o.long.buf.B, m.p[slice:]...)
-	}
-	c.compressedLocked(o, &outgoing{op: m.op, p: m.p[:slice], payload: m.payload}, b.B, true, false)
-	c.notify(todoSlice)
-}
-
-// goOnLocked goes on, for a turn's worth, with a long message and those that wait behind it,
-// and reports whether there is more.
-func (c *Conn) goOnLocked() (more bool) {
-	if c.out.long.buf == nil || c.sliceLocked() {
-		c.afterLongLocked()
-	}
-	return c.out != nil && c.out.long.underWay() && !c.out.awaitsBroadcast()
-}
-
-// sliceLocked sends one more slice, and reports whether it was the last.
-func (c *Conn) sliceLocked() (last bool) {
-	o := c.out
-	g, slice := o.long, c.loop.engine.conf.slice
-	p := g.buf.B[g.off:]
-	last = len(p) <= slice
-	p = p[:min(len(p), slice)]
-	b := c.loop.engine.pool.Get(len(p) + heldBack)
-	s := c.senderLocked()
-	if o.hurried {
-		b.B = s.Store(b.B, p)
-	} else {
-		b.B = s.Write(b.B, p, !last && slice < lazyBatch)
-	}
-	if last {
-		b.B = s.End(b.B)
-		o.long = longMessage{close: g.close, over: true}
-	} else {
-		o.long.off += slice
-	}
-	if len(b.B) > 0 {
-		c.compressedLocked(o, &outgoing{op: g.op, p: p, payload: g.payload}, b.B, false, last)
-	} else {
-		c.loop.stats.deflated(0, len(p), false)
-	}
-	b.Release()
-	if last {
-		g.buf.Release()
-	}
-	return last
-}
-
-// afterLongLocked sends what waited behind a long message, up to an open writer, and after the
-// last of them the Close frame that did.
-func (c *Conn) afterLongLocked() {
-	c.releaseDeferredLocked()
-	o := c.out
-	if o == nil || o.long.buf != nil || o.releasable() || o.awaitsBroadcast() {
-		return
-	}
-	body := o.long.close
-	o.long = longMessage{}
-	switch {
-	case body != nil:
-		c.controlLocked(OpClose, body)
-	case o.writer != nil:
-		c.settleLocked(o) // what waits behind it is not ours to send any more
-	case !c.corked.Load():
-		c.detachLocked()
-	}
-}
-
-// nextSlice goes on with a long message, for this turn, while the socket takes what is
-// made of it. On the loop.
-func (c *Conn) nextSlice() {
-	if !c.tryLockOr(todoSlice) {
-		return
-	}
-	more := false
-	if o := c.out; o != nil && o.long.underWay() && !o.blocked {
-		more = c.goOnLocked()
-		c.flushCork() // a worker's callback, whose end would do it, may wait for this in Drain
-	}
-	c.parkLocked()
-	c.unlock()
-	if more {
-		c.loop.enqueue(c)
-	}
-}
-
-// parkLocked gives the compressor of a message under way back while the peer does not read: it is
-// a megabyte, which no limit counts.
-func (c *Conn) parkLocked() {
-	s := c.stages.Load()
-	if o := c.out; o == nil || !o.blocked || s == nil || !s.sends || !s.sender.Streaming() {
-		return
-	}
-	b := c.loop.engine.pool.Get(heldBack)
-	if b.B = s.sender.Park(b.B); len(b.B) > 0 {
-		c.compressedLocked(c.out, &outgoing{}, b.B, false, false)
-	}
-	b.Release()
 }
 
 // closeSenderLocked gives back what the sender holds. The connection is CLOSED.

@@ -168,7 +168,7 @@ func (o *outbound) releasable() bool {
 func (c *Conn) releaseDeferredLocked() {
 	for work := 0; c.out != nil && c.out.releasable(); {
 		o := c.out
-		if o.long.buf != nil && !plantedBug(bugIntoLong) {
+		if o.long.making() && !plantedBug(bugIntoLong) {
 			return
 		}
 		if work >= sliceBytes && !plantedBug(bugIntoLong) {

@@ -107,11 +107,17 @@ func TestVeryLongMessages(t *testing.T) {
 	})
 }
 
-// While a long message is compressed other connections are served, and control frames pass.
+// While a long message is compressed, for one frame or for fragments, other connections are served, and control frames pass.
 func TestLongMessageKeepsNobodyWaiting(t *testing.T) {
+	for _, most := range []int{0, -1} {
+		t.Run(fmt.Sprint("FrameBytes ", most), func(t *testing.T) { testLongMessageKeepsNobodyWaiting(t, most) })
+	}
+}
+
+func testLongMessageKeepsNobodyWaiting(t *testing.T, most int) {
 	inEveryMode(t, func(t *testing.T, m mode) {
 		h, conns := noteOpen(echoHandler)
-		s := m.start(t, h, deflating(Options{Loops: 1}))
+		s := m.start(t, h, Options{Loops: 1, Deflate: &deflate.Policy{FrameBytes: most}})
 		long := dialFlate(t, s, justDeflate)
 		c := receive(t, conns, "OnOpen")
 		other := dialFlate(t, s, justDeflate)
@@ -145,7 +151,7 @@ func TestLongMessageKeepsNobodyWaiting(t *testing.T) {
 		if served == 0 {
 			t.Error("no other connection was served meanwhile")
 		}
-		if got := long.wants(OpBinary, payload); got.frames < 10*8 {
+		if got := long.wants(OpBinary, payload); most == 0 && got.frames != 1 || most < 0 && got.frames < 10*8 {
 			t.Error("frames:", got.frames)
 		}
 		long.echoes(OpText, lotsOfText) // the pongs are before it

@@ -172,30 +172,38 @@ func TestMallocsDeflateSendFromElsewhere(t *testing.T) {
 	})
 }
 
-// TestMallocsDeflateLong: messages of 1 MiB, which come in several reads and leave slice by slice, on the loop. They are
-// too long to send enough of them for a mean, in which what the pools take once would vanish: some run needs none at all.
+// TestMallocsDeflateLong: messages of 1 MiB, which come in several reads and are compressed slice by slice, on the loop, to
+// leave in one frame or in fragments; and of 8, of which more than a MiB is collected. They are too long to send enough of
+// them for a mean, in which what the pools take once would vanish: some run needs none at all.
 func TestMallocsDeflateLong(t *testing.T) {
-	frame := maskedFrame(0xc1, squeezed(accounts(1<<20), nil))
-	const messages, tries = 20, 30
-	for _, takeover := range []deflate.Takeover{deflate.SharedHistory, deflate.NoTakeover} {
-		s := startServer(t, echoHandler, Options{Deflate: &deflate.Policy{Takeover: takeover}, Loops: 1})
-		d := newDrum(t, s)
-		fewest := uint64(1 << 32)
-		for try := 0; try < tries && fewest > 0; try++ {
-			var before, after runtime.MemStats
-			runtime.ReadMemStats(&before)
-			for range messages {
-				d.beat(t, frame)
-				mustCompress(t, d.skip(t, 1))
-			}
-			runtime.ReadMemStats(&after)
-			if fewest = min(fewest, after.Mallocs-before.Mallocs); raceEnabled {
-				break
-			}
+	testMallocsDeflateLong(t, 1<<20, 20, deflate.Policy{})
+	testMallocsDeflateLong(t, 1<<20, 20, deflate.Policy{Takeover: deflate.NoTakeover})
+	testMallocsDeflateLong(t, 1<<20, 20, deflate.Policy{FrameBytes: -1})
+	if !raceEnabled {
+		testMallocsDeflateLong(t, 8<<20, 2, deflate.Policy{})
+	}
+}
+
+func testMallocsDeflateLong(t *testing.T, size, messages int, policy deflate.Policy) {
+	frame := maskedFrame(0xc1, squeezed(accounts(size), nil))
+	const tries = 30
+	s := startServer(t, echoHandler, Options{Deflate: &policy, Loops: 1})
+	d := newDrum(t, s)
+	fewest := uint64(1 << 32)
+	for try := 0; try < tries && fewest > 0; try++ {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		for range messages {
+			d.beat(t, frame)
+			mustCompress(t, d.skip(t, 1))
 		}
-		if fewest > 0 && !raceEnabled {
-			t.Errorf("takeover %v: %d allocations for %d messages", takeover, fewest, messages)
+		runtime.ReadMemStats(&after)
+		if fewest = min(fewest, after.Mallocs-before.Mallocs); raceEnabled {
+			break
 		}
+	}
+	if fewest > 0 && !raceEnabled {
+		t.Errorf("%+v: %d allocations for %d messages of %d bytes", policy, fewest, messages, size)
 	}
 }
 

@@ -47,6 +47,7 @@ type flow struct {
 	failed  bool        // the socket refused a write: nothing more leaves
 	pongDue bool        // a newer ping waits for the pong before it to leave
 	pongEnd uint64      // where the last pong ends: one that has not left is enough
+	pingEnd uint64      // where a ping ends that has a clock
 	failure *CloseError // why the sender closed the connection
 
 	direct     directness // of the payload that is being placed
@@ -162,8 +163,10 @@ func (o *outbound) queueCost() uint64 {
 }
 
 // waiting is what all that waits counts for: the queue, and what will yet be queued, as far as it
-// is known: uncompressed.
-func (o *outbound) waiting() uint64 { return o.queueCost() + o.deferredBytes + o.long.rest() }
+// is known: what is to be compressed as long as it is, what was collected as long as that became.
+func (o *outbound) waiting() uint64 {
+	return o.queueCost() + o.deferredBytes + o.long.rest() + o.long.collected()
+}
 
 // unsent tells whether something is still to leave.
 func (o *outbound) unsent() bool { return o.queued() != 0 || o.long.pending() }
@@ -395,7 +398,7 @@ func (c *Conn) settleLocked(o *outbound) {
 // markLocked looks at the water marks. A long message alone passes none: its slices leave as the peer reads.
 func (c *Conn) markLocked(o *outbound) {
 	q := int64(o.queueCost())
-	if len(o.deferred) != 0 && !(plantedBug(bugLongDrain) && o.long.over) { // whoever reads all that leaves may still ask faster than we compress, or a writer ends
+	if len(o.deferred) != 0 && !(o.long.over && plantedBug(bugLongDrain)) { // whoever reads all that leaves may still ask faster than we compress, or a writer ends
 		q = int64(o.waiting())
 	}
 	l := c.limits.Load()
@@ -481,9 +484,7 @@ func (c *Conn) dropLocked() {
 		o.queue[i].release()
 	}
 	o.forgetDeferred()
-	if o.long.buf != nil {
-		o.long.buf.Release()
-	}
+	o.long.release()
 	o.wakeWaiters()
 	c.out = nil
 	o.recycle()

@@ -48,5 +48,8 @@ const (
 	bugRestsBusy          // a rest in the middle of a message
 	bugWriterPasses       // a writer's fragment overtakes the long message before it
 	bugWriterLast         // it waits behind what was sent after its writer began
+	bugFrameEarly         // a long message leaves in fragments though it is within one frame
+	bugFrameLate          // it is collected beyond the longest frame
+	bugLeakMade           // what was collected stays when its connection is closed
 	bugs
 )

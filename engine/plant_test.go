@@ -25,6 +25,7 @@ var bugNames = [bugs]string{
 	bugPreparedOwn: "own compressor passed by", bugNoFlush: "fragment not flushed", bugLeakHistory: "leaked history",
 	bugLostAhead: "lost place in a frame", bugWireLimit: "limit on compressed size", bugRestForgets: "window lost at rest",
 	bugRestsBusy: "rest inside a message", bugWriterPasses: "writer overtakes a long message", bugWriterLast: "writer behind what is behind it",
+	bugFrameEarly: "fragments within one frame", bugFrameLate: "a frame beyond the bound", bugLeakMade: "leaked collection",
 }
 
 // TestPlantedBugs: the simulator is worth its laws. Each bug is caught within plantedTurns

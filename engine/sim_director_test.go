@@ -32,7 +32,9 @@ func (s *rig) work() bool {
 	if w == nil || s.blocked || w.waiting() == 0 {
 		return false
 	}
-	w.serve(w.take(), nil)
+	k := worker{pool: w}
+	k.next()
+	k.serve()
 	s.check()
 	return true
 }

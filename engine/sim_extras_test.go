@@ -100,7 +100,7 @@ func (m *simulation) broadcast() {
 			continue
 		}
 		chosen[d] = true
-		d.expect(&posting{digest: digestOf(op, p), number: d.conn.loop.broadcasts.last.Load() + 1})
+		d.expect(&posting{digest: digestOf(op, p), whole: true, number: d.conn.loop.broadcasts.last.Load() + 1})
 	}
 	m.server.Broadcast(k, func(c *Conn) bool {
 		d := m.byConn[c]
@@ -114,7 +114,7 @@ func (m *simulation) broadcast() {
 		for _, p := range d.unleft {
 			most += uint64(p.n) + codec.MaxHeaderSize
 		}
-		d.peak = max(d.peak, d.waiting()+uint64(n), most)
+		d.peak = max(d.peak, d.waiting()+uint64(n)+deferredOverhead, most)
 		return chosen[d]
 	})
 }

@@ -69,9 +69,13 @@ func (m *simulation) randomLimits() Limits {
 			most = most[1:3]
 		}
 	}
+	max := most[m.rng.IntN(len(most))]
+	if max > 0 && high >= max {
+		high = max - 1 // the edge: reading pauses just before the queue is full
+	}
 	return Limits{
 		HighWater: high, LowWater: 1 + m.rng.Int64N(high/2), MaxMessageSize: simMaxMessage,
-		MaxBufferedAmount: most[m.rng.IntN(len(most))],
+		MaxBufferedAmount: max,
 		Overflow:          Overflow(1 + m.rng.IntN(2)),
 	}
 }
@@ -152,7 +156,7 @@ func (m *simulation) actOn(d *ledger) {
 		if err != nil {
 			m.broke("Prepare: %v", err)
 		}
-		m.send(d, digestOf(op, p), func() error { return c.SendPrepared(k) })
+		m.sendAs(d, digestOf(op, p), posting{whole: true}, func() error { return c.SendPrepared(k) })
 	case r < 140:
 		m.write(d)
 	case r < 150:
@@ -179,10 +183,8 @@ func (m *simulation) actOn(d *ledger) {
 
 // retime changes a connection's clocks. A ping always comes in time before the idle timeout.
 func (m *simulation) retime(d *ledger) {
-	l := *d.conn.limits.Load()
-	l.PingInterval = time.Duration(1+m.rng.IntN(60)) * time.Second
-	l.IdleTimeout = l.PingInterval + time.Duration(5+m.rng.IntN(60))*time.Second
-	if err := d.conn.SetLimits(l); err != nil {
+	ping := time.Duration(1+m.rng.IntN(60)) * time.Second
+	if err := d.conn.SetLimits(Limits{PingInterval: ping, IdleTimeout: ping + time.Duration(5+m.rng.IntN(60))*time.Second}); err != nil {
 		m.broke("SetLimits: %v", err)
 	}
 }
@@ -197,16 +199,19 @@ func (m *simulation) sendOwned(c *Conn, op Opcode, b *pool.Buffer) error {
 }
 
 // send sends a message by f, and books it.
-func (m *simulation) send(d *ledger, k digest, f func() error) { m.sendAs(d, k, false, f) }
+func (m *simulation) send(d *ledger, k digest, f func() error) { m.sendAs(d, k, posting{}, f) }
 
 // sendPlain is for one that must not be compressed.
-func (m *simulation) sendPlain(d *ledger, k digest, f func() error) { m.sendAs(d, k, true, f) }
+func (m *simulation) sendPlain(d *ledger, k digest, f func() error) {
+	m.sendAs(d, k, posting{plain: true}, f)
+}
 
-func (m *simulation) sendAs(d *ledger, k digest, plain bool, f func() error) {
+// sendAs sends one that is in some respects like another.
+func (m *simulation) sendAs(d *ledger, k digest, like posting, f func() error) {
 	m.release(d)
 	before := d.conn.ReadyState()
 	p := d.accept(k)
-	p.plain = plain
+	p.plain, p.whole = like.plain, like.whole
 	err := f()
 	d.answered(p, err, before)
 	d.watchQueue(0)

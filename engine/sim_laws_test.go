@@ -22,6 +22,7 @@ type posting struct {
 	frames bool  // a NewWriter's
 	cuts   []int // where its fragments ended
 	plain  bool  // it must not be compressed
+	whole  bool  // a prepared message: it may have been compressed as a whole
 	writer *messageWriter
 	number uint32 // a broadcast's, until it has come to the connection
 }
@@ -42,6 +43,7 @@ type ledger struct {
 	unleft   []*posting // accepted, in the order they must leave, and not wholly left
 	now      digest     // what has left of unleft[0]
 	packed   uint64     // as how many bytes, if it is compressed
+	frames   int        // in how many frames
 	rsv1     bool       // it is
 	left     int        // messages that have
 	buffered uint64     // what BufferedAmount must be
@@ -202,7 +204,7 @@ func (d *ledger) onFrame(op Opcode, fin, rsv1 bool, n uint64) {
 	}
 	p := d.unleft[0]
 	if op != 0 {
-		d.now, d.rsv1, d.packed = digest{op: op}, rsv1, 0
+		d.now, d.rsv1, d.packed, d.frames = digest{op: op}, rsv1, 0, 0
 		if op != p.op {
 			d.broke("a message of opcode %d leaves, the next one is of %d", op, p.op)
 		}
@@ -210,6 +212,7 @@ func (d *ledger) onFrame(op Opcode, fin, rsv1 bool, n uint64) {
 	if long := d.rsv1 && p.n > d.m.server.conf.slice; (!fin || op == 0) && !p.frames && !long {
 		d.broke("a message is fragmented that no NewWriter made")
 	}
+	d.frames++
 	if d.packed += n; d.rsv1 {
 		d.checkCompressed(p, op, fin)
 	}
@@ -223,6 +226,8 @@ func (d *ledger) checkCompressed(p *posting, op Opcode, fin bool) {
 		d.broke("a message of %d bytes is compressed, and must not be", p.n)
 	case op != 0 && fin && d.packed >= uint64(p.n) && k.Deflate.Takeover != deflate.OwnCompressor:
 		d.broke("a message of %d bytes is compressed to %d", p.n, d.packed)
+	case fin && !p.frames && p.n > k.slice && (d.frames > 1 || !p.whole) && (d.frames > 1) != (int64(d.packed) > k.frame):
+		d.broke("a message leaves in %d frames of %d bytes together; one may have %d", d.frames, d.packed, k.frame)
 	case op == 0 && p.frames && !p.flushedAt(d.now.n, k.slice):
 		d.broke("of what was written the peer can inflate %d bytes; it was flushed at %d", d.now.n, p.cuts)
 	}

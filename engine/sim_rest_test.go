@@ -86,7 +86,7 @@ func (m *simulation) sayMore(d *ledger) {
 		op, p := m.payload(d)
 		if m.rng.IntN(3) == 0 {
 			k, _ := Prepare(op, p)
-			m.send(d, digestOf(op, p), func() error { return d.conn.SendPrepared(k) })
+			m.sendAs(d, digestOf(op, p), posting{whole: true}, func() error { return d.conn.SendPrepared(k) })
 		} else {
 			m.send(d, digestOf(op, p), func() error { return d.conn.Send(op, p) })
 		}

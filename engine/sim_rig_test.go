@@ -94,7 +94,7 @@ func newRig(r *rand.Rand, o Options, deciding func(*actor)) *rig {
 		server.workers = new(workers)
 	}
 	s.door = s.world.Listen()
-	s.loops[0].addListener(s.door, len(s.loops) > 1)
+	s.loops[0].addListener(nil, s.door, len(s.loops) > 1)
 	return s
 }
 

@@ -87,7 +87,7 @@ func newSimulation(seed uint64) *simulation {
 	}
 	m.ended = make([]bool, len(m.loops))
 	m.door = m.world.Listen()
-	m.loops[0].addListener(m.door, true)
+	m.loops[0].addListener(nil, m.door, true)
 	m.world.SetPreempt(m.others)
 	if m.tracing = os.Getenv("GANNET_SIM_TRACE") != ""; m.tracing {
 		m.world.SetTrace(func(s string) { fmt.Fprintln(os.Stderr, m.turns, s) })
@@ -202,10 +202,11 @@ func (m *simulation) work() bool {
 	if w == nil || m.nested || m.working != nil || w.waiting() == 0 {
 		return false
 	}
-	c := w.take()
-	m.working = m.byConn[c]
+	k := worker{pool: w}
+	k.next()
+	m.working = m.byConn[k.conn]
 	m.release(m.working)
-	w.serve(c, nil)
+	k.serve()
 	m.working = nil
 	return true
 }

@@ -12,7 +12,7 @@ import (
 
 // laterRules: what the clocks will do, and do not yet. PongTimeout counts from the first ping that was not answered, however
 // short PingInterval is; and a clock that comes due together with another one looks at what was heard meanwhile.
-const laterRules = false
+const laterRules = true
 
 var clockTrials = []trial{
 	{"idle", trialIdle},

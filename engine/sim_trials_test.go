@@ -79,7 +79,7 @@ func quietly() Limits {
 
 // relimit changes a connection's limits.
 func (a *actor) relimit(f func(*Limits)) {
-	l := *a.conn.limits.Load()
+	l := a.conn.limits.Load().Limits
 	f(&l)
 	if err := a.conn.SetLimits(l); err != nil {
 		a.s.broke("SetLimits: %v", err)

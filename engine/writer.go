@@ -27,11 +27,12 @@ type messageWriter struct {
 // the connection's closing aborts). Offsets count from the message's start; Close answers a
 // UTF8Error, and ends nothing, inside a code point.
 //
-// With permessage-deflate each Write is compressed and flushed as it comes, so that the peer
+// It is in fragments whatever deflate.Policy.FrameBytes says: for a peer that fails on compressed messages in fragments,
+// use Send, or NoCompress here. With permessage-deflate each Write is compressed and flushed as it comes, so that the peer
 // can inflate it, for 5 bytes or so each. Of more than 128 KiB (32, 16 and 4 at levels 7, 8 and 9)
 // the first part is, and the loop goes on with a copy of the rest, as much a turn. A writer whose
 // Writes are longer than 8 KiB holds a compressor of about a megabyte, but not while the peer does
-// not read. Options.Compress is asked once, with a length of -1. Behind a long message that is not
+// not read, nor while 64 messages hold one. Options.Compress is asked once, with a length of -1. Behind a long message that is not
 // all compressed yet the fragments wait for their turn: Write copies them, and they count for
 // MaxBufferedAmount and HighWater.
 //

@@ -17,12 +17,13 @@ func deflatePolicy(c *cli.Command) (*deflate.Policy, error) {
 		HistoryBytes:      c.Int("deflate-history"),
 		SendWindowBits:    window,
 		ReceiveWindowBits: window,
+		FrameBytes:        c.Int("deflate-frame"),
 	}
 	mode := c.String("deflate")
 	switch mode {
 	case "off":
-		if window != 0 || p.Level != 0 || p.HistoryBytes != 0 {
-			return nil, errors.New("--deflate-level, --deflate-window and --deflate-history need --deflate shared, alone or own")
+		if window != 0 || p.Level != 0 || p.HistoryBytes != 0 || p.FrameBytes != 0 {
+			return nil, errors.New("--deflate-level, --deflate-window, --deflate-history and --deflate-frame need --deflate shared, alone or own")
 		}
 		return nil, nil
 	case "shared":
@@ -46,6 +47,7 @@ func deflatePolicy(c *cli.Command) (*deflate.Policy, error) {
 func nameFlag(c *cli.Command, err error) error {
 	flags := map[error]string{
 		deflate.ErrLevel: "deflate-level", deflate.ErrWindowBits: "deflate-window", deflate.ErrHistory: "deflate-history",
+		deflate.ErrFrameBytes: "deflate-frame",
 	}
 	name, known := flags[err]
 	if !known {

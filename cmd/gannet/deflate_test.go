@@ -42,6 +42,8 @@ func TestDeflateFlags(t *testing.T) {
 		"--deflate shared --deflate-history 256":   {HistoryBytes: 256},
 		"--deflate shared --deflate-history 32768": {HistoryBytes: 32768},
 		"--deflate own --deflate-level 9":          {Level: 9, Takeover: deflate.OwnCompressor},
+		"--deflate shared --deflate-frame=-1":      {FrameBytes: -1},
+		"--deflate alone --deflate-frame 65536":    {FrameBytes: 65536, Takeover: deflate.NoTakeover},
 	} {
 		p, err := policyOf(t, flags)
 		if err != nil || p == nil || *p != want {
@@ -65,6 +67,8 @@ func TestDeflateFlagsAreRefused(t *testing.T) {
 		"--deflate-level 3":                        {"--deflate-level", "need --deflate shared, alone or own"},
 		"--deflate-window 9":                       {"--deflate-window", "need --deflate shared, alone or own"},
 		"--deflate off --deflate-history 512":      {"--deflate-history", "need --deflate shared, alone or own"},
+		"--deflate-frame 9":                        {"--deflate-frame", "need --deflate shared, alone or own"},
+		"--deflate own --deflate-frame 2147483648": {"deflate-frame", "2147483648"},
 		"--deflate alone --deflate-history 512":    {"--deflate-history", "needs --deflate shared", "alone"},
 		"--deflate own --deflate-history 512":      {"--deflate-history", "needs --deflate shared", "own"},
 		"--deflate shared --deflate-window 7":      {"--deflate-window 7", "8 to 15"},

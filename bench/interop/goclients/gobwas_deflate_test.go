@@ -5,6 +5,7 @@ import (
 	"compress/flate"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"testing"
 
 	"github.com/gobwas/httphead"
@@ -197,17 +198,26 @@ func TestGobwasDeflatePointsBack(t *testing.T) {
 	}
 }
 
-// TestGobwasDeflateLongMessages: what takes long to compress comes in fragments, with which a ping's answer may mix, and is
-// followed by what was sent after it.
+// TestGobwasDeflateLongMessages: what takes long to compress comes in one frame, and what is longer than 4 MiB even so in
+// fragments, with which a ping's answer may mix; both are followed by what was sent after them.
 func TestGobwasDeflateLongMessages(t *testing.T) {
 	d := gobwasTalk(t, wsflate.Parameters{}, 1)
-	for i, text := range texts([]int{1 << 20, 3_000_001}) {
-		frames := d.echo(t, text)
-		if deflateMode != "off" && i%len(kinds) == 1 && frames < 2 { // JSON
-			t.Errorf("%d bytes came in %d frame", len(text), frames)
+	for _, text := range texts([]int{1 << 20, 3_000_001}) {
+		if frames := d.echo(t, text); frames != 1 {
+			t.Errorf("%d bytes came in %d frames", len(text), frames)
 		}
 		d.echo(t, text[:100])
 	}
+	r := rand.New(rand.NewPCG(3, 4))
+	noise := make([]byte, 5<<20)
+	for i := range noise {
+		noise[i] = byte(r.Uint32())
+	}
+	half := append(texts([]int{1 << 20})[1], noise...) // it begins with JSON
+	if frames := d.echo(t, half); deflateMode != "off" && frames < 2 {
+		t.Errorf("%d bytes that hardly shrink came in %d frame", len(half), frames)
+	}
+	d.echo(t, half[:100])
 }
 
 // TestGobwasDeflateHelper: gobwas's own framing of compressed messages, which keeps no context.

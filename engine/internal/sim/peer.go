@@ -56,6 +56,7 @@ func (p *Peer) Read(b []byte) (int, error) {
 		return 0, netio.ErrAgain
 	case len(s.out) > 0:
 		n := copy(b, s.out)
+		s.taken += uint64(n)
 		s.out = s.out[:copy(s.out, s.out[n:])]
 		return n, nil
 	case p.broken || s.broken != nil:

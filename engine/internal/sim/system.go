@@ -255,6 +255,18 @@ func (s *System) Probe(fd int) error {
 	return k.probe()
 }
 
+// Unacked implements netio.System: what the peer has not read, and what it has. Asking leaves no
+// trace in the world's history.
+func (s *System) Unacked(fd int) (waiting int, taken uint64) {
+	w := s.enter()
+	defer w.mu.Unlock()
+	k := s.socket("Unacked", fd)
+	if k == nil || k.gone || k.broken != nil {
+		return 0, 0
+	}
+	return len(k.out), k.taken
+}
+
 // Close implements netio.System. As on Linux, closing with bytes unread is a reset.
 func (s *System) Close(fd int) error { return s.close("Close", fd, false) }
 
