@@ -210,7 +210,7 @@ func (c *Conn) hearLocked(m *outgoing, number uint32) {
 		}
 		return done
 	})
-	c.markLocked(o) // a place may have been all that waited
+	c.markLocked(o)                          // a place may have been all that waited
 	if o.long.over && !o.awaitsBroadcast() { // what waited follows, or the Close frame
 		c.afterLongLocked()
 	}

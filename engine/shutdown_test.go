@@ -28,7 +28,7 @@ func TestShutdownFlushes(t *testing.T) {
 				_ = c.SendBinary(make([]byte, size))
 			}
 		}
-		done := make(chan error, 1)
+		done, addr := make(chan error, 1), s.Addr().String() // it has none when it is shut down
 		go func() { done <- s.Shutdown(context.Background()) }()
 		var readers sync.WaitGroup
 		for _, f := range clients {
@@ -62,7 +62,7 @@ func TestShutdownFlushes(t *testing.T) {
 		if st := s.Stats(); st.Open+st.Closing+st.Connecting != 0 || st.Closes[1001] != conns || st.BytesOut != conns*messages*size {
 			t.Errorf("%+v", st)
 		}
-		if _, err := net.Dial("tcp", s.Addr().String()); err == nil {
+		if _, err := net.Dial("tcp", addr); err == nil {
 			t.Error("it still listens")
 		}
 	})
