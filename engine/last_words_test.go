@@ -58,7 +58,7 @@ func TestLastWordsWhilePaused(t *testing.T) {
 		}
 		d := newDiary(t)
 		heard := make(chan string, 100)
-		s := m.start(t, d.handler(Funcs{Message: func(c *Conn, m Message) { heard <- string(m.Data); c.Pause() }}), Options{})
+		s := m.start(t, d.handler(Funcs{Message: func(c *Conn, m Message) { c.Pause(); heard <- string(m.Data) }}), Options{})
 		f := dialForeign(t, s, 0)
 		c := d.conn()
 		f.text("pauses")

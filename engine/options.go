@@ -67,7 +67,7 @@ type Limits struct {
 	PongTimeout time.Duration
 	// CloseTimeout ends a closing handshake (1006) whose Close frame the peer has taken, and not answered, for so long. While the
 	// peer takes what was sent before, or sends the message that it is in, it has not started: WriteStallTimeout
-	// and Options.MaxClosing bound that. A peer that takes nothing at all has CloseTimeout too (but 3 s at least). Default 10 s; above 0.
+	// and Options.MaxClosing bound that. A peer that takes nothing at all has CloseTimeout too (but 2 s at least). Default 10 s; above 0.
 	CloseTimeout time.Duration
 	// WriteStallTimeout ends a connection (1013) whose peer took less than 4 KiB, or all there was, of what was sent to
 	// it for so long. Taken is what the peer's machine has acknowledged, or where nobody knows that, what

@@ -129,6 +129,15 @@ func (p *progress) advance(now time.Duration, r reach, least uint64) {
 // restart notes that the peer made progress now.
 func (p *progress) restart(now time.Duration) { p.since, p.moved, p.heard = now, 0, 0 }
 
+// lookSoon has the clocks look at a peer for which nothing is queued any more: it may soon have taken all, and
+// then keeps no progress.
+func (c *Conn) lookSoon() {
+	if p := c.progress; p != nil && p.looked != 0 && c.ReadyState() == Open && c.flags&hearing == 0 {
+		p.looked = 1 // long ago
+		c.wake(wheelTick)
+	}
+}
+
 // movedAt is when a peer that was slow last made progress; else long ago.
 func (c *Conn) movedAt() time.Duration {
 	if c.progress == nil {

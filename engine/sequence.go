@@ -331,6 +331,7 @@ func (c *Conn) onWritable() {
 		c.flushLocked(nil)
 		if !o.blocked {
 			c.flags &^= writeWanted
+			c.lookSoon()
 			if o.long.underWay() && !plantedBug(bugLostSlices) {
 				c.loop.enqueue(c)
 			}

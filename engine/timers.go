@@ -51,7 +51,7 @@ const (
 	lingerBound = 30 * time.Second
 	// closingLeast is how long a peer may take nothing at all of what is queued before our Close: a slow reader's
 	// machine makes room in lumps.
-	closingLeast = 3 * time.Second
+	closingLeast = 2 * time.Second
 	// probeInterval is how often a connection that is not read is asked whether it still lives,
 	// decisionProbe a client whose upgrade waits for a decision.
 	probeInterval = time.Second
@@ -179,7 +179,7 @@ func (c *Conn) onOpenTimer() {
 	}
 	next := time.Duration(-1)
 	for _, k := range c.clocks() {
-		if left := max(k.from+k.after-c.loop.now, wheelTick); k.after > 0 && (next < 0 || left < next) {
+		if left := max(k.from+k.after-c.loop.now, 0); k.after > 0 && (next < 0 || left < next) {
 			next = left
 		}
 	}
@@ -289,14 +289,14 @@ func (c *Conn) ifBlind() time.Duration {
 	return probeInterval
 }
 
-// onLookDue looks at a slow peer. Who has taken all is like any other again when he was heard since, or nobody waits for
-// that.
+// onLookDue looks at a slow peer. One that has taken all is like any other again: its clocks start now, or, when a
+// ping waits for its pong, when that comes.
 func (c *Conn) onLookDue() {
 	if !c.look(progressBytes) {
 		return
 	}
-	if p := c.progress; p != nil && c.ReadyState() == Open && !c.waitsForPeer() &&
-		(c.times.read > p.since || c.times.pinged == 0 && c.limits.Load().IdleTimeout <= 0) {
+	if p := c.progress; p != nil && c.ReadyState() == Open && c.flags&pingOnWay == 0 && !c.waitsForPeer() && c.times.pinged == 0 {
+		c.times.read = max(c.times.read, p.since)
 		c.dropProgress()
 	}
 }
