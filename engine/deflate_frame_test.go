@@ -405,3 +405,59 @@ func TestManyLongMessagesHoldFewCompressors(t *testing.T) {
 		t.Errorf("%d compressors are held at the end", n-before)
 	}
 }
+
+// A crowd of long messages is collected a few at a time, so that it takes no more memory than those; all arrive, also beside
+// peers that do not read, and a place is given back however a message ends.
+func TestFewLongMessagesAreCollectedAtATime(t *testing.T) {
+	const crowd, stalled = 3 * maxCollecting, maxCollecting + 1
+	payload := records(rand.New(rand.NewPCG(51, 1)), unraced(8, 4)*sliceBytes)
+	h, conns := noteOpen(Funcs{})
+	s := startServer(t, h, Options{Deflate: &deflate.Policy{}, Loops: 1})
+	var peers []*flatePeer
+	var all []*Conn
+	for range crowd + stalled {
+		peers = append(peers, dialFlate(t, s, justDeflate))
+		all = append(all, receive(t, conns, "OnOpen"))
+	}
+	l := all[0].loop
+	filler := noise(rand.New(rand.NewPCG(51, 2)), 8<<20)
+	for i, c := range all {
+		if i < stalled { // its socket is full before
+			if err := c.SendBinary(filler); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := c.SendBinary(payload); err != nil {
+			t.Fatal(err)
+		}
+	}
+	most := uint64(0)
+	within(t, timeoutOf(20), "the crowd is served", func() bool {
+		held, busy := uint64(0), false
+		for _, c := range all[stalled:] {
+			c.mu.Lock()
+			if c.out != nil && c.out.long.off > sliceBytes {
+				held += c.out.long.collected()
+			}
+			busy = busy || c.out != nil && c.out.long.making()
+			c.unlock()
+		}
+		most = max(most, held)
+		if n := l.collecting.Load(); n > maxCollecting {
+			t.Error(n, "have a place")
+		}
+		return !busy
+	})
+	if share := uint64(len(payload) / 4); most > (maxCollecting+2)*share { // read one after the other, while some change places
+		t.Errorf("%d bytes were collected at the same time", most)
+	}
+	for _, p := range peers[stalled:] {
+		if got := p.wants(OpBinary, payload); got.frames != 1 {
+			t.Error("frames:", got.frames)
+		}
+	}
+	for _, c := range all[:stalled] {
+		c.Terminate()
+	}
+	within(t, timeoutOf(5), "all places are free", func() bool { return l.collecting.Load() == 0 && s.Stats().Open == crowd })
+}

@@ -227,6 +227,7 @@ type config struct {
 	deflate    *deflate.Extension // nil: Options.Deflate is
 	deflateMin int                // the shortest message that is compressed
 	slice      int                // how much of a long one in one turn
+	collecting int                // how many a loop collects at the same time
 	frame      int64              // the longest compressed frame of one; negative: each slice is a frame
 }
 
@@ -263,7 +264,7 @@ func (o Options) config() (*config, error) {
 const mostBudget = 1 << (28 + 34*(strconv.IntSize/64))
 
 func (k *config) setDeflate() error {
-	k.slice = sliceBytes
+	k.slice, k.collecting = sliceBytes, maxCollecting
 	if k.Deflate == nil {
 		if k.Compress != nil {
 			return fmt.Errorf("gannet: Options: Compress is set and Deflate is not: %w", ErrSyntax)

@@ -484,7 +484,7 @@ func (c *Conn) dropLocked() {
 		o.queue[i].release()
 	}
 	o.forgetDeferred()
-	o.long.release()
+	c.dropLongLocked(&o.long)
 	o.wakeWaiters()
 	c.out = nil
 	o.recycle()

@@ -245,7 +245,7 @@ func (c *Conn) hasMadeWayLocked(n int, l *Limits, w *messageWriter) bool {
 		if c.flushLocked(nil); c.out.takes(n, l, w) {
 			return true
 		}
-		if !c.out.long.underWay() || c.out.awaitsBroadcast() {
+		if !c.out.long.making() && (!c.out.long.over || c.out.awaitsBroadcast()) {
 			return false
 		}
 		if c.goOnLocked(); c.out == nil {

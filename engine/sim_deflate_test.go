@@ -224,6 +224,21 @@ func (p *simPeer) violateRSV1() {
 	}
 }
 
+// checkPlaces: a loop counts the long messages that are collected, and they are not many.
+func (m *simulation) checkPlaces() {
+	for i, l := range m.loops {
+		places := 0
+		for _, d := range m.ledgers {
+			if c := d.conn; c != nil && c.loop == l && c.out != nil && c.out.long.place {
+				places++
+			}
+		}
+		if n := int(l.collecting.Load()); n != places || n > m.server.conf.collecting {
+			m.broke("loop %d counts %d places of %d; %d messages have one", i, n, m.server.conf.collecting, places)
+		}
+	}
+}
+
 // payload is a message to be sent on a connection: where it may be compressed, often one that
 // takes several slices.
 func (m *simulation) payload(d *ledger) (Opcode, []byte) {

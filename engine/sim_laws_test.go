@@ -353,7 +353,7 @@ func (d *ledger) checkLong() {
 	o := d.conn.out
 	switch {
 	case o == nil || o.failed:
-	case o.long.underWay() && !o.blocked && !o.awaitsBroadcast() && d.conn.flags&enqueued == 0:
+	case o.long.underWay() && !o.blocked && (o.long.making() || !o.awaitsBroadcast()) && d.conn.flags&enqueued == 0:
 		d.broke("%d bytes of a long message wait and nobody will compress them", o.long.rest())
 	case !o.long.underWay() && o.long.close != nil:
 		d.broke("the Close frame waits behind nothing")

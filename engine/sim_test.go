@@ -81,6 +81,9 @@ func newSimulation(seed uint64) *simulation {
 	if m.tightBudget = r.IntN(5) == 0; m.tightBudget {
 		s.budget.limit = 150 << 10
 	}
+	if r.IntN(2) == 0 {
+		s.conf.collecting = 1 + r.IntN(2)
+	}
 	m.loops, m.systems = simulatedLoops(s, m.world)
 	if o.Workers > 0 {
 		s.workers = new(workers) // nobody but work runs them
@@ -358,6 +361,7 @@ func (m *simulation) check() {
 			d.broke("corked although no callback runs")
 		}
 	}
+	m.checkPlaces()
 }
 
 // calm: the faults stop, and peers read and finish what they began. All must settle, with

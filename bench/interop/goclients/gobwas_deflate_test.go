@@ -208,13 +208,16 @@ func TestGobwasDeflateLongMessages(t *testing.T) {
 		}
 		d.echo(t, text[:100])
 	}
+	if deflateMode == "off" {
+		return
+	}
 	r := rand.New(rand.NewPCG(3, 4))
 	noise := make([]byte, 5<<20)
 	for i := range noise {
 		noise[i] = byte(r.Uint32())
 	}
 	half := append(texts([]int{1 << 20})[1], noise...) // it begins with JSON
-	if frames := d.echo(t, half); deflateMode != "off" && frames < 2 {
+	if frames := d.echo(t, half); frames < 2 {
 		t.Errorf("%d bytes that hardly shrink came in %d frame", len(half), frames)
 	}
 	d.echo(t, half[:100])
