@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"reflect"
 	"time"
 )
 
@@ -79,6 +80,7 @@ func twice(n int64) int64 {
 
 // with is k after a change to the fields of l that are not 0.
 func (k *limits) with(l Limits) (*limits, error) {
+	l = k.changed(l)
 	n := &limits{wanted: l.withDefaults(k.wanted), given: k.given | givenIn(l)}
 	if err := n.wanted.check(); err != nil {
 		return nil, err
@@ -86,6 +88,23 @@ func (k *limits) with(l Limits) (*limits, error) {
 	n.Limits = n.wanted
 	n.fit()
 	return n, n.contradiction(l)
+}
+
+// changed is what of l is a change. Whoever gives every field has most likely changed one of those that Limits
+// answered: then what is as it was is not given.
+func (k *limits) changed(l Limits) Limits {
+	give, now := reflect.ValueOf(&l).Elem(), reflect.ValueOf(k.Limits)
+	for i := range give.NumField() {
+		if give.Field(i).IsZero() && !now.Field(i).IsZero() {
+			return l
+		}
+	}
+	for i := range give.NumField() {
+		if give.Field(i).Equal(now.Field(i)) {
+			give.Field(i).SetZero()
+		}
+	}
+	return l
 }
 
 // fit has fields step aside: those that nobody chose keep half, or a quarter, of what they are
@@ -129,7 +148,8 @@ func (c *Conn) Limits() Limits {
 }
 
 // SetLimits changes the fields of this connection's limits that are not 0, and no others. Give only
-// what is to change: each field that is given has to fit the others. A field that is not given and no
+// what is to change: each field that is given has to fit the others. (When all are given, as Limits answers them,
+// those that are as they were count as not given; but another goroutine's change may be undone so.) A field that is not given and no
 // longer fits one that is follows it, as the comments of Limits say (LowWater a new HighWater,
 // HighWater a new MaxBufferedAmount, PingInterval a new IdleTimeout), and comes back when that is
 // undone; so the order of two calls that change different fields makes no difference. Any goroutine.

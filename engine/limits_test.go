@@ -198,6 +198,30 @@ func TestSetLimitsFollows(t *testing.T) {
 	}
 }
 
+// TestSetLimitsOfAll: what Limits answers may be given back with one field changed.
+func TestSetLimitsOfAll(t *testing.T) {
+	for name, change := range changes {
+		c := newConn(t, Limits{MaxBufferedAmount: 1 << 20})
+		if name == "HighWater" {
+			change = Limits{HighWater: 1000}
+		}
+		whole := given(c.Limits(), change)
+		sparse, err := newConn(t, Limits{MaxBufferedAmount: 1 << 20}).limits.Load().with(change)
+		if err != nil {
+			t.Fatal(name, err)
+		}
+		if err := c.SetLimits(whole); err != nil || c.Limits() != sparse.Limits {
+			t.Errorf("%s: %v\n%+v\nwant\n%+v", name, err, c.Limits(), sparse.Limits)
+		}
+	}
+	c := newConn(t, Limits{})
+	l := c.Limits()
+	l.IdleTimeout = time.Second // which PingInterval does not fit
+	if err := c.SetLimits(l); err != nil || c.Limits().PingInterval != time.Second/2 {
+		t.Error(err, c.Limits())
+	}
+}
+
 // TestSetLimitsKeepsWhatItHas: a field that was made to fit the engine's options stays as it is when another
 // one changes and leaves it more room.
 func TestSetLimitsKeepsWhatItHas(t *testing.T) {

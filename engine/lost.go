@@ -18,7 +18,7 @@ func (l *loop) lose(err error) {
 		if ln.until == 0 && !ln.gone {
 			l.sys.Remove(ln.fd)
 		}
-		l.bury(ln.fd, false)
+		_ = l.sys.Close(ln.fd) // at once: no event names it any more, and whoever serves with it may be told
 		if ln.of != nil {
 			ln.of.lose(l, why)
 		}
