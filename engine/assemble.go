@@ -55,7 +55,7 @@ func (l *loop) admit(c *Conn, in *inbound, p *codec.Piece) bool {
 		in.compressed, in.inflated = p.RSV1, 0
 		in.text.Reset()
 	}
-	lim := c.limits.Load()
+	lim := &c.limits.Load().Limits
 	size := in.size + p.Length // both are below 2^63: no wrap
 	if !in.compressed && size > uint64(lim.MaxMessageSize) || in.compressed && !admitsWire(size, lim) {
 		c.fail(&CloseError{codeTooBig, ErrTooLarge})

@@ -402,11 +402,20 @@ func TestSetLimitsTakesEffect(t *testing.T) {
 	if err := c.SendText("x"); err != ErrBufferFull {
 		t.Error(err)
 	}
+	if err := c.SetLimits(Limits{HighWater: 50, LowWater: 10}); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.SendText("x"); err != ErrBufferFull {
+		t.Error("another field was changed, and MaxBufferedAmount with it:", err)
+	}
+	if err := c.SetLimits(Limits{MaxBufferedAmount: 64 << 20}); err != nil {
+		t.Fatal(err)
+	}
 	if err := c.SetLimits(Limits{HighWater: 1000}); err != nil {
 		t.Fatal(err)
 	}
 	if err := c.SendText("x"); err != nil {
-		t.Error("zero is the engine's limit again:", err)
+		t.Error("the limit was raised again:", err)
 	}
 	l.OnWake()
 	if m.reading() {

@@ -35,6 +35,15 @@ func (s *Server) Conns() iter.Seq[*Conn] {
 // Where permessage-deflate is agreed on, p is compressed here, once for each kind of window: at
 // most three times, 4 ms or more for 1 MiB.
 func (s *Server) Broadcast(p *Prepared, keep func(*Conn) bool) {
+	if err := p.usable(); err != nil {
+		if s.conf != nil {
+			s.log().Error("gannet: Broadcast sent nothing", "err", err)
+		}
+		return
+	}
+	if s.conf == nil {
+		return // the zero Server has no connections
+	}
 	s.compressForAll(p)
 	for _, l := range s.allLoops() {
 		l.announce(p, keep)
@@ -56,13 +65,20 @@ func (e *engine) compressForAll(p *Prepared) {
 	}
 }
 
-// keeps calls the user's filter; its panic is no reason to lose the loop.
+// keeps calls the user's filter; its panic, or its end of the goroutine, is no reason to lose the loop.
 func (l *loop) keeps(c *Conn, keep func(*Conn) bool) (yes bool) {
+	asking := true
 	defer func() {
-		if r := recover(); r != nil {
-			l.engine.panicked(c, r)
+		if asking {
+			r := recover()
+			l.engine.blamedFor("Broadcast's keep", "the connection is passed over", r)
 			yes = false
+			if r == nil {
+				l.exits(nil)
+			}
 		}
 	}()
-	return keep(c)
+	yes = keep(c)
+	asking = false
+	return yes
 }

@@ -36,6 +36,8 @@ const (
 	broadcastBacklog = 1 << 20
 	// slotsPerLook is how many descriptors without a connection are passed between looks at the clock.
 	slotsPerLook = 1 << 10
+	// mostAsked is how many broadcasts a connection is asked for at once.
+	mostAsked = 64
 )
 
 // announce gives the loop a broadcast. Any goroutine.
@@ -77,20 +79,24 @@ func (l *loop) serveBroadcasts() {
 	slots := l.table.slots()
 	for passed := 1; len(l.underWay) > 0; passed++ {
 		c := l.table.get(l.asking)
-		if l.asking++; l.asking >= slots {
-			l.asking = 0
-			for i := range l.underWay {
-				l.underWay[i].wrapped = true
-			}
+		if c == nil || c.loop != l || l.ask(c) {
+			l.nextAsked(slots)
 		}
-		if c != nil && c.loop == l {
-			l.ask(c)
-		}
-		l.endBroadcasts()
 		if (c != nil && p.due() || passed%slotsPerLook == 0) && p.look(l.sys.Now()) > stageBudget {
 			return
 		}
 	}
+}
+
+// nextAsked goes on to the next descriptor.
+func (l *loop) nextAsked(slots int) {
+	if l.asking++; l.asking >= slots {
+		l.asking = 0
+		for i := range l.underWay {
+			l.underWay[i].wrapped = true
+		}
+	}
+	l.endBroadcasts()
 }
 
 // endBroadcasts drops those that have come to everybody.
@@ -107,33 +113,50 @@ func (l *loop) endBroadcasts() {
 	l.engine.releaseBroadcasters()
 }
 
-// ask asks c for the broadcasts that it has not been asked for, and gives it those that their keep lets through.
-func (l *loop) ask(c *Conn) {
-	if len(l.underWay) == 0 || c.ReadyState() == Connecting {
-		return
+// ask asks c for the broadcasts that it has not been asked for, and gives it those that their keep lets through: some at a
+// time. It reports whether that were all.
+func (l *loop) ask(c *Conn) (all bool) {
+	if c.ReadyState() == Connecting {
+		return true
 	}
+	all = true
+	l.asked = c // until all is given: a keep may end the goroutine, and the next one goes on here
 	for i := range l.underWay {
 		b := &l.underWay[i]
 		if int32(b.number-c.asked) <= 0 {
 			continue
 		}
-		c.asked = b.number
-		k := handedCall{op: b.p.op, heard: b.number}
-		if c.ReadyState() != Closed && (b.keep == nil || l.keeps(c, b.keep)) {
-			k.message = c.preparedMessage(b.p, nil)
+		if all = len(l.given) < mostAsked; !all {
+			break
 		}
-		l.given = append(l.given, k)
+		c.asked = b.number
+		l.given = append(l.given, handedCall{op: b.p.op, heard: b.number})
+		if c.ReadyState() != Closed && (b.keep == nil || l.keeps(c, b.keep)) {
+			m := c.preparedMessage(b.p, nil)
+			l.given[len(l.given)-1].message = m
+		}
 	}
-	if len(l.given) == 0 {
-		return
+	if l.asked = nil; len(l.given) == 0 {
+		return true
 	}
 	if l.engine.workers == nil {
 		c.enter() // one write for all of them
 	}
 	c.giveAll(l.given)
 	clear(l.given)
-	l.given = shrunk(l.given)
+	l.given = l.given[:0]
 	c.settleTurn()
+	return all
+}
+
+// hear asks for what c is behind, out of its turn, because something waits behind that. On the loop.
+func (c *Conn) hear() {
+	l := c.loop
+	l.takeBroadcasts()
+	if !l.ask(c) {
+		c.flags |= hearDue
+		l.enqueue(c)
+	}
 }
 
 // giveAll makes calls, or hands them to whoever has the lock.
@@ -187,6 +210,7 @@ func (c *Conn) hearLocked(m *outgoing, number uint32) {
 		}
 		return done
 	})
+	c.markLocked(o) // a place may have been all that waited
 	if o.long.over && !o.awaitsBroadcast() { // what waited follows, or the Close frame
 		c.afterLongLocked()
 	}
@@ -243,6 +267,9 @@ func (e *engine) callingConn() *Conn {
 			return l.at
 		}
 	}
+	if w := e.workerHere(id); w != nil {
+		return w.conn
+	}
 	return nil
 }
 
@@ -274,9 +301,10 @@ func (l *loop) releaseBroadcasters() {
 	for _, c := range all {
 		c.holds.And(^heldByBroadcasts)
 		c.flags &^= pausedByBroadcasts
-		c.times.read = tickOf(l.now)
+		c.readAgain()
 		if c.flags&buried == 0 {
 			c.goOnTurn()
+			c.wakeInbox()
 			c.watch()
 		}
 	}

@@ -14,11 +14,12 @@ import (
 
 // ending is why and how a connection closes. On the loop.
 type ending struct {
-	code   int    // what OnClose will report
-	reason string // the peer's
-	reply  int    // the code of our Close frame
-	err    error  // it failed: we do not wait for the peer's Close
-	why    error  // what our Close was for
+	code   int      // what OnClose will report
+	reason string   // the peer's
+	reply  int      // the code of our Close frame
+	err    error    // it failed: we do not wait for the peer's Close
+	why    error    // what our Close was for
+	lost   *closing // the transport failed: how it ends when what the peer said before was heard
 	last   *closing
 }
 
@@ -152,11 +153,13 @@ func (c *Conn) fail(err error) {
 	}
 	code := closeCodeOf(err)
 	c.loop.engine.stats.failures.add(code)
-	c.ending = &ending{code: codeAbnormal, reply: code, err: wrapClose(code, err)}
+	e := c.endingOf()
+	e.code, e.reply, e.err = codeAbnormal, code, wrapClose(code, err)
 	c.flags |= discarding | sawClose
 	c.dropInbound()
-	if c.ReadyState() == Closing { // our Close is on its way already
-		c.setDeadline(c.limits.Load().CloseTimeout)
+	if c.flags&hearing != 0 { // it can not be told
+		c.heardAll()
+		return
 	}
 	c.endInOrder()
 }
@@ -164,10 +167,10 @@ func (c *Conn) fail(err error) {
 // endInOrder goes on with an end that the peer caused. With workers, what it had sent
 // before comes first: those messages are delivered, and the state is OPEN until then.
 func (c *Conn) endInOrder() {
-	if c.inbox != nil && c.ReadyState() == Open && c.inbox.busy() {
+	if c.inbox.Load() != nil && c.ReadyState() == Open { // a callback waits or runs
 		if c.flags&endWaits == 0 {
 			c.flags |= endWaits
-			c.toInbox(letter{kind: letterCall, call: func(c *Conn) { c.notify(todoEnd) }})
+			c.deposit(letter{kind: letterEnd}, nil, nil)
 		}
 		c.watch()
 		return
@@ -190,30 +193,44 @@ func (e *ending) because(err *CloseError) error {
 	return &CloseError{err.Code, fmt.Errorf("%w; %w", e.why, err.Err)}
 }
 
-// abandon: the transport is gone, nothing can be sent any more.
+func (c *Conn) endingOf() *ending {
+	if c.ending == nil {
+		c.ending = new(ending)
+	}
+	return c.ending
+}
+
+// abandon: the transport is gone, and there is nothing more to hear.
 func (c *Conn) abandon(err *CloseError) {
 	if c.flags&lingering != 0 {
 		c.endLinger()
 		return
 	}
-	e := c.ending
-	if e == nil {
-		e = new(ending)
-		c.ending = e
+	c.gone(closing{code: codeAbnormal, err: err})
+}
+
+// gone is abandon, of a connection that ends as k unless something is known that came before.
+func (c *Conn) gone(k closing) {
+	e := c.endingOf()
+	if e.last != nil {
+		return
+	}
+	if e.lost != nil {
+		k = *e.lost
 	}
 	switch {
-	case e.last != nil: // it is known already
-		return
 	case e.err != nil:
-		e.last = &closing{code: codeAbnormal, err: e.err}
+		k.err = e.err
 	case c.flags&sawClose != 0: // the peer closed and did not wait for our Close, nor for what was queued before it
-		e.last = &closing{code: e.code, reason: e.reason, err: err}
+		k.code, k.reason = e.code, e.reason // RFC 6455 7.1.5
 	default:
-		e.last = &closing{code: codeAbnormal, err: e.because(err)}
+		k.err = e.because(k.err.(*CloseError))
 	}
+	e.last = &k
 	c.flags |= sawEnd | sawClose | discarding
 	c.dropInbound()
 	c.endInOrder()
+	c.releaseInbox()
 }
 
 // onCloseFrame takes the peer's Close (RFC 6455 5.5.1).
@@ -224,13 +241,13 @@ func (c *Conn) onCloseFrame(payload []byte) {
 		return
 	}
 	c.flags |= sawClose | discarding
-	e := c.ending
-	if e == nil {
-		e = new(ending)
-		c.ending = e
-	}
+	e := c.endingOf()
 	e.code, e.reason, e.reply = int(body.Code), body.Reason, int(body.Code)
 	c.dropInbound()
+	if c.flags&hearing != 0 { // it can not be answered
+		c.heardAll()
+		return
+	}
 	c.endInOrder()
 }
 
@@ -252,24 +269,37 @@ func (c *Conn) advanceClosing() {
 	}
 	e := c.beginOnLoopLocked()
 	left := c.out == nil || !c.out.unsent()
-	ours := c.out != nil && c.out.long.underWay() && !c.out.blocked // the time is: we compress yet
 	c.unlock()
 	c.flags |= discarding
 	if c.flags&(pausedByHigh|pausedByUser|pausedByBroadcasts) != 0 {
 		c.flags &^= pausedByHigh | pausedByUser | pausedByBroadcasts
 		c.goOnTurn()
 	}
+	c.dropInbox()
 	c.readPastInbox()
 	switch {
 	case !left || c.flags&sawClose == 0: // ours, or the peer's, is still to come
-		if !ours {
-			c.setDeadline(c.limits.Load().CloseTimeout)
-		}
+		c.awaitClose(left)
 		c.watch()
 	case e.err != nil:
 		c.finish(closing{code: codeAbnormal, err: e.err})
 	default:
 		c.finish(closing{code: e.code, reason: e.reason, clean: true})
+	}
+}
+
+// awaitClose has the clocks wait for a Close frame: ours to leave, or the peer's to come.
+func (c *Conn) awaitClose(left bool) {
+	p := c.progress
+	if p == nil || p.bound == 0 {
+		reads := p != nil && p.reads
+		p = c.freshProgress(c.loop.now + c.loop.engine.conf.MaxClosing)
+		p.reads = reads
+		c.wake(0)
+	}
+	if left && !p.parted { // CloseTimeout starts
+		p.parted = true
+		p.restart(c.loop.now)
 	}
 }
 
@@ -300,10 +330,7 @@ func (c *Conn) finish(k closing) {
 		return
 	}
 	if !c.tryLockOr(todoClose) {
-		if c.ending == nil {
-			c.ending = new(ending)
-		}
-		c.ending.last = &k
+		c.endingOf().last = &k
 		c.flags |= discarding
 		return
 	}
@@ -323,11 +350,11 @@ func (c *Conn) finish(k closing) {
 		return
 	}
 	l.engine.closed(c, was, k)
+	defer c.linger(k) // OnClose may end the goroutine
 	c.callClose(CloseEvent{Code: k.code, Reason: k.reason, WasClean: k.clean, Err: k.err}, k.err != nil && !k.local)
 	if plantedBug(bugDoubleClose) {
 		c.callClose(CloseEvent{Code: k.code}, false)
 	}
-	c.linger(k)
 }
 
 // linger lets the peer take our last bytes: closing a socket with unread input resets
@@ -345,7 +372,8 @@ func (c *Conn) linger(k closing) {
 	}
 	c.flags |= lingering
 	c.flags &^= writeWanted
-	c.setDeadline(lingerTime)
+	c.freshProgress(c.loop.now + lingerBound)
+	c.wake(lingerTime / 4)
 	c.watch() // the last step: it may find that the connection is over
 }
 
@@ -369,11 +397,18 @@ func (c *Conn) bury(abort bool) {
 	l := c.loop
 	c.flags |= buried
 	c.closeReceiver()
+	c.dropProgress()
 	l.wheel.Cancel(c.fd)
-	l.sys.Remove(int(c.fd))
+	if c.flags&unwatched == 0 {
+		l.sys.Remove(int(c.fd))
+	}
 	l.table.set(int(c.fd), nil)
 	l.conns.Add(-1)
 	l.bury(int(c.fd), abort)
+	if c.flags&stranger != 0 {
+		l.strangers--
+		return
+	}
 	l.engine.connGone(c)
 }
 
@@ -382,6 +417,6 @@ func (c *Conn) probe() {
 	switch err := c.loop.sys.Probe(int(c.fd)); err {
 	case nil, io.EOF, netio.ErrAgain: // a half-closed peer may still read
 	default:
-		c.abandon(&CloseError{codeAbnormal, &lostError{err}})
+		c.lose(closing{code: codeAbnormal, err: &CloseError{codeAbnormal, &lostError{err}}})
 	}
 }

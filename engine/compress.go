@@ -1,8 +1,6 @@
 package engine
 
 import (
-	"fmt"
-	"runtime/debug"
 	"slices"
 
 	"github.com/gannet-ws/gannet/deflate"
@@ -45,20 +43,29 @@ func (c *Conn) mayCompress(op Opcode, n int, opts []SendOption) bool {
 	return e.choosesCompress(op, n)
 }
 
-// choosesCompress asks Options.Compress; its panic must not cost a loop.
+// choosesCompress asks Options.Compress; its panic, or its end of the goroutine, must not cost a loop.
 func (e *engine) choosesCompress(op Opcode, n int) (yes bool) {
 	if e.conf.Compress == nil {
 		return true
 	}
+	asking := true
 	defer func() {
-		if r := recover(); r != nil {
-			e.stats.panics.Add(1)
-			e.log().Error("gannet: Options.Compress panicked; the message is sent as it is",
-				"panic", fmt.Sprint(r), "stack", string(debug.Stack()))
+		if asking {
 			yes = false
+			r := recover()
+			l := e.loopHere()
+			if r == nil && (l != nil && l.inCallback || e.onWorker()) {
+				return // it is the callback's end as well
+			}
+			e.blamedFor("Options.Compress", "the message is sent as it is", r)
+			if r == nil && l != nil {
+				l.exits(nil)
+			}
 		}
 	}()
-	return e.conf.Compress(op, n)
+	yes = e.conf.Compress(op, n)
+	asking = false
+	return yes
 }
 
 // senderLocked is the connection's sender, made with the first message that needs it.

@@ -1,8 +1,8 @@
 package engine
 
 import (
+	"fmt"
 	"net"
-	"net/netip"
 	"sync"
 	"sync/atomic"
 	"unique"
@@ -47,7 +47,7 @@ type agreement struct {
 // the loop's goroutine. The atomics are how the two sides talk.
 type Conn struct {
 	loop   *loop
-	limits atomic.Pointer[Limits]
+	limits atomic.Pointer[limits]
 
 	// mu orders what is sent. The loop never waits for it: see lock.go.
 	mu       sync.Mutex
@@ -64,16 +64,18 @@ type Conn struct {
 	todo   atomic.Uint32 // work for the loop (todo bits)
 
 	// loop
-	agreed  unique.Handle[agreement] // until OPEN written under mu as well: Upgrade.Conn hands c out before
-	opening *opening                 // until OPEN
-	in      *inbound                 // nil between messages
-	inbox   *inbox                   // Options.Workers: callbacks waiting for a worker
-	ending  *ending                  // from the first reason to close
-	timer   wheel.Node
-	times   times
-	fd      int32
-	flags   flags
-	watched netio.Interest
+	agreed   unique.Handle[agreement] // until OPEN written under mu as well: Upgrade.Conn hands c out before
+	opening  *opening                 // until OPEN
+	in       *inbound                 // nil between messages
+	inbox    atomic.Pointer[inbox]    // Options.Workers: callbacks that wait or run; the worker takes it away
+	ending   *ending                  // from the first reason to close
+	times    times
+	progress *progress // while a clock waits for the peer to take something
+	timer    wheel.Node
+	controls controls
+	fd       int32
+	flags    flags
+	watched  netio.Interest
 
 	heard    uint32 // mu: the number of the last broadcast that is placed here
 	asked    uint32 // loop: of the last one that it was asked for
@@ -100,12 +102,20 @@ const (
 	counted                              // it counts against MaxConnsPerAddress
 	bridged                              // carried by goroutines
 	overTLS                              // wss
-	deadlineSet                          // times.deadline counts
 	opened                               // it is, or was, OPEN
 	endWaits                             // the peer's end is known; the workers have not come that far
 	enqueued                             // in loop.ready
 	restDue                              // in loop.resting
 	timerDue                             // in loop.ready: its timer has fired
+	hearDue                              // in loop.ready: it is behind more broadcasts
+	pingOnWay                            // a ping of ours is owed, or queued
+	hearing                              // nothing can be sent any more: what the peer said before is heard first
+	alive                                // hearing, though the peer is not gone
+	unwatched                            // the poller refused to watch it, and has it no longer
+	stranger                             // over the limits: it counts nowhere
+
+	// unread: the peer is not read.
+	unread = pausedByUser | pausedByHigh | pausedByInbox | pausedByBroadcasts | pausedByWork | endWaits
 )
 
 // held bits: why no message is delivered for the moment. Each has its echo in flags, which the loop sets when it
@@ -137,26 +147,9 @@ const (
 	todoHanded                        // calls were handed over
 	todoHear                          // something waits behind a broadcast
 	todoMarks                         // the water marks were moved
+	todoPing                          // send a ping
 	todoBroadcasts                    // its callbacks broadcast faster than the loops can
 )
-
-// peerAddr is the peer's address, kept from accept: the kernel forgets it after a
-// reset, just when OnClose logs it.
-type peerAddr struct {
-	ip   [16]byte
-	port uint16
-}
-
-func newPeerAddr(a netip.AddrPort) peerAddr {
-	if !a.IsValid() {
-		return peerAddr{}
-	}
-	return peerAddr{a.Addr().As16(), a.Port()}
-}
-
-func (p peerAddr) addrPort() netip.AddrPort {
-	return netip.AddrPortFrom(netip.AddrFrom16(p.ip).Unmap(), p.port)
-}
 
 // ReadyState is the connection's state.
 func (c *Conn) ReadyState() ReadyState { return ReadyState(c.state.Load()) }
@@ -176,6 +169,9 @@ func (c *Conn) BufferedAmount() uint64 {
 // agreement is what was agreed; while CONNECTING, what the request says of it. From
 // OPEN on nobody writes it any more.
 func (c *Conn) agreement() agreement {
+	if c.loop == nil {
+		return agreement{} // of the zero Conn
+	}
 	if c.ReadyState() != Connecting {
 		return c.agreed.Value()
 	}
@@ -188,6 +184,9 @@ func (c *Conn) agreement() agreement {
 // URL is the absolute ws: or wss: URL of the connection, rebuilt from the request.
 func (c *Conn) URL() string {
 	a := c.agreement()
+	if a == (agreement{}) {
+		return ""
+	}
 	return string(handshake.AppendURL(nil, a.tls, []byte(a.host), []byte(a.target)))
 }
 
@@ -203,11 +202,19 @@ func (c *Conn) RemoteAddr() net.Addr {
 	if a := c.peer.addrPort(); c.peer != (peerAddr{}) {
 		return net.TCPAddrFromAddrPort(a)
 	}
+	if c.loop == nil {
+		return nil
+	}
 	return c.loop.addr(c, false)
 }
 
 // LocalAddr is our end's address; nil once the connection is closed.
-func (c *Conn) LocalAddr() net.Addr { return c.loop.addr(c, true) }
+func (c *Conn) LocalAddr() net.Addr {
+	if c.loop == nil {
+		return nil
+	}
+	return c.loop.addr(c, true)
+}
 
 // Context is what SetContext was given.
 func (c *Conn) Context() any {
@@ -222,18 +229,6 @@ func (c *Conn) SetContext(v any) {
 	c.lock()
 	c.ctx = v
 	c.unlock()
-}
-
-// SetLimits changes this connection's limits; zero fields take the engine's values.
-// It answers ErrSyntax for a value out of range, and then changes nothing.
-func (c *Conn) SetLimits(l Limits) error {
-	l = l.withDefaults(c.loop.engine.conf.limits)
-	if err := l.check(); err != nil {
-		return err
-	}
-	c.limits.Store(&l)
-	c.notify(todoTimers | todoMarks)
-	return nil
 }
 
 // Pause stops the delivery of what the peer sends, until Resume: in a callback, from the next
@@ -254,8 +249,16 @@ func (c *Conn) setPaused(on bool) {
 }
 
 // Post runs f in the connection's sequence: never at the same time as one of its
-// callbacks. It answers ErrClosed, and does not run f, once the connection is CLOSED.
+// callbacks. What f sends leaves in one write, or in one for each 32 KiB: Post is the way to send many small messages from another goroutine,
+// whose Sends are a write each. It answers ErrClosed, and does not run f, once the connection is CLOSED; ErrSyntax
+// for a nil f.
 func (c *Conn) Post(f func(*Conn)) error {
+	switch {
+	case c.loop == nil:
+		return ErrInvalidState
+	case f == nil:
+		return fmt.Errorf("gannet: Post of a nil function: %w", ErrSyntax)
+	}
 	if c.ReadyState() == Closed {
 		return ErrClosed
 	}

@@ -28,7 +28,7 @@ func (l *loop) onControl(c *Conn, in *inbound, p *codec.Piece) {
 		l.onPing(c, in, payload)
 	case OpPong:
 		l.stats.pongsIn.Add(1)
-		l.callLent(c, l.engine.hooks.pong, payload)
+		l.callLent(c, OpPong, l.engine.hooks.pong, payload)
 	case OpClose:
 		c.onCloseFrame(payload)
 	}
@@ -42,7 +42,7 @@ func (l *loop) onPing(c *Conn, in *inbound, payload []byte) {
 		in.pongLen, in.pongOwed = uint8(copy(in.pong[:], payload)), true
 		c.answerPing(in)
 	}
-	l.callLent(c, l.engine.hooks.ping, payload)
+	l.callLent(c, OpPing, l.engine.hooks.ping, payload)
 }
 
 // answerPing sends the pong that in keeps, when there is room for one.

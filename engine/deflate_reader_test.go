@@ -37,6 +37,7 @@ func TestFailingResumesReading(t *testing.T) {
 	if c.flags&pausedByHigh == 0 || c.in == nil || c.in.rest == nil || m.reading() {
 		t.Fatal("it does not wait")
 	}
+	c.in.budget.holder.shed = true // it holds more than its reserve
 	c.notify(todoShed)
 	for range 3 {
 		l.OnWake()

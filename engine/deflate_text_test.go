@@ -129,9 +129,10 @@ func TestInvalidTextInside(t *testing.T) {
 			for i, text := range bad {
 				t.Run(fmt.Sprint(i, " ", chunks), func(t *testing.T) {
 					d := newDiary(t)
-					var h Handler = d.handler(Funcs{Message: func(*Conn, Message) { t.Error("delivered") }})
+					noted := d.handler(Funcs{Message: func(*Conn, Message) { t.Error("delivered") }})
+					var h Handler = noted
 					if chunks {
-						h = &chunkedDiary{Handler: h, t: t, said: "good " + text}
+						h = &chunkedDiary{Funcs: noted, t: t, said: "good " + text}
 					}
 					s := m.start(t, h, deflating(Options{}))
 					p := dialFlate(t, s, justDeflate)
@@ -154,7 +155,7 @@ func TestInvalidTextInside(t *testing.T) {
 
 // chunkedDiary is a diary's handler with an OnChunk, which hears of said what is valid.
 type chunkedDiary struct {
-	Handler
+	Funcs
 	t     *testing.T
 	said  string
 	heard []byte

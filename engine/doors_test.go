@@ -65,6 +65,12 @@ type house struct {
 func (d door) build(t testing.TB, h Handler, o Options) *house {
 	t.Helper()
 	noGoroutinesLeft(t)
+	return d.raise(t, h, o)
+}
+
+// raise is build for a test that has several of them at a time.
+func (d door) raise(t testing.TB, h Handler, o Options) *house {
+	t.Helper()
 	s, err := NewServer(h, o)
 	if err != nil {
 		t.Fatal(err)

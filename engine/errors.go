@@ -42,7 +42,7 @@ var (
 	// ErrBufferFull: the message would pass MaxBufferedAmount and the policy is DropMessage; it was dropped.
 	ErrBufferFull = errors.New("gannet: message dropped: MaxBufferedAmount reached; wait for OnDrain or raise the limit")
 	// ErrSlowConsumer: the connection was closed because its peer did not read what was sent:
-	// MaxBufferedAmount was reached under CloseSlow, or nothing left for WriteStallTimeout.
+	// MaxBufferedAmount was reached under CloseSlow, or it took nothing for WriteStallTimeout.
 	ErrSlowConsumer = errors.New("gannet: the peer does not read: slow consumer closed")
 	// ErrOnLoop: a call that waits was made on a loop (Shutdown and Close: or on a worker), which it would have held.
 	ErrOnLoop = errors.New("gannet: this call waits and was made on an event loop; make it from another goroutine")
@@ -61,7 +61,8 @@ var (
 	ErrIdleTimeout = errors.New("gannet: nothing received for IdleTimeout")
 	// ErrPongTimeout: no answer to a ping within PongTimeout.
 	ErrPongTimeout = errors.New("gannet: no pong within PongTimeout")
-	// ErrCloseTimeout: the peer did not finish the closing handshake within CloseTimeout.
+	// ErrCloseTimeout: the peer did not finish the closing handshake within CloseTimeout, or Options.MaxClosing. It
+	// is ErrSlowConsumer as well when the peer took nothing of what was queued for it.
 	ErrCloseTimeout = errors.New("gannet: closing handshake timed out")
 	// ErrMaxLifetime: the connection reached MaxLifetime, and the closing handshake then failed.
 	ErrMaxLifetime = errors.New("gannet: connection reached MaxLifetime")
@@ -71,9 +72,16 @@ var (
 	ErrFlood = errors.New("gannet: too many control frames or fragments")
 	// ErrHandlerPanic: a callback panicked.
 	ErrHandlerPanic = errors.New("gannet: a handler panicked")
+	// ErrHandlerExit: a callback ended its goroutine, by runtime.Goexit or what calls it (t.FailNow, say).
+	ErrHandlerExit = errors.New("gannet: a handler ended its goroutine; a callback must return")
 	// ErrTooLarge: the peer announced a message over MaxMessageSize.
 	ErrTooLarge = errors.New("gannet: the peer's message is over MaxMessageSize")
 )
+
+// errCloseStalled: the peer did not take our Close, or what was queued before it.
+var errCloseStalled error = &sentinel{
+	"gannet: closing handshake timed out: the peer takes nothing of what is queued for it", []error{ErrCloseTimeout, ErrSlowConsumer},
+}
 
 // UTF8Error says where a text stops being UTF-8. It is ErrInvalidUTF8 and ErrSyntax.
 type UTF8Error struct {

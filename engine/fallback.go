@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
-	"os"
 	"sync"
 	"time"
 
@@ -229,10 +228,3 @@ func (r *replayConn) RemoteAddr() net.Addr {
 
 // noDeadline takes a deadline off.
 var noDeadline time.Time
-
-// removeSocket removes a unix listener's file.
-func removeSocket(path string) {
-	if path != "" && path[0] != '@' {
-		_ = os.Remove(path)
-	}
-}

@@ -18,8 +18,10 @@ const (
 // overlap; they run on its loop (or on a worker) and must not block. The order is
 // OnOpen, OnMessage*, at most one OnError, exactly one OnClose, and nothing after it.
 //
-// A Handler may also implement any of the optional interfaces of this package; they
-// are looked for once, when the server is made.
+// A Handler may also implement any of the optional interfaces of this package. They
+// are looked for once, when the server is made. What a handler embeds counts as Go's
+// rules of promotion say, and a Funcs that it embeds counts as if its fields were methods.
+// NewServer answers an error for a handler of which something would never be called; see there.
 type Handler interface {
 	// OnOpen: the opening handshake is done; the state is OPEN.
 	OnOpen(c *Conn)
@@ -59,7 +61,7 @@ type PingHandler interface{ OnPing(c *Conn, payload []byte) }
 type PongHandler interface{ OnPong(c *Conn, payload []byte) }
 
 // ChunkHandler receives messages as they arrive, for messages that should never be
-// assembled: OnMessage is then not called. Chunks of one message come in order.
+// assembled: OnMessage is then not called, whoever has it. Chunks of one message come in order.
 type ChunkHandler interface{ OnChunk(c *Conn, k Chunk) }
 
 // Chunk is a part of a message. Data is lent until return. A text message is checked
@@ -72,7 +74,9 @@ type Chunk struct {
 	Last  bool // it ends the message
 }
 
-// Funcs is a Handler made of functions; nil ones are not called.
+// Funcs is a Handler made of functions; nil ones are not called. The fields are read once, when the
+// server is made. A struct that embeds a Funcs, or a pointer to one, has all of its functions; a
+// method of the struct's own comes before the field of the same purpose.
 type Funcs struct {
 	Open      func(c *Conn)
 	Message   func(c *Conn, m Message)
@@ -105,60 +109,4 @@ func (f Funcs) OnClose(c *Conn, e CloseEvent) {
 	if f.Close != nil {
 		f.Close(c, e)
 	}
-}
-
-// hooks are a handler's methods, found once.
-type hooks struct {
-	open      func(c *Conn)
-	message   func(c *Conn, m Message)
-	close     func(c *Conn, e CloseEvent)
-	upgrade   func(u *Upgrade)
-	err       func(c *Conn, err error)
-	highWater func(c *Conn)
-	drain     func(c *Conn)
-	ping      func(c *Conn, payload []byte)
-	pong      func(c *Conn, payload []byte)
-	chunk     func(c *Conn, k Chunk)
-}
-
-func findHooks(h Handler) hooks {
-	k := hooks{open: h.OnOpen, message: h.OnMessage, close: h.OnClose}
-	switch f := h.(type) {
-	case Funcs:
-		k.fromFuncs(&f)
-		return k
-	case *Funcs:
-		k.fromFuncs(f)
-		return k
-	}
-	if x, ok := h.(UpgradeHandler); ok {
-		k.upgrade = x.OnUpgrade
-	}
-	if x, ok := h.(ErrorHandler); ok {
-		k.err = x.OnError
-	}
-	if x, ok := h.(HighWaterHandler); ok {
-		k.highWater = x.OnHighWater
-	}
-	if x, ok := h.(DrainHandler); ok {
-		k.drain = x.OnDrain
-	}
-	if x, ok := h.(PingHandler); ok {
-		k.ping = x.OnPing
-	}
-	if x, ok := h.(PongHandler); ok {
-		k.pong = x.OnPong
-	}
-	if x, ok := h.(ChunkHandler); ok {
-		k.chunk = x.OnChunk
-	}
-	return k
-}
-
-func (k *hooks) fromFuncs(f *Funcs) {
-	if f.Message != nil {
-		k.message = f.Message // spares the hot path a detour
-	}
-	k.upgrade, k.err, k.highWater, k.drain = f.Upgrade, f.Error, f.HighWater, f.Drain
-	k.ping, k.pong, k.chunk = f.Ping, f.Pong, f.Chunk
 }

@@ -3,6 +3,7 @@ package engine
 import (
 	"bytes"
 	"fmt"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -19,6 +20,10 @@ var misdeeds = map[string]func(*Conn){
 	"close, then panic": func(c *Conn) { _ = c.CloseWith(4001, "x"); panic("after Close") },
 	"terminate, panic":  func(c *Conn) { c.Terminate(); panic("after Terminate") },
 	"send, then panic":  func(c *Conn) { _ = c.SendBinary(make([]byte, 100_000)); panic("after Send") },
+	"exit":              func(*Conn) { runtime.Goexit() }, // what t.FailNow does
+	"close, exit":       func(c *Conn) { _ = c.CloseWith(4001, "x"); runtime.Goexit() },
+	"terminate, exit":   func(c *Conn) { c.Terminate(); runtime.Goexit() },
+	"send, then exit":   func(c *Conn) { _ = c.SendBinary(make([]byte, 100_000)); runtime.Goexit() },
 }
 
 // callbacks are where it may do so; each is what a peer does to have that one called.

@@ -4,6 +4,7 @@ package engine
 
 import (
 	"bufio"
+	"bytes"
 	"fmt"
 	"io"
 	"net"
@@ -12,9 +13,12 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 	"unsafe"
+
+	"github.com/gobwas/ws"
 )
 
 // The bars of an idle connection, in bytes, in the build that is shipped: under poll_opt
@@ -43,6 +47,85 @@ func TestIdleConnectionMemory(t *testing.T) { testIdleMemory(t, Options{Loops: 1
 // compressed message yet costs what a plain one does.
 func TestIdleDeflateConnectionMemory(t *testing.T) {
 	testIdleMemory(t, Options{Loops: 1, Deflate: deflateOn()})
+}
+
+// TestIdleMemoryAfterBursts: what a busy moment took, the idle connection does not keep, whatever it was busy with. The slope
+// is from a few connections that had their burst to many more that had one, too.
+func TestIdleMemoryAfterBursts(t *testing.T) {
+	echo := func(c *Conn, m Message) { _ = c.Send(m.Op, m.Data) }
+	for name, k := range map[string]struct {
+		h Handler
+		o Options
+	}{
+		"plain":   {Funcs{Message: echo}, Options{}},
+		"workers": {Funcs{Message: echo}, Options{Workers: 4}},
+		"chunks":  {Funcs{Chunk: func(c *Conn, k Chunk) { _ = c.Send(k.Op, k.Data) }}, Options{}},
+		"workers' chunks": {Funcs{Chunk: func(c *Conn, k Chunk) { _ = c.Send(k.Op, k.Data) }},
+			Options{Workers: 4}},
+		"paused": {Funcs{Message: func(c *Conn, m Message) {
+			c.Pause()
+			echo(c, m)
+			_ = c.Post((*Conn).Resume)
+		}}, Options{}},
+		"workers, paused": {Funcs{Message: func(c *Conn, m Message) {
+			c.Pause()
+			echo(c, m)
+			_ = c.Post((*Conn).Resume)
+		}}, Options{Workers: 4}},
+		"writer": {Funcs{Message: func(c *Conn, m Message) { // what is sent waits behind it
+			w := c.NewWriter(m.Op)
+			_, _ = w.Write(m.Data)
+			_ = w.Close()
+		}}, Options{}},
+		"deflate":    {Funcs{Message: echo}, Options{Deflate: deflateOn()}},
+		"high water": {Funcs{Message: echo}, Options{Limits: Limits{HighWater: 1000}}},
+	} {
+		t.Run(name, func(t *testing.T) { testMemoryAfterBursts(t, k.h, k.o, 0) })
+	}
+	t.Run("broadcast", func(t *testing.T) { testMemoryAfterBursts(t, Funcs{}, Options{}, 20) })
+}
+
+const (
+	fewBursts     = 200
+	manyBursts    = 1_700
+	burstMessages = 100
+	burstSize     = 100
+)
+
+func testMemoryAfterBursts(t *testing.T, h Handler, o Options, broadcasts int) {
+	o.Loops = 1
+	s := startServer(t, h, o)
+	k := startHolder(t, s.Addr().String())
+	burst := func(conns int) int64 {
+		k.hold(t, conns-int(s.Stats().Open))
+		back := burstMessages
+		if broadcasts > 0 {
+			back = broadcasts
+			p := prepared(t, OpText, make([]byte, burstSize))
+			for range broadcasts {
+				s.Broadcast(p, nil)
+			}
+		}
+		k.say(t, fmt.Sprintf("burst %d %t", back, broadcasts == 0))
+		for c := range s.Conns() {
+			within(t, 5*time.Second, "a connection at rest", func() bool { return c.inbox.Load() == nil && c.BufferedAmount() == 0 })
+			if st := c.stages.Load(); st != nil { // what the clock does after half a minute
+				c.loop.post(task{call: func() { st.use.Store(useLooked); c.rest() }})
+			}
+		}
+		return settledHeap()
+	}
+	few := burst(fewBursts)
+	many := burst(manyBursts)
+	each := float64(many-few) / (manyBursts - fewBursts)
+	t.Logf("after its burst an idle connection is %.1f bytes of heap", each)
+	most := float64(maxIdleHeap)
+	if o.Deflate != nil {
+		most += float64(unsafe.Sizeof(stages{}))
+	}
+	if each > most {
+		t.Errorf("%.1f bytes of heap, at most %.0f are allowed", each, most)
+	}
 }
 
 func testIdleMemory(t *testing.T, o Options) {
@@ -122,7 +205,13 @@ func startHolder(t *testing.T, addr string) *clientHolder {
 // hold has the child open n more connections.
 func (h *clientHolder) hold(t *testing.T, n int) {
 	t.Helper()
-	if _, err := fmt.Fprintln(h.in, n); err != nil {
+	h.say(t, strconv.Itoa(n))
+}
+
+// say tells the child what to do, and waits until it has.
+func (h *clientHolder) say(t *testing.T, what string) {
+	t.Helper()
+	if _, err := fmt.Fprintln(h.in, what); err != nil {
 		t.Fatal(err)
 	}
 	got, err := h.out.ReadString('\n')
@@ -131,10 +220,21 @@ func (h *clientHolder) hold(t *testing.T, n int) {
 	}
 }
 
-// runHolder is the child: for each number it reads it opens so many connections.
+// runHolder is the child: for each number it reads it opens so many connections; for a burst it has all of them
+// send and be answered at once.
 func runHolder(addr string) {
 	var kept []net.Conn
 	for lines := bufio.NewScanner(os.Stdin); lines.Scan(); {
+		var back int
+		var speak bool
+		if k, _ := fmt.Sscanf(lines.Text(), "burst %d %t", &back, &speak); k == 2 {
+			if err := burstOn(kept, back, speak); err != nil {
+				fmt.Println(err)
+				return
+			}
+			fmt.Println("ok")
+			continue
+		}
 		n, err := strconv.Atoi(lines.Text())
 		for ; err == nil && n > 0; n-- {
 			var c net.Conn
@@ -151,6 +251,44 @@ func runHolder(addr string) {
 	for _, c := range kept {
 		c.Close()
 	}
+}
+
+// burstOn sends a burst on each connection, some at a time, and reads so many messages back.
+func burstOn(conns []net.Conn, back int, speak bool) error {
+	said := bytes.Repeat(maskedFrame(0x81, bytes.Repeat([]byte("x"), burstSize)), burstMessages)
+	work, failed := make(chan net.Conn), make(chan error, len(conns))
+	var all sync.WaitGroup
+	for range 32 {
+		all.Go(func() {
+			for c := range work {
+				_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+				if speak {
+					go func() { _, _ = c.Write(said) }()
+				}
+				r := bufio.NewReader(c)
+				for n := 0; n < back; {
+					f, err := ws.ReadHeader(r)
+					if err == nil {
+						_, err = r.Discard(int(f.Length))
+					}
+					if err != nil {
+						failed <- fmt.Errorf("after %d of %d messages: %w", n, back, err)
+						break
+					}
+					if f.Fin {
+						n++
+					}
+				}
+			}
+		})
+	}
+	for _, c := range conns {
+		work <- c
+	}
+	close(work)
+	all.Wait()
+	close(failed)
+	return <-failed
 }
 
 // dialUpgraded opens one WebSocket connection and reads the whole response.

@@ -157,7 +157,7 @@ func copyTail(room []byte, in *inbound) int {
 // readFailed: the stream has ended, or broke.
 func (l *loop) readFailed(c *Conn, err error) {
 	switch {
-	case err == netio.ErrAgain:
+	case err == netio.ErrAgain && !c.hearsNoMore():
 	case c.flags&lingering != 0:
 		c.endLinger()
 	case err == io.EOF && c.flags&sawClose != 0:
@@ -177,7 +177,7 @@ func (l *loop) readFailed(c *Conn, err error) {
 
 // feed takes what was read through the connection's present phase.
 func (l *loop) feed(c *Conn, b []byte) {
-	c.times.read = tickOf(l.now)
+	c.received(len(b))
 	if c.ReadyState() == Connecting {
 		b = c.feedHandshake(b)
 		if c.ReadyState() == Connecting {
@@ -222,6 +222,9 @@ func (c *Conn) goOnTurn() {
 	if c.flags&pausedByWork != 0 && c.in != nil && c.in.rest != nil {
 		c.holdTurn()
 	}
+	if c.flags&hearing != 0 {
+		c.loop.enqueue(c)
+	}
 }
 
 // resumeTurn goes on with what was read earlier.
@@ -238,7 +241,7 @@ func (l *loop) resumeTurn(c *Conn) {
 		in.rest.Release()
 		in.rest = nil
 		c.flags &^= pausedByWork
-		c.times.read = tickOf(l.now) // it was not read meanwhile
+		c.readAgain()
 	}
 	l.endTurn(c, in)
 }
@@ -249,7 +252,7 @@ func (c *Conn) deaf() bool { return c.flags&(sawClose|lingering|buried) != 0 }
 
 // endTurn settles what a turn left: corked frames, the budget, interest.
 func (l *loop) endTurn(c *Conn, in *inbound) {
-	l.turning = nil
+	l.turning, l.decoding = nil, nil
 	l.countTurn()
 	if c.deaf() {
 		l.discard(c, in)
@@ -280,7 +283,7 @@ func (in *inbound) held(c *Conn) int64 {
 // is for the next turn. A panic of the handler's ends the connection, not the loop.
 func (l *loop) turn(c *Conn, in *inbound, b []byte) (rest []byte) {
 	defer l.recoverCallback(c)
-	l.turning = c
+	l.turning, l.decoding = c, in
 	l.pace.begin(l.now)
 	l.over = false
 	if c.holdsTurn() { // since OnOpen, or since the poller looked
@@ -359,7 +362,7 @@ func (in *inbound) readsDirect() bool {
 
 // readsDirect tells whether the connection's next bytes go straight into its message.
 func (c *Conn) readsDirect() bool {
-	return c.in != nil && c.in.readsDirect() && c.flags&(discarding|buried) == 0 && c.watched&netio.Readable != 0
+	return c.in != nil && c.in.readsDirect() && c.flags&(discarding|buried) == 0 && c.watched&netio.Readable != 0 && c.holds.Load() == 0
 }
 
 // readDirect reads into the message's buffer what belongs there, and reports whether
@@ -375,7 +378,7 @@ func (l *loop) readDirect(c *Conn) (full bool) {
 		l.readFailed(c, err)
 		return false
 	}
-	c.times.read = tickOf(l.now)
+	c.received(n)
 	l.directTurn(c, in, room[:n])
 	l.endTurn(c, in)
 	return n == len(room)
@@ -383,7 +386,7 @@ func (l *loop) readDirect(c *Conn) (full bool) {
 
 func (l *loop) directTurn(c *Conn, in *inbound, b []byte) {
 	defer l.recoverCallback(c)
-	l.turning = c
+	l.turning, l.decoding = c, in
 	var p codec.Piece
 	if _, err := in.dec.Next(b, &p); err != nil {
 		c.fail(err)

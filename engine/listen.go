@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -19,6 +21,8 @@ type listener struct {
 	spread  bool // connections go to the least loaded loop, not to this one
 	pausing time.Duration
 	until   time.Duration // it left the poller: descriptors or memory had run out
+	gone    bool          // it left the poller: its owner has closed it
+	of      *served
 }
 
 const (
@@ -28,12 +32,24 @@ const (
 	maxAcceptPause = time.Second
 	// turnAwayTime is how long a bridged connection over the limits has to take its 503.
 	turnAwayTime = time.Second
+	// maxStrangers is how many connections over the limits may linger on a loop: a limit that is
+	// passed by a flood must not cost descriptors without end. The others may meet a reset before they read their 503.
+	maxStrangers = 64
+	// ownerInterval is how often Serve asks whether its listener was closed by its owner, of which
+	// the loops' duplicate does not hear.
+	ownerInterval = 100 * time.Millisecond
 )
 
 // acceptOn accepts what waits on a listening descriptor.
 func (l *loop) acceptOn(fd int) {
 	for _, ln := range l.listeners {
-		if ln.fd == fd && ln.until == 0 {
+		if ln.fd == fd && ln.until == 0 && !ln.gone {
+			if ln.of != nil && ln.of.closedByOwner() {
+				ln.gone = true
+				l.sys.Remove(fd)
+				go ln.of.endClosed()
+				return
+			}
 			l.now = l.sys.Now()
 			l.accept(ln, acceptsPerTurn)
 			return
@@ -96,7 +112,20 @@ func (e *engine) turnAway(l *loop, fd int, reason string) {
 	e.stats.refusals.add(reason)
 	_, _ = l.sys.Write(fd, tooManyConns)
 	_ = l.sys.CloseWrite(fd)
-	l.bury(fd, false)
+	if l.strangers >= maxStrangers || l.stop || l.sys.Add(fd) != nil {
+		l.bury(fd, false)
+		return
+	}
+	l.now = l.sys.Now()
+	c := &Conn{loop: l, fd: int32(fd), flags: lingering | discarding | stranger, watched: netio.Readable}
+	c.limits.Store(e.conf.limits)
+	c.state.Store(uint32(Closed))
+	c.times.begin(l.now)
+	l.strangers++
+	l.table.set(fd, c)
+	l.conns.Add(1)
+	c.freshProgress(l.now + lingerBound)
+	c.wake(lingerTime / 4)
 }
 
 // pauseListener: descriptors or memory have run out (EMFILE, ENFILE, ENOBUFS, ENOMEM). A
@@ -145,7 +174,7 @@ func (l *loop) closeListener(fd int, drain bool) {
 		if drain {
 			l.accept(ln, 1<<16)
 		}
-		if ln.until == 0 {
+		if ln.until == 0 && !ln.gone {
 			l.sys.Remove(fd)
 		}
 		l.listeners = append(l.listeners[:i], l.listeners[i+1:]...)
@@ -166,10 +195,15 @@ type served struct {
 	at    net.Addr
 	fds   []int
 	loops []*loop
-	ln    net.Listener // bridged; nil for native ones
-	unix  string       // path to remove
+	left  atomic.Int32 // loops that accept
+	ln    net.Listener // Serve's; nil for ListenAndServe's native ones
+	owner syscall.RawConn
+	unix  socketFile // to remove; of ListenAndServe
+	file  socketFile // which ln removes
 	done  chan struct{}
-	once  sync.Once
+	once  sync.Once             // end
+	over  sync.Once             // done is closed
+	ended atomic.Pointer[error] // what Serve answers; nil: ErrServerClosed
 }
 
 func (g *listening) addr() net.Addr {
@@ -201,11 +235,68 @@ func (g *listening) closeAll(e *engine, drain bool) {
 	all := g.all
 	g.mu.Unlock()
 	for _, v := range all {
-		v.once.Do(func() { v.close(drain) })
+		v.end(ErrServerClosed, drain)
 	}
 }
 
+// remove forgets a v that has ended.
+func (g *listening) remove(v *served) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.all = slices.DeleteFunc(slices.Clone(g.all), func(o *served) bool { return o == v })
+}
+
+// end ends v, once, with what its Serve answers. Not on a loop.
+func (v *served) end(err error, drain bool) {
+	v.once.Do(func() {
+		v.ended.Store(&err)
+		v.close(drain)
+	})
+}
+
+// closedByOwner tells whether the caller of Serve has closed its listener.
+func (v *served) closedByOwner() bool {
+	return v.owner != nil && errors.Is(v.owner.Control(func(uintptr) {}), net.ErrClosed)
+}
+
+// wait waits for the end of v, which its listener's owner may bring about.
+func (v *served) wait() error {
+	var ask <-chan time.Time
+	if v.owner != nil {
+		t := time.NewTicker(ownerInterval)
+		defer t.Stop()
+		ask = t.C
+	}
+	for {
+		select {
+		case <-v.done:
+			return v.answer()
+		case <-ask:
+			if v.closedByOwner() {
+				v.endClosed()
+			}
+		}
+	}
+}
+
+// answer is what Serve answers, once done is closed.
+func (v *served) answer() error {
+	if err := v.ended.Load(); err != nil {
+		return *err
+	}
+	return ErrServerClosed
+}
+
+// endClosed ends v as net/http's Serve ends when somebody closes its listener.
+func (v *served) endClosed() {
+	v.end(acceptError(&net.OpError{Op: "accept", Net: v.at.Network(), Addr: v.at, Err: net.ErrClosed}), false)
+}
+
+func acceptError(err error) error { return fmt.Errorf("gannet: accept: %w", err) }
+
 func (v *served) close(drain bool) {
+	// The file first: as long as the socket is open nobody else's file can have its number.
+	v.unix.remove()
 	var left sync.WaitGroup
 	for i, fd := range v.fds {
 		l := v.loops[i]
@@ -216,10 +307,22 @@ func (v *served) close(drain bool) {
 	}
 	left.Wait()
 	if v.ln != nil {
+		v.file.spare(v.ln)
 		_ = v.ln.Close()
 	}
-	removeSocket(v.unix)
-	close(v.done)
+	v.letGo()
+}
+
+// letGo lets Serve return.
+func (v *served) letGo() { v.over.Do(func() { close(v.done) }) }
+
+// letGo lets all of Serve's calls return, though a loop that is blocked may not have closed its listeners.
+func (g *listening) letGo() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, v := range g.all {
+		v.letGo()
+	}
 }
 
 // ListenAndServe listens on network "tcp", "tcp4", "tcp6" or "unix" and serves until
@@ -242,15 +345,20 @@ func (s *Server) ListenAndServe(network, addr string) error {
 	}
 	v := &served{at: at, fds: fds, loops: s.native[:len(fds)], done: make(chan struct{})}
 	if network == "unix" {
-		v.unix = addr
+		v.unix = noteSocket(addr)
 	}
 	return s.serveNative(v, len(fds) < len(s.native))
 }
 
 // Serve accepts from ln until Shutdown or Close, after which it answers ErrServerClosed
-// and ln is closed. TCP and unix listeners are taken over by the loops; any other
+// and ln is closed. When ln is closed by somebody else, or fails, it answers that error, which is net.ErrClosed in the
+// first case; connections that were accepted go on, as those of net/http do, and the server may serve another listener.
+// When the poller behind it fails it answers that error, and its connections are lost (see OnClose). TCP and unix listeners are taken over by the loops; any other
 // kind (tls.NewListener's, say) is served by goroutines: its connections are bridged.
 func (s *Server) Serve(ln net.Listener) error {
+	if ln == nil {
+		return fmt.Errorf("gannet: Serve needs a net.Listener: %w", ErrSyntax)
+	}
 	if err := s.start(); err != nil {
 		if err == ErrServerClosed {
 			_ = ln.Close()
@@ -267,14 +375,22 @@ func (s *Server) Serve(ln net.Listener) error {
 	if !ok {
 		return s.serveBridged(ln)
 	}
-	return s.serveNative(&served{at: ln.Addr(), fds: []int{fd}, loops: s.native[:1], ln: ln, done: make(chan struct{})}, len(s.native) > 1)
+	v := &served{at: ln.Addr(), fds: []int{fd}, loops: []*loop{s.aliveLoop()}, ln: ln, file: noteListener(ln), done: make(chan struct{})}
+	if c, ok := ln.(syscall.Conn); ok {
+		v.owner, _ = c.SyscallConn()
+	}
+	return s.serveNative(v, len(s.native) > 1)
 }
 
 func (s *Server) serveNative(v *served, spread bool) error {
+	v.left.Store(int32(len(v.fds)))
 	begin := func() {
 		for i, fd := range v.fds {
 			l := v.loops[i]
-			l.post(task{call: func() { l.addListener(fd, spread) }})
+			if !l.post(task{call: func() { l.addListener(v, fd, spread) }}) {
+				_ = l.sys.Close(fd)
+				v.lose(l, errLoopLost)
+			}
 		}
 	}
 	if !s.listening.add(v, begin) {
@@ -282,15 +398,33 @@ func (s *Server) serveNative(v *served, spread bool) error {
 			_ = v.loops[i].sys.Close(fd)
 		}
 		v.fds = nil
-		v.close(false)
+		v.end(ErrServerClosed, false)
 		return ErrServerClosed
 	}
-	<-v.done
-	return ErrServerClosed
+	defer s.listening.remove(v)
+	return v.wait()
 }
 
-func (l *loop) addListener(fd int, spread bool) {
-	ln := &listener{fd: fd, spread: spread}
+// aliveLoop is the first loop whose poller works.
+func (e *engine) aliveLoop() *loop {
+	for _, l := range e.native {
+		if !l.lost.Load() {
+			return l
+		}
+	}
+	return e.native[0]
+}
+
+// errLoopLost: there is no loop any more that a listener could live on.
+var errLoopLost = errors.New("gannet: the poller of this loop has failed")
+
+func (l *loop) addListener(v *served, fd int, spread bool) {
+	if l.lost.Load() {
+		_ = l.sys.Close(fd)
+		v.lose(l, errLoopLost)
+		return
+	}
+	ln := &listener{fd: fd, spread: spread, of: v}
 	l.listeners = append(l.listeners, ln)
 	if err := l.sys.Add(fd); err != nil {
 		l.pauseListener(ln, err)
@@ -299,11 +433,12 @@ func (l *loop) addListener(fd int, spread bool) {
 
 // serveBridged accepts on this goroutine, for listeners that no loop can take over.
 func (s *Server) serveBridged(ln net.Listener) error {
-	v := &served{at: ln.Addr(), ln: ln, done: make(chan struct{})}
+	v := &served{at: ln.Addr(), ln: ln, file: noteListener(ln), done: make(chan struct{})}
 	if !s.listening.add(v, func() {}) {
 		_ = ln.Close()
 		return ErrServerClosed
 	}
+	defer s.listening.remove(v)
 	pause := time.Duration(0)
 	for {
 		nc, err := ln.Accept()
@@ -312,12 +447,12 @@ func (s *Server) serveBridged(ln net.Listener) error {
 			s.adoptBridged(nc, arrival{peer: addrPortOf(nc.RemoteAddr())})
 			continue
 		}
-		if s.closing.Load() {
-			<-v.done
-			return ErrServerClosed
-		}
 		if !isTransient(err) {
-			return fmt.Errorf("gannet: accept: %w", err)
+			if !s.closing.Load() { // else Shutdown is about to say why
+				v.end(acceptError(err), false)
+			}
+			<-v.done
+			return v.answer()
 		}
 		s.stats.acceptErrors.Add(1)
 		if pause == 0 {
@@ -327,7 +462,7 @@ func (s *Server) serveBridged(ln net.Listener) error {
 		select {
 		case <-time.After(pause):
 		case <-v.done:
-			return ErrServerClosed
+			return v.answer()
 		}
 	}
 }
@@ -345,7 +480,7 @@ func isTransient(err error) bool {
 func (e *engine) adoptBridged(nc net.Conn, a arrival) {
 	if reason, ok := e.admitConn(e.countedBy(&a)); !ok {
 		e.stats.refusals.add(reason)
-		go turnAwayBridged(nc)
+		go e.turnAwayBridged(nc)
 		return
 	}
 	l, err := e.bridgeLoop()
@@ -363,10 +498,31 @@ func (e *engine) adoptBridged(nc net.Conn, a arrival) {
 
 // turnAwayBridged answers 503. Not on the goroutine that accepts: a TLS handshake comes
 // first, and the peer may take its time.
-func turnAwayBridged(nc net.Conn) {
+func (e *engine) turnAwayBridged(nc net.Conn) {
 	_ = nc.SetDeadline(time.Now().Add(turnAwayTime))
 	_, _ = nc.Write(tooManyConns)
+	if w, ok := nc.(interface{ CloseWrite() error }); ok && w.CloseWrite() == nil {
+		if e.strangers.Add(1) <= maxStrangers {
+			lingerOn(nc)
+		}
+		e.strangers.Add(-1)
+	}
 	_ = nc.Close()
+}
+
+// lingerOn reads and drops what nc's peer still says, as Conn.linger does.
+func lingerOn(nc net.Conn) {
+	var dropped [4 << 10]byte
+	for bound := time.Now().Add(lingerBound); ; {
+		until := time.Now().Add(lingerTime)
+		if bound.Before(until) {
+			until = bound
+		}
+		_ = nc.SetReadDeadline(until)
+		if _, err := nc.Read(dropped[:]); err != nil {
+			return
+		}
+	}
 }
 
 func addrPortOf(a net.Addr) netip.AddrPort {

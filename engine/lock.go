@@ -34,6 +34,9 @@ func (c *Conn) unlock() {
 		if bits&todoFlush != 0 {
 			c.flushCork()
 		}
+		if bits&todoPing != 0 {
+			c.pingLocked()
+		}
 		c.mu.Unlock()
 		c.notify(bits &^ (todoFlush | todoHanded))
 	}
@@ -42,7 +45,7 @@ func (c *Conn) unlock() {
 // notify leaves work to the loop and sees to it that it is done: by the callback's end
 // when one is running on the loop, else by waking the loop. Any goroutine.
 func (c *Conn) notify(bits uint32) {
-	if bits == 0 {
+	if bits == 0 || c.loop == nil { // the zero Conn has none
 		return
 	}
 	first := c.todo.Or(bits) == 0

@@ -46,6 +46,7 @@ type loop struct {
 	entered    bool          // the connection at hand is corked
 	at         *Conn         // which that is
 	turning    *Conn         // whose bytes are being decoded
+	decoding   *inbound      // with this
 	pace       pace          // of its turn
 	over       bool          // the turn is
 	spent      time.Duration // by turns that were cut short, since the last wake: what they left asks for one
@@ -62,19 +63,25 @@ type loop struct {
 	underWay     []broadcast  // those that it goes through the table for
 	asking       int          // the descriptor that it has come to
 	given        []handedCall // what the connection at hand gets
+	asked        *Conn        // which that is
 	broadcasters []*Conn      // that wait until there are fewer
 
 	dying     []grave // left the poller in this turn
 	dead      []grave // left it in an earlier one: their descriptors may be reused
 	listeners []*listener
+	strangers int // connections over the limits that linger
 	armed     time.Duration
 
 	mailbox    mailbox
+	serving    uint32        // todo bits of the connection that is served
+	exit       exit          // a callback ended the goroutine
+	ending     bool          // the poller was left
 	doomed     atomic.Bool   // the inbound budget chose one of ours
 	goroutine  atomic.Uint64 // its number, for onLoop
 	stats      loopStats
 	collecting atomic.Int32 // long messages that have a place: see takePlaceLocked
 	conns      atomic.Int64 // in the table
+	lost       atomic.Bool  // its poller failed: nobody is sent to it any more
 	stop       bool
 	done       chan struct{}
 }
@@ -138,12 +145,17 @@ func (l *loop) post(t task) bool {
 }
 
 func (l *loop) run() {
+	defer l.succeed()
 	id := goroutineID()
 	l.goroutine.Store(id)
 	loopGoroutines.Store(id, nil)
 	defer loopGoroutines.Delete(id)
-	if err := l.sys.Run(l); err != nil {
-		l.engine.log().Error("gannet: poller failed; its connections are lost", "loop", l.index, "err", err)
+	l.takeOver()
+	if !l.ending {
+		if err := l.sys.Run(l); err != nil {
+			l.lose(err)
+		}
+		l.ending = true
 	}
 	l.end()
 	close(l.done)
@@ -152,7 +164,7 @@ func (l *loop) run() {
 // end gives back what the loop still has: first what letters that came too late for the
 // last turn bring, a connection to adopt among them.
 func (l *loop) end() {
-	for l.opened < len(l.letters) || !l.mailbox.closeEmpty() {
+	for again := true; again; again = !l.mailbox.closeEmpty() {
 		l.serveLetters(forever)
 		l.terminateEach()
 	}
@@ -283,6 +295,11 @@ func (l *loop) serveReady() {
 		if c.flags&buried == 0 {
 			l.resumeTurn(c)
 			c.nextSlice()
+			l.hearOn(c)
+		}
+		if c.flags&hearDue != 0 {
+			c.flags &^= hearDue
+			c.hear()
 		}
 		if l.doomed.Load() {
 			l.serveDoomed()
@@ -291,7 +308,9 @@ func (l *loop) serveReady() {
 	if served != 0 {
 		left := copy(l.ready, l.ready[served:])
 		clear(l.ready[left:])
-		l.ready = l.ready[:left]
+		if l.ready = l.ready[:left]; left == 0 {
+			l.ready = shrunk(l.ready)
+		}
 	}
 }
 
@@ -368,7 +387,7 @@ func (l *loop) closeNow(g grave) {
 // adopt takes over a connection that admitConn has counted. On the loop.
 func (l *loop) adopt(a arrival) {
 	c := &Conn{loop: l, fd: int32(a.fd), peer: newPeerAddr(a.peer)}
-	c.limits.Store(&l.engine.conf.limits)
+	c.limits.Store(l.engine.conf.limits)
 	if a.tls {
 		c.flags |= overTLS
 	}
@@ -395,7 +414,7 @@ func (l *loop) adopt(a arrival) {
 		c.refuse(shuttingDown)
 		return
 	}
-	c.setDeadline(l.engine.conf.HandshakeTimeout)
+	c.wake(l.engine.conf.HandshakeTimeout)
 	if a.http != nil {
 		c.onHTTP(a)
 	} else if len(a.early) > 0 {

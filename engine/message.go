@@ -20,6 +20,9 @@ func (m Message) Retain() *pool.Buffer {
 		m.held.Retain()
 		return m.held
 	}
+	if m.pool == nil { // it is no engine's: a test of a handler made it
+		m.pool = pool.Default
+	}
 	b := m.pool.Get(len(m.Data))
 	b.B = append(b.B, m.Data...)
 	return b

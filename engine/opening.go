@@ -7,6 +7,7 @@ import (
 
 	"github.com/gannet-ws/gannet/deflate"
 	"github.com/gannet-ws/gannet/engine/internal/handshake"
+	"github.com/gannet-ws/gannet/engine/internal/netio"
 	"github.com/gannet-ws/gannet/pool"
 )
 
@@ -18,6 +19,7 @@ type opening struct {
 	taken  int      // bytes of buf that the head took
 	late   *Upgrade // whose decision is awaited
 	past   bool     // the PROXY header was taken
+	budget holding  // what of InboundBudget it holds
 }
 
 var openingPool = sync.Pool{New: func() any { return new(opening) }}
@@ -28,6 +30,7 @@ func (c *Conn) dropOpening() {
 		return
 	}
 	c.opening = nil
+	o.budget.set(c, 0)
 	if o.buf != nil {
 		o.buf.Release()
 	}
@@ -74,6 +77,7 @@ func (c *Conn) keepHead(b []byte) *opening {
 		c.opening.buf = c.loop.engine.pool.Get(max(len(b), 1024))
 	}
 	c.opening.buf.Append(b)
+	c.opening.charge(c)
 	return c.opening
 }
 
@@ -136,23 +140,33 @@ func (c *Conn) ask(u *Upgrade, b []byte, n int) []byte {
 }
 
 // consult runs the user's code, and returns what it decided; nil if that comes later.
-// Its panic refuses the request (500).
+// Its panic, or its end of the goroutine, refuses the request (500).
 func (c *Conn) consult(u *Upgrade) (d *decision) {
 	e := c.loop.engine
+	asking := true
 	defer func() {
-		if r := recover(); r != nil {
-			e.panicked(c, r)
-			d = &decision{internalError}
+		exits := false
+		if asking {
+			r := recover()
+			_ = e.blamed(c, r)
+			d, exits = &decision{internalError}, r == nil
 		}
 		if d != nil {
 			u.decision.CompareAndSwap(nil, d) // no other is taken any more
 		}
+		if exits { // whoever asked does not hear of it
+			u.over.Store(true)
+			c.loop.exits(c)
+			c.refuse(internalError)
+		}
 	}()
-	if !u.originAllowed() {
-		return &decision{forbiddenOrigin}
-	}
-	if e.hooks.upgrade != nil {
+	allowed := u.originAllowed()
+	if allowed && e.hooks.upgrade != nil {
 		e.hooks.upgrade(u)
+	}
+	asking = false
+	if !allowed {
+		return &decision{forbiddenOrigin}
 	}
 	if d = u.decision.Load(); d == nil && !u.later {
 		d = accepted
@@ -169,12 +183,29 @@ func (c *Conn) await(u *Upgrade, b []byte, n int) {
 		c.opening.taken = n // b is what it keeps
 	}
 	c.opening.late = u
+	c.opening.charge(c)
 	c.flags |= pausedByWork
-	c.watch()
+	if c.watch(); c.flags&buried != 0 {
+		return
+	}
 	u.kept.Store(true)
 	if u.decision.Load() != nil { // decided while the hook still ran
 		c.decideLate()
+	} else {
+		c.onConnectingTimer() // it looks whether the client stays
 	}
+}
+
+// leftBeforeOpen ends the handshake of a client that has gone, or has ended its half of the stream: without that
+// it can not send a Close frame any more (RFC 6455 7.1.2), whatever it sent behind its request.
+func (c *Conn) leftBeforeOpen() bool {
+	switch err := c.loop.sys.Probe(int(c.fd)); err {
+	case nil, netio.ErrAgain:
+		return false
+	}
+	c.loop.engine.stats.refusals.add("client-gone")
+	c.finish(closing{code: codeAbnormal, err: ErrAbnormal, abort: true})
+	return true
 }
 
 // decideLate acts on a decision made by Upgrade.Accept or Refuse from elsewhere.
@@ -196,13 +227,13 @@ func (c *Conn) decideLate() {
 	// Ours from here on: OnOpen may end the connection, and with it what opening holds.
 	buf, taken := o.buf, o.taken
 	o.buf = nil
+	defer buf.Release() // OnOpen may end the goroutine
 	c.dropOpening()
 	if c.open(u) && len(buf.B) > taken {
 		c.loop.feed(c, buf.B[taken:])
 	} else {
 		c.settleTurn()
 	}
-	buf.Release()
 	c.watch()
 }
 
@@ -231,9 +262,6 @@ func (c *Conn) open(u *Upgrade) bool {
 	*dst = handshake.AppendSwitching(*dst, u.req.Key, a.protocol, view(a.deflate.Append(extensions[:0])), u.header)
 	o.placed += uint64(len(*dst) - n)
 	c.ctx = u.ctx
-	if u.limits != nil {
-		c.limits.Store(u.limits)
-	}
 	c.heard = l.broadcasts.last.Load()
 	c.asked = c.heard
 	if !c.state.CompareAndSwap(uint32(Connecting), uint32(Open)) { // closed meanwhile
@@ -246,7 +274,6 @@ func (c *Conn) open(u *Upgrade) bool {
 		c.flushCork() // the cork is the worker's from here on
 	}
 	c.unlock()
-	c.clearDeadline()
 	c.times.begin(l.now)
 	l.engine.stats.connecting.Add(-1)
 	l.engine.stats.open.Add(1)
@@ -285,7 +312,8 @@ func (c *Conn) refuse(r *handshake.Refusal) {
 	c.dropOpening()
 	c.flags |= lingering | discarding
 	c.flags &^= pausedByWork
-	c.setDeadline(lingerTime)
+	c.freshProgress(l.now + lingerBound)
+	c.wake(lingerTime / 4)
 	if left {
 		c.endOutput()
 	} else {

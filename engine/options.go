@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime"
+	"strconv"
 	"time"
 
 	"github.com/gannet-ws/gannet/deflate"
@@ -25,8 +26,8 @@ const (
 )
 
 // Limits protect an engine from one connection. Zero means the default; they may be
-// changed for one connection with Upgrade.SetLimits or Conn.SetLimits.
-// For durations a negative value means: off.
+// changed for one connection with Upgrade.SetLimits or Conn.SetLimits, where zero means: as it is.
+// For durations a negative value means: off. Values that cannot work together are an error.
 type Limits struct {
 	// MaxMessageSize is the longest message accepted, in bytes, after inflation.
 	// Default and ceiling: MaxMessage. A frame header that would pass it is answered
@@ -42,25 +43,35 @@ type Limits struct {
 	// HighWater is how many bytes may be queued for the peer before OnHighWater is
 	// called and reading from it pauses (who does not read answers is not read). What of
 	// long messages is to be compressed yet counts as it is.
-	// Default 1 MiB.
+	// Default 1 MiB, or MaxBufferedAmount / 2 if that is less. It must be below MaxBufferedAmount: at it
+	// reading would never pause, and who asks for much would be closed instead.
 	HighWater int64
-	// LowWater is where OnDrain is called and reading goes on. Default HighWater / 4.
+	// LowWater is where OnDrain is called and reading goes on. Default HighWater / 4, at most HighWater.
 	LowWater int64
-	// MaxBufferedAmount is the most that may be queued, in bytes. Default 64 MiB; -1: no limit.
-	// A message into an empty queue always passes.
+	// MaxBufferedAmount is the most that may be queued, in bytes. Default 64 MiB, or 2 * HighWater
+	// where HighWater was set to as much; -1: no limit. A message into an empty queue always passes.
 	MaxBufferedAmount int64
-	// Overflow is what happens past MaxBufferedAmount. Default CloseSlow.
+	// Overflow is what happens past MaxBufferedAmount (never, without one). Default CloseSlow.
 	Overflow Overflow
 
-	// IdleTimeout closes (1001) a connection from which nothing was received for so long, pongs included. Default 2 min.
+	// IdleTimeout closes (1001) a connection from which nothing was received for so long, pongs included. It stands while the
+	// peer still takes what was sent to it, and while it is not read. Default 2 min.
 	IdleTimeout time.Duration
-	// PingInterval pings a peer from which nothing was received for so long. Default 50 s.
+	// PingInterval pings a peer from which nothing was received for so long. Default 50 s, or IdleTimeout / 2 if
+	// that is less. It must be below IdleTimeout: a live peer that has nothing to say answers pings, and is not idle.
 	PingInterval time.Duration
-	// PongTimeout ends a connection (1006) whose ping was not answered, by anything, for so long. Default 30 s.
+	// PongTimeout ends a connection (1006) whose ping was not answered, by anything, for so long. It begins when the ping has
+	// left and the peer has taken what was sent before. Default 30 s.
+	// IdleTimeout may end it earlier: a peer has the difference of IdleTimeout and PingInterval to answer in.
+	// Without PingInterval it has no effect.
 	PongTimeout time.Duration
-	// CloseTimeout ends the closing handshake. Default 10 s.
+	// CloseTimeout ends a closing handshake (1006) whose Close frame the peer has taken, and not answered, for so long. While the
+	// peer takes what was sent before, or sends the message that it is in, it has not started: WriteStallTimeout
+	// and Options.MaxClosing bound that. A peer that takes nothing at all has CloseTimeout too (but 3 s at least). Default 10 s; above 0.
 	CloseTimeout time.Duration
-	// WriteStallTimeout ends a connection (1013) with bytes queued of which none left for so long. Default 30 s.
+	// WriteStallTimeout ends a connection (1013) whose peer took less than 4 KiB, or all there was, of what was sent to
+	// it for so long. Taken is what the peer's machine has acknowledged, or where nobody knows that, what
+	// has left for the network. Default 30 s.
 	WriteStallTimeout time.Duration
 	// MaxLifetime closes (1001) a connection that was open for so long. Default off.
 	MaxLifetime time.Duration
@@ -80,12 +91,15 @@ type Options struct {
 	// With ProxyProtocol it is the address that the proxy names; the proxy's own is not counted.
 	MaxConnsPerAddress int
 	// InboundBudget is how many bytes the engine holds of unfinished, paused and waiting
-	// messages of all connections, beyond 64 KiB each. Default: a quarter of the memory
-	// of the machine or its cgroup. Past it the connection that holds most is closed (1013).
+	// messages and undecided handshakes of all connections, beyond 64 KiB each. Default: a quarter of the memory
+	// of the machine or its cgroup; in a 32-bit process at most 256 MiB. Past it the connection that holds most is closed (1013).
 	InboundBudget int64
 
 	// HandshakeTimeout bounds the opening handshake, a decision by Upgrade.Later included. Default 10 s.
 	HandshakeTimeout time.Duration
+	// MaxClosing ends a closing handshake (1006) after so long, whatever the peer takes or sends meanwhile: who reads
+	// 4 KiB in each WriteStallTimeout could keep it for ever. Default 5 min, or Limits.CloseTimeout if that is longer.
+	MaxClosing time.Duration
 	// MaxHandshakeBytes bounds a request's head. Default 16 KiB, at least 512; over it: 431.
 	MaxHandshakeBytes int
 
@@ -93,7 +107,7 @@ type Options struct {
 	// "https://example.com", "https://*.example.com", "https://example.com:*", "null", or "*" for any.
 	// Requests without an Origin header (which are not a browser's) always pass.
 	Origins []string
-	// CheckOrigin, if set, decides instead of Origins.
+	// CheckOrigin, if set, decides instead of Origins and of the same-origin rule, neither of which is looked at.
 	CheckOrigin func(u *Upgrade) bool
 	// Fallback serves requests that do not ask for a WebSocket. nil answers 426.
 	// A connection that it takes leaves the loops and is served by net/http; it counts
@@ -115,10 +129,11 @@ type Options struct {
 	Compress func(op Opcode, size int) bool
 
 	// Workers moves the callbacks (all but OnUpgrade) to so many goroutines, in order per connection,
-	// where they may block: what one sends leaves when it returns, or calls Drain.
-	// 0: they run on the loops. Each message then is copied out of the loop's slab.
+	// where they may block: what is sent while one runs leaves when it returns, or a millisecond later, or with Flush.
+	// 0: they run on the loops. With workers each message is copied out of the loop's slab.
 	Workers int
-	// InboxBytes is how many bytes may wait for the workers per connection before its reading pauses. Default 1 MiB.
+	// InboxBytes is how many bytes may wait for the workers per connection before its reading pauses, what they take in
+	// memory: an empty message counts 64 bytes. Default 1 MiB. Without Workers it has no effect.
 	InboxBytes int64
 
 	// Logger receives what the engine has to say. Default: slog.Default().
@@ -136,12 +151,9 @@ func (l Limits) withDefaults(d Limits) Limits {
 	orDefault(&l.MaxMessageSize, d.MaxMessageSize)
 	orDefault(&l.MaxFragments, d.MaxFragments)
 	orDefault(&l.MaxControlRate, d.MaxControlRate)
-	if l.HighWater == 0 {
-		l.HighWater = d.HighWater
-		orDefault(&l.LowWater, min(d.LowWater, l.HighWater))
-	}
-	orDefault(&l.LowWater, l.HighWater/4)
-	orDefault(&l.MaxBufferedAmount, max(d.MaxBufferedAmount, -1))
+	orDefault(&l.HighWater, d.HighWater)
+	orDefault(&l.LowWater, d.LowWater)
+	orDefault(&l.MaxBufferedAmount, d.MaxBufferedAmount)
 	if l.Overflow == 0 {
 		l.Overflow = d.Overflow
 	}
@@ -171,9 +183,10 @@ var defaultLimits = Limits{
 	MaxLifetime:       -1,
 }
 
-// maxTimeout is the longest duration that the 32-bit tick arithmetic of timers.go tells from its negative.
+// maxTimeout is the longest duration that a clock may have: nobody who waits longer means it.
 const maxTimeout = 200 * 24 * time.Hour
 
+// check tells whether each field is in its range; see limits.contradiction for those that do not go together.
 func (l *Limits) check() error {
 	switch {
 	case l.MaxMessageSize < 0 || l.MaxMessageSize > MaxMessage:
@@ -184,8 +197,8 @@ func (l *Limits) check() error {
 		return optionError("MaxControlRate", l.MaxControlRate, "at least 1 a second")
 	case l.HighWater < 0:
 		return optionError("HighWater", l.HighWater, "at least 1 byte")
-	case l.LowWater < 0 || l.LowWater > l.HighWater:
-		return optionError("LowWater", l.LowWater, fmt.Sprintf("1 byte to HighWater (%d)", l.HighWater))
+	case l.LowWater < 0:
+		return optionError("LowWater", l.LowWater, "1 byte to HighWater")
 	case l.MaxBufferedAmount < -1:
 		return optionError("MaxBufferedAmount", l.MaxBufferedAmount, "at least 1 byte, or -1 for no limit")
 	case l.Overflow > DropMessage:
@@ -208,7 +221,7 @@ func (l *Limits) check() error {
 // config is what Options become.
 type config struct {
 	Options
-	limits  Limits
+	limits  *limits
 	origins handshake.Patterns
 
 	deflate    *deflate.Extension // nil: Options.Deflate is
@@ -219,13 +232,15 @@ type config struct {
 }
 
 func (o Options) config() (*config, error) {
-	k := &config{Options: o, limits: o.Limits.withDefaults(defaultLimits)}
-	if err := k.limits.check(); err != nil {
+	l, err := newLimits(o.Limits)
+	if err != nil {
 		return nil, err
 	}
+	k := &config{Options: o, limits: l}
 	orDefault(&k.Loops, runtime.GOMAXPROCS(0))
-	orDefault(&k.InboundBudget, defaultInboundBudget())
+	orDefault(&k.InboundBudget, min(defaultInboundBudget(), mostBudget))
 	orDefault(&k.HandshakeTimeout, 10*time.Second)
+	orDefault(&k.MaxClosing, max(5*time.Minute, k.limits.CloseTimeout))
 	orDefault(&k.MaxHandshakeBytes, 16<<10)
 	orDefault(&k.InboxBytes, 1<<20)
 	if k.Logger == nil {
@@ -243,6 +258,10 @@ func (o Options) config() (*config, error) {
 	}
 	return k, k.setDeflate()
 }
+
+// mostBudget is the highest default of InboundBudget. A 32-bit process has 3 or 4 GiB of addresses, whatever the
+// machine has, and messages that grow need twice their size: one peer's long message ended the process.
+const mostBudget = 1 << (28 + 34*(strconv.IntSize/64))
 
 func (k *config) setDeflate() error {
 	k.slice, k.collecting = sliceBytes, maxCollecting
@@ -273,6 +292,8 @@ func (k *config) checkRanges() error {
 		return optionError("InboundBudget", k.InboundBudget, "at least 1 MiB")
 	case k.HandshakeTimeout < 0 || k.HandshakeTimeout > maxTimeout:
 		return optionError("HandshakeTimeout", k.HandshakeTimeout, "above 0, at most 200 days")
+	case k.MaxClosing < 0 || k.MaxClosing > maxTimeout:
+		return optionError("MaxClosing", k.MaxClosing, "above 0, at most 200 days")
 	case k.MaxHandshakeBytes < 512 || k.MaxHandshakeBytes > slabBytes/2:
 		return optionError("MaxHandshakeBytes", k.MaxHandshakeBytes, fmt.Sprintf("512 to %d", slabBytes/2))
 	case k.Workers < 0 || k.Workers > 1<<20:

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"runtime"
 	"strings"
 	"testing"
@@ -73,7 +74,7 @@ func TestOptionsInRange(t *testing.T) {
 	for i, o := range []Options{
 		{}, {Loops: 1024}, {InboundBudget: 1 << 20}, {MaxHandshakeBytes: 512}, {Workers: 1 << 20}, {InboxBytes: 1},
 		{HandshakeTimeout: 200 * 24 * time.Hour}, {Origins: []string{"*", "null", "https://*.example.com", "http://a.example:*"}},
-		{Limits: Limits{MaxMessageSize: 1, MaxFragments: 1, MaxControlRate: 1, HighWater: 1, LowWater: 1, MaxBufferedAmount: 1, Overflow: DropMessage}},
+		{Limits: Limits{MaxMessageSize: 1, MaxFragments: 1, MaxControlRate: 1, HighWater: 1, LowWater: 1, MaxBufferedAmount: 2, Overflow: DropMessage}},
 		{Limits: Limits{MaxMessageSize: MaxMessage, MaxBufferedAmount: -1, IdleTimeout: -1, PingInterval: -1, PongTimeout: -1, WriteStallTimeout: -1, MaxLifetime: -1}},
 		{Limits: Limits{CloseTimeout: 1, IdleTimeout: 200 * 24 * time.Hour}},
 	} {
@@ -95,8 +96,8 @@ func TestOptionsDefaults(t *testing.T) {
 		IdleTimeout: 2 * time.Minute, PingInterval: 50 * time.Second, PongTimeout: 30 * time.Second,
 		CloseTimeout: 10 * time.Second, WriteStallTimeout: 30 * time.Second, MaxLifetime: -1,
 	}
-	if k.limits != want {
-		t.Errorf("%+v\nwant\n%+v", k.limits, want)
+	if k.limits.Limits != want {
+		t.Errorf("%+v\nwant\n%+v", k.limits.Limits, want)
 	}
 	if k.Loops != runtime.GOMAXPROCS(0) || k.HandshakeTimeout != 10*time.Second || k.MaxHandshakeBytes != 16<<10 ||
 		k.InboxBytes != 1<<20 || k.Workers != 0 || k.MaxConns != 0 || k.Logger != slog.Default() {
@@ -105,13 +106,10 @@ func TestOptionsDefaults(t *testing.T) {
 	if k.InboundBudget < 64<<20 {
 		t.Error("InboundBudget:", k.InboundBudget)
 	}
-	if l := (Limits{HighWater: 1000}).withDefaults(defaultLimits); l.LowWater != 250 {
-		t.Error("LowWater is a quarter of HighWater:", l.LowWater)
-	}
 }
 
-// Zero fields of a connection's limits are the engine's, negative ones included; every other
-// field is its own.
+// Zero fields of limits are those of what they are laid over, negative ones included; every other
+// field is their own.
 func TestLimitsWithDefaults(t *testing.T) {
 	engine := Limits{
 		MaxMessageSize: 1, MaxFragments: 2, MaxControlRate: 3, HighWater: 5, LowWater: 4, MaxBufferedAmount: -1, Overflow: DropMessage,
@@ -135,21 +133,33 @@ func TestSetLimitsErrors(t *testing.T) {
 	s := startServer(t, d.handler(Funcs{}), Options{Logger: slog.New(slog.NewTextHandler(io.Discard, nil))})
 	dialForeign(t, s, 0)
 	c := d.conn()
-	before := *c.limits.Load()
+	before := c.Limits()
 	for _, l := range []Limits{
 		{MaxMessageSize: MaxMessage + 1}, {LowWater: 2 << 20}, {CloseTimeout: -1}, {MaxBufferedAmount: -2}, {Overflow: 9}, {MaxFragments: -1},
 	} {
 		isAll(t, c.SetLimits(l), ErrSyntax)
-		if got := *c.limits.Load(); got != before {
+		if got := c.Limits(); got != before {
 			t.Fatalf("%+v changed the limits to %+v", l, got)
 		}
 	}
-	if err := c.SetLimits(Limits{}); err != nil || *c.limits.Load() != before {
-		t.Error(err, *c.limits.Load())
+	if err := c.SetLimits(Limits{}); err != nil || c.Limits() != before {
+		t.Error(err, c.Limits())
 	}
 	for op, name := range map[Overflow]string{CloseSlow: "1", DropMessage: "2"} {
 		if fmt.Sprint(uint8(op)) != name {
 			t.Error("a policy's zero would be no default")
 		}
+	}
+}
+
+// TestDefaultBudgetFitsAddresses: in a 32-bit process the default is bounded by the addresses, not only by the
+// machine's memory: one message of 2 GiB, which MaxMessageSize admits, ended the process.
+func TestDefaultBudgetFitsAddresses(t *testing.T) {
+	k, err := Options{}.config()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if uint64(k.InboundBudget) > math.MaxUint/16 {
+		t.Errorf("InboundBudget is %d of %d addresses", k.InboundBudget, uint64(math.MaxUint))
 	}
 }

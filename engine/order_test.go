@@ -188,3 +188,20 @@ func TestBroadcastsToSome(t *testing.T) {
 		t.Errorf("%d came, want %d", got, 5*50)
 	}
 }
+
+// More broadcasts than a connection is asked for at once, and a message behind them: all arrive in order.
+func TestManyBroadcastsAtOnce(t *testing.T) {
+	inEveryMode(t, func(t *testing.T, m mode) {
+		d := newDiary(t)
+		s := m.start(t, d.handler(Funcs{}), Options{Limits: Limits{MaxBufferedAmount: -1}})
+		f := dialForeign(t, s, 0)
+		c := d.conn()
+		for i := range 30 * mostAsked {
+			s.Broadcast(prepared(t, OpText, fmt.Appendf(nil, "n %d", i)), nil)
+		}
+		_ = c.SendText("last")
+		_ = c.Close()
+		f.wantsNumbers("n", "last")
+		f.wantsClose(1000, "")
+	})
+}

@@ -47,6 +47,7 @@ type flow struct {
 	failed  bool        // the socket refused a write: nothing more leaves
 	pongDue bool        // a newer ping waits for the pong before it to leave
 	pongEnd uint64      // where the last pong ends: one that has not left is enough
+	pingEnd uint64      // where a ping ends that has a clock
 	failure *CloseError // why the sender closed the connection
 
 	direct     directness // of the payload that is being placed

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"fmt"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -11,7 +12,8 @@ import (
 
 // Prepared is a message framed once, to be sent to many, and compressed once for each
 // kind of window that their connections agreed on. It may be used by any number of goroutines; it
-// is never released, the garbage collector takes it.
+// is never released, the garbage collector takes it. Only Prepare makes one: SendPrepared answers ErrSyntax for a nil
+// or zero Prepared, and Broadcast logs it and sends nothing.
 type Prepared struct {
 	op     Opcode
 	asItIs bool // NoCompress
@@ -41,6 +43,14 @@ func Prepare(op Opcode, p []byte, opts ...SendOption) (*Prepared, error) {
 	}
 	frame := codec.AppendFrame(make([]byte, 0, len(p)+codec.MaxHeaderSize), op, true, false, p)
 	return &Prepared{op: op, asItIs: slices.Contains(opts, NoCompress), plain: preparedFrame{header: len(frame) - len(p), bytes: frame}}, nil
+}
+
+// usable tells whether p was made by Prepare: the zero one has no frame.
+func (p *Prepared) usable() error {
+	if p == nil || p.plain.bytes == nil {
+		return fmt.Errorf("gannet: a message to send has to be made by Prepare, and this one is nil or zero: %w", ErrSyntax)
+	}
+	return nil
 }
 
 // deflated is the message compressed for a window, in a form that needs no history; its

@@ -25,13 +25,13 @@ func (c *Conn) used(s *stages) {
 
 // looked is when the clock looked last; for a connection that is used for the first time, or for the
 // first time since long, now.
-func (c *Conn) looked() ticks {
+func (c *Conn) looked() time.Duration {
 	s := c.stages.Load()
 	if s == nil {
 		return 0
 	}
-	if ago := s.looked.since(c.loop.now); ago < 0 || ago > 4*restAfter {
-		s.looked = tickOf(c.loop.now)
+	if c.loop.now-s.looked > 4*restAfter {
+		s.looked = c.loop.now
 	}
 	return s.looked
 }
@@ -48,7 +48,7 @@ func (c *Conn) ifUsed() time.Duration {
 // when the loop has time for it: to pack a window takes a tenth of a millisecond (serveResting).
 func (c *Conn) onRestDue() {
 	s := c.stages.Load()
-	s.looked = tickOf(c.loop.now)
+	s.looked = c.loop.now
 	if !s.use.CompareAndSwap(useSince, useLooked) {
 		c.loop.restLater(c)
 	}
@@ -72,7 +72,9 @@ func (l *loop) serveResting() {
 	for last := len(l.resting) - 1; last >= 0; last-- {
 		c := l.resting[last]
 		l.resting[last] = nil
-		l.resting = l.resting[:last]
+		if l.resting = l.resting[:last]; last == 0 {
+			l.resting = shrunk(l.resting)
+		}
 		if c.flags&buried == 0 {
 			c.rest()
 		}

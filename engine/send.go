@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"fmt"
 	"unsafe"
 
 	"github.com/gannet-ws/gannet/codec"
@@ -42,6 +43,9 @@ func (c *Conn) Send(op Opcode, p []byte, opts ...SendOption) error {
 // SendOwned sends b.B and takes over one reference to b, whatever it answers: b.B must
 // not be changed any more. Nothing is copied: the bytes leave from b.
 func (c *Conn) SendOwned(op Opcode, b *pool.Buffer, opts ...SendOption) error {
+	if b == nil || b.Refs() == 0 {
+		return fmt.Errorf("gannet: SendOwned needs a Buffer that pool.Get or Message.Retain gave: %w", ErrSyntax)
+	}
 	defer b.Release()
 	if err := checkMessage(op, b.B); err != nil {
 		return err
@@ -54,6 +58,9 @@ func (c *Conn) SendOwned(op Opcode, b *pool.Buffer, opts ...SendOption) error {
 // whole, by the caller: 4 ms or more for 1 MiB. In a callback on a loop a message over 128 KiB
 // is not, and each connection compresses it for itself until somebody else has done it.
 func (c *Conn) SendPrepared(p *Prepared, opts ...SendOption) error {
+	if err := p.usable(); err != nil {
+		return err
+	}
 	m := c.preparedMessage(p, opts)
 	return c.send(&m)
 }
@@ -172,6 +179,10 @@ func (c *Conn) sendLocked(m *outgoing) error {
 		c.queueBehind(last)
 	}
 	o := c.outLocked()
+	if o.failed { // the peer is gone, and what it said before is being heard
+		c.buffered += uint64(len(m.p))
+		return nil
+	}
 	if o.queued() != 0 || len(o.deferred) != 0 || o.long.underWay() { // limits
 		if err := c.admitLocked(o, len(m.p), nil); err != nil {
 			if plantedBug(bugDropHistory) && m.compress && err == ErrBufferFull && o.writer == nil && !o.long.making() {
@@ -201,8 +212,8 @@ func (c *Conn) acceptedLocked(m *outgoing) {
 // What comes into an empty queue always passes, and may leave the connection without an
 // outbound.
 func (c *Conn) admitLocked(o *outbound, n int, w *messageWriter) error {
-	l := c.limits.Load()
-	if l.MaxBufferedAmount < 0 || o.takes(n, l, w) {
+	l := &c.limits.Load().Limits
+	if l.MaxBufferedAmount < 0 || o.failed || o.takes(n, l, w) {
 		return nil
 	}
 	if c.makeWayLocked(n, l, w) {
@@ -333,6 +344,7 @@ func (c *Conn) placedLocked(o *outbound, payload uint64, fin bool, direct []byte
 		return
 	}
 	if direct == nil && c.corked.Load() && o.queued() < corkBytes {
+		c.boundCork()
 		return
 	}
 	c.flushLocked(direct)

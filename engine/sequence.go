@@ -8,7 +8,7 @@ import (
 )
 
 // The sequence: a connection's callbacks, one at a time. On the loop they are plain
-// calls; with Options.Workers they wait in the connection's inbox (workers.go).
+// calls; with Options.Workers they wait in the connection's inbox (inbox.go).
 
 // enter corks the connection at hand: what its callbacks send is one write, at their end.
 func (c *Conn) enter() {
@@ -61,24 +61,42 @@ func (c *Conn) flushCork() {
 	}
 }
 
-// recoverCallback, deferred, turns a handler's panic into the end of its connection.
-// A panic of the engine's own is not the handler's, and goes on.
+// recoverCallback, deferred, turns a handler's panic, or its end of the goroutine, into the end of
+// its connection. A panic of the engine's own is not the handler's, and goes on.
 func (l *loop) recoverCallback(c *Conn) {
 	if !l.inCallback {
 		return
 	}
 	l.inCallback = false
-	if r := recover(); r != nil {
-		l.engine.panicked(c, r)
-		c.fail(&CloseError{codeInternalError, ErrHandlerPanic})
+	r := recover()
+	if r == nil {
+		l.exits(c)
 	}
+	c.fail(&CloseError{codeInternalError, l.engine.blamed(c, r)})
 }
 
-// panicked logs and counts a handler's panic.
-func (e *engine) panicked(c *Conn, r any) {
+// blamed logs and counts what a handler has done to its goroutine: it panicked with r, or, if that
+// is nil, ended it. It returns the connection's error.
+func (e *engine) blamed(c *Conn, r any) error {
 	e.stats.panics.Add(1)
+	if r == nil {
+		e.log().Error("gannet: a handler ended its goroutine (runtime.Goexit, t.FailNow); its connection is closed (1011)",
+			"remote", c.peer.addrPort(), "stack", string(debug.Stack()))
+		return ErrHandlerExit
+	}
 	e.log().Error("gannet: a handler panicked; its connection is closed (1011)",
-		"panic", fmt.Sprint(r), "remote", c.RemoteAddr(), "stack", string(debug.Stack()))
+		"panic", fmt.Sprint(r), "remote", c.peer.addrPort(), "stack", string(debug.Stack()))
+	return ErrHandlerPanic
+}
+
+// blamedFor does so for a function that answers questions of the engine.
+func (e *engine) blamedFor(what, outcome string, r any) {
+	did := "panicked"
+	if r == nil {
+		did = "ended its goroutine (runtime.Goexit)"
+	}
+	e.stats.panics.Add(1)
+	e.log().Error("gannet: "+what+" "+did+"; "+outcome, "panic", fmt.Sprint(r), "stack", string(debug.Stack()))
 }
 
 // deliver hands a message to the handler.
@@ -89,7 +107,7 @@ func (l *loop) deliver(c *Conn, m Message) {
 	l.messages++
 	l.bytes += uint64(len(m.Data))
 	if l.engine.workers != nil {
-		c.toInbox(letter{kind: letterMessage, op: m.Op, buf: m.Retain()})
+		c.deposit(letter{kind: letterMessage, op: m.Op}, m.Data, m.held)
 		return
 	}
 	c.enter()
@@ -116,9 +134,14 @@ func (l *loop) deliverChunk(c *Conn, k Chunk) {
 	}
 	l.bytes += uint64(len(k.Data))
 	if l.engine.workers != nil {
-		b := l.engine.pool.Get(len(k.Data))
-		b.B = append(b.B, k.Data...)
-		c.toInbox(letter{kind: letterChunk, op: k.Op, buf: b, first: k.First, last: k.Last})
+		t := letter{kind: letterChunk, op: k.Op}
+		if k.First {
+			t.flags |= letterFirst
+		}
+		if k.Last {
+			t.flags |= letterLast
+		}
+		c.deposit(t, k.Data, nil)
 		return
 	}
 	c.enter()
@@ -127,15 +150,13 @@ func (l *loop) deliverChunk(c *Conn, k Chunk) {
 	l.inCallback = false
 }
 
-// callLent calls OnPing or OnPong.
-func (l *loop) callLent(c *Conn, f func(*Conn, []byte), payload []byte) {
+// callLent calls f, which is OnPing or OnPong.
+func (l *loop) callLent(c *Conn, op Opcode, f func(*Conn, []byte), payload []byte) {
 	if f == nil || c.flags&discarding != 0 || c.closesNow() {
 		return
 	}
 	if l.engine.workers != nil {
-		b := l.engine.pool.Get(len(payload))
-		b.B = append(b.B, payload...)
-		c.toInbox(letter{kind: letterLent, buf: b, lent: f})
+		c.deposit(letter{kind: letterControl, op: op}, payload, nil)
 		return
 	}
 	c.enter()
@@ -150,7 +171,7 @@ func (c *Conn) call(f func(*Conn)) {
 		return
 	}
 	if c.loop.engine.workers != nil {
-		c.toInbox(letter{kind: letterCall, call: f})
+		c.deposit(letter{kind: letterCall, call: f}, nil, nil)
 		return
 	}
 	c.callNow(f)
@@ -174,20 +195,24 @@ func (c *Conn) callPosted(f func(*Conn)) {
 	c.settleTurn()
 }
 
-// callClose calls OnError, if there was one, and OnClose: the last callbacks.
+// callClose calls OnError, if there was one, and OnClose: the last callbacks. The second comes even
+// if the first ends the goroutine.
 func (c *Conn) callClose(e CloseEvent, failed bool) {
 	h := &c.loop.engine.hooks
+	c.dropInbox()
+	defer c.call(func(c *Conn) { h.close(c, e) })
 	if failed && h.err != nil {
 		c.call(func(c *Conn) { h.err(c, e.Err) })
 	}
-	c.call(func(c *Conn) { h.close(c, e) })
 }
 
 // serve does what others left to the loop.
 func (c *Conn) serve() {
 	for bits := c.todo.Swap(0); bits != 0; bits = c.todo.Swap(0) {
 		if c.flags&buried == 0 {
+			c.loop.serving = bits
 			c.serveBits(bits)
+			c.loop.serving = 0
 		}
 		if c.loop.entered {
 			c.leave()
@@ -205,7 +230,7 @@ func (c *Conn) serveBits(bits uint32) {
 		c.decideLate()
 	}
 	if bits&todoFail != 0 {
-		c.abandon(&CloseError{codeAbnormal, ErrAbnormal})
+		c.lose(closing{code: codeAbnormal, err: &CloseError{codeAbnormal, ErrAbnormal}})
 		if c.flags&(lingering|buried) != 0 {
 			return
 		}
@@ -215,12 +240,10 @@ func (c *Conn) serveBits(bits uint32) {
 		c.advanceClosing()
 	}
 	if bits&todoShed != 0 {
-		c.fail(&CloseError{codeTryAgainLater, ErrInboundBudget})
-		c.dropInbox()
+		c.beShed()
 	}
 	if bits&todoHear != 0 {
-		l.takeBroadcasts()
-		l.ask(c)
+		c.hear()
 	}
 	if bits&todoSlice != 0 {
 		l.enqueue(c)
@@ -247,7 +270,7 @@ func (c *Conn) serveBits(bits uint32) {
 	if bits&todoMarks != 0 {
 		c.remark()
 	}
-	if bits&todoTimers != 0 {
+	if bits&(todoTimers|todoPing) != 0 {
 		c.onTimer()
 	}
 	if bits&todoClose != 0 || c.ReadyState() == Closing {
@@ -259,7 +282,7 @@ func (c *Conn) serveBits(bits uint32) {
 // settleHigh tells of the high-water mark, in the order it was passed.
 func (c *Conn) settleHigh(bits uint32) {
 	h := &c.loop.engine.hooks
-	if c.ReadyState() != Open {
+	if c.ReadyState() != Open || c.flags&hearing != 0 {
 		return // nothing can be sent any more, and closing resumes reading
 	}
 	if bits&todoDrain != 0 && c.flags&pausedByHigh != 0 {
@@ -279,8 +302,9 @@ func (c *Conn) lowAgain() {
 	if !plantedBug(bugStaysPaused) {
 		c.flags &^= pausedByHigh
 	}
-	c.times.read = tickOf(c.loop.now)
+	c.readAgain()
 	c.goOnTurn()
+	c.wakeInbox()
 	c.call(c.loop.engine.hooks.drain)
 }
 
@@ -289,8 +313,11 @@ func (c *Conn) settlePause() {
 		c.flags |= pausedByUser
 	} else if c.flags&pausedByUser != 0 {
 		c.flags &^= pausedByUser
-		c.times.read = tickOf(c.loop.now)
+		c.readAgain()
 		c.goOnTurn()
+	}
+	if c.holds.Load() == 0 { // Pause and Resume may have come as one
+		c.wakeInbox()
 	}
 }
 
@@ -300,12 +327,8 @@ func (c *Conn) onWritable() {
 		return // whoever holds the lock writes
 	}
 	if o := c.out; o != nil {
-		left := o.left
 		o.blocked = false
 		c.flushLocked(nil)
-		if o.left != left {
-			c.times.progress = tickOf(c.loop.now)
-		}
 		if !o.blocked {
 			c.flags &^= writeWanted
 			if o.long.underWay() && !plantedBug(bugLostSlices) {
@@ -314,6 +337,7 @@ func (c *Conn) onWritable() {
 			c.detachLocked()
 		}
 	}
+	c.seePingLocked()
 	c.unlock()
 	if c.flags&(lingering|writeWanted) == lingering { // a refusal has left
 		c.endOutput()
@@ -324,9 +348,9 @@ func (c *Conn) onWritable() {
 
 // awaitRoom has the poller tell when the socket has room, and starts the stall clock.
 func (c *Conn) awaitRoom() {
-	if c.flags&writeWanted == 0 {
+	if c.flags&(writeWanted|hearing) == 0 {
 		c.flags |= writeWanted
-		c.times.progress = tickOf(c.loop.now)
+		c.onLookDue()
 		c.reschedule()
 	}
 	c.watch()
@@ -343,7 +367,10 @@ func (c *Conn) watch() {
 	}
 	if err := c.loop.sys.Interest(int(c.fd), c.watched, want); err != nil {
 		c.loop.engine.log().Error("gannet: poller refused a change of interest", "err", err)
-		c.abandon(&CloseError{codeAbnormal, &lostError{err}})
+		c.loop.sys.Remove(int(c.fd))
+		c.watched = 0
+		c.flags |= unwatched
+		c.lose(closing{code: codeAbnormal, err: &CloseError{codeAbnormal, &lostError{err}}})
 		c.settleTurn() // OnClose may have run
 		return
 	}
@@ -355,7 +382,10 @@ func (c *Conn) watch() {
 
 // wanted is what the connection waits for now.
 func (c *Conn) wanted() (want netio.Interest) {
-	if c.flags&(pausedByUser|pausedByHigh|pausedByInbox|pausedByBroadcasts|pausedByWork|sawEnd|endWaits) == 0 {
+	if c.flags&unwatched != 0 {
+		return 0
+	}
+	if c.flags&(unread|sawEnd) == 0 {
 		want |= netio.Readable
 	}
 	if c.flags&writeWanted != 0 {

@@ -22,6 +22,10 @@ type httpArrival struct{ req *handshake.Request }
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.serveHTTP(w, r) }
 
 func (e *engine) serveHTTP(w http.ResponseWriter, r *http.Request) {
+	if err := e.made(); err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
 	req, err := handshake.FromHTTP(r)
 	if err == nil && !req.Upgrade {
 		err = upgradeRequired

@@ -30,6 +30,7 @@ type engine struct {
 	loops     atomic.Pointer[[]*loop] // all of them
 	addresses map[netip.Addr]int      // connections by remote address, if they are limited
 	total     int                     // connections
+	strangers atomic.Int64            // bridged connections over the limits that linger
 	windows   [16]atomic.Int64        // connections that share prepared messages, by the window bits agreed on for what we send
 	closing   atomic.Bool             // Shutdown or Close was called
 
@@ -38,6 +39,7 @@ type engine struct {
 
 	stopped  bool
 	gone     chan struct{} // closed when closing and no connection is left
+	ended    chan struct{} // closed when stopped and the loops and workers have ended
 	wakeGone sync.Once
 	fallback fallback
 
@@ -51,24 +53,34 @@ type Server struct {
 }
 
 // NewServer makes a server. It answers an error that is ErrSyntax and names the option when
-// one is out of range. Nothing runs until Serve, ListenAndServe or ServeHTTP is called.
+// one is out of range, or does not go with another one. Nothing runs until Serve, ListenAndServe or ServeHTTP is called.
+//
+// It also answers one, which names the type and the method, for a handler of which something would
+// silently never be called, or would panic: methods with pointer receivers of a handler that is given
+// by value; what is behind an embedded interface (a wrapper, say) and not repeated by the outer type;
+// what two embedded types have at the same depth; a method or a field of an optional method's name
+// and another type; an OnMessage outside of an OnChunk; an embedded pointer or interface that is nil.
 func NewServer(h Handler, o Options) (*Server, error) {
 	if h == nil {
 		return nil, fmt.Errorf("gannet: NewServer needs a Handler: %w", ErrSyntax)
+	}
+	hooks, err := findHooks(h)
+	if err != nil {
+		return nil, err
 	}
 	conf, err := o.config()
 	if err != nil {
 		return nil, err
 	}
 	s := &Server{}
-	s.engine.init(conf, findHooks(h))
+	s.engine.init(conf, hooks)
 	return s, nil
 }
 
 func (e *engine) init(conf *config, h hooks) {
 	e.conf, e.hooks, e.pool = conf, h, pool.New()
 	e.budget.limit = conf.InboundBudget
-	e.gone = make(chan struct{})
+	e.gone, e.ended = make(chan struct{}), make(chan struct{})
 	e.fallback.conns, e.fallback.done, e.fallback.ended = make(chan net.Conn), make(chan struct{}), make(chan struct{})
 	e.loops.Store(new([]*loop))
 	e.newNative = newNative
@@ -83,6 +95,9 @@ func (e *engine) log() *slog.Logger { return e.conf.Logger }
 
 // start starts the native loops and the workers, once.
 func (e *engine) start() error {
+	if err := e.made(); err != nil {
+		return err
+	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.stopped || e.closing.Load() {
@@ -156,14 +171,27 @@ func (e *engine) publishLoops() {
 	e.loops.Store(&all)
 }
 
-func (e *engine) allLoops() []*loop { return *e.loops.Load() }
+func (e *engine) allLoops() []*loop {
+	if all := e.loops.Load(); all != nil {
+		return *all
+	}
+	return nil // of the zero Server
+}
+
+// made tells whether the server was made by NewServer.
+func (e *engine) made() error {
+	if e.conf == nil {
+		return fmt.Errorf("gannet: this Server was not made by NewServer: %w", ErrSyntax)
+	}
+	return nil
+}
 
 // leastLoaded is the loop for the next connection. It counts as there already, so that
 // a burst spreads evenly; adoptReserved takes that back.
 func leastLoaded(loops []*loop) *loop {
 	best := loops[0]
 	for _, l := range loops[1:] {
-		if l.conns.Load() < best.conns.Load() {
+		if best.lost.Load() || l.conns.Load() < best.conns.Load() && !l.lost.Load() {
 			best = l
 		}
 	}
@@ -173,8 +201,8 @@ func leastLoaded(loops []*loop) *loop {
 
 // adoptReserved is adopt on a loop that leastLoaded chose.
 func (l *loop) adoptReserved(a arrival) {
-	l.adopt(a)
 	l.conns.Add(-1)
+	l.adopt(a) // last: OnUpgrade may end the goroutine
 }
 
 // countedBy is the address that an arrival counts against MaxConnsPerAddress. In front
@@ -212,7 +240,12 @@ func (c *Conn) countedAs() netip.AddrPort {
 }
 
 // Stats is what the server has done and holds.
-func (s *Server) Stats() Stats { return s.snapshot() }
+func (s *Server) Stats() Stats {
+	if s.made() != nil {
+		return Stats{}
+	}
+	return s.snapshot()
+}
 
 func (l *loop) terminateEach() {
 	l.table.each(func(c *Conn) bool {

@@ -7,41 +7,80 @@ import (
 	"time"
 )
 
+// stopGrace is how long Shutdown waits for the loops and workers once its context has ended.
+const stopGrace = 100 * time.Millisecond
+
 // Shutdown stops accepting, closes every connection with 1001 once what is queued for it
 // has left, lets Fallback finish the requests that it has, and waits until all are gone;
 // a handshake that OnUpgrade put off (Later) may still be decided. When ctx ends first it terminates the rest and
-// answers ctx's error. It answers ErrOnLoop on a loop and on a worker,
+// answers ctx's error, a tenth of a second later at most: callbacks and Fallback's requests that still run are not waited for,
+// and when they return their loops and workers end, after OnClose. It answers ErrOnLoop on a loop and on a worker,
 // which it would wait for.
 func (s *Server) Shutdown(ctx context.Context) error {
+	if err := s.made(); err != nil {
+		return err
+	}
 	if s.onLoop() || s.onWorker() {
 		return ErrOnLoop
 	}
 	s.beginClosing()
-	s.listening.closeAll(&s.engine, true)
-	for _, l := range s.allLoops() {
-		l.post(task{call: l.goAway})
-	}
-	s.fallback.shutDown(ctx)
-	s.checkGone()
-	var err error
-	select {
-	case <-s.gone:
-	case <-ctx.Done():
-		err = ctx.Err()
+	closed := make(chan struct{})
+	go func() {
+		s.listening.closeAll(&s.engine, true) // it waits for the loops
+		close(closed)
+	}()
+	err := closedWithin(ctx, closed)
+	if err == nil {
+		for _, l := range s.allLoops() {
+			l.post(task{call: l.goAway})
+		}
+		s.fallback.shutDown(ctx)
+		s.checkGone()
+		err = closedWithin(ctx, s.gone)
 	}
 	s.stop()
+	if err == nil {
+		err = closedWithin(ctx, s.ended)
+	}
+	if err != nil {
+		s.listening.letGo()
+		select {
+		case <-s.ended:
+		case <-time.After(stopGrace):
+		}
+	}
 	return err
 }
 
-// Close ends every connection at once, and the server. It answers ErrOnLoop on a loop
+// closedWithin waits until done is closed, or ctx ends: then it is ctx's error.
+func closedWithin(ctx context.Context, done <-chan struct{}) error {
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+	}
+	select {
+	case <-done: // both at a time
+		return nil
+	default:
+		return ctx.Err()
+	}
+}
+
+// Close ends every connection at once, and the server. It returns when every callback has returned, OnClose's
+// among them, and so waits for one that blocks: Shutdown with a context does not. It answers ErrOnLoop on a loop
 // and on a worker.
 func (s *Server) Close() error {
+	if err := s.made(); err != nil {
+		return err
+	}
 	if s.onLoop() || s.onWorker() {
 		return ErrOnLoop
 	}
 	s.beginClosing()
 	s.listening.closeAll(&s.engine, false)
 	s.stop()
+	<-s.ended
 	return nil
 }
 
@@ -88,36 +127,38 @@ func (l *loop) goAwayFrom(fd int) {
 // closesPerLetter is how many connections are closed before the others are served.
 const closesPerLetter = 32
 
-// stop terminates what is left and ends the loops and the workers.
+// stop terminates what is left and begins to end the loops and the workers: e.ended is closed when they have.
 func (e *engine) stop() {
 	e.mu.Lock()
-	if e.stopped {
-		e.mu.Unlock()
-		e.waitLoops()
-		return
-	}
+	again := e.stopped
 	e.stopped = true
 	e.mu.Unlock()
+	if again {
+		return
+	}
 	for _, l := range e.allLoops() {
 		l.post(task{call: l.terminateAll})
 	}
-	e.fallback.stop()
-	e.waitLoops()
-	if e.workers != nil {
-		e.workers.stop()
-	}
-}
-
-func (e *engine) waitLoops() {
-	for _, l := range e.allLoops() {
-		<-l.done
-	}
+	go func() {
+		e.fallback.stop()
+		for _, l := range e.allLoops() {
+			<-l.done
+		}
+		if e.workers != nil {
+			e.workers.stop()
+		}
+		close(e.ended)
+	}()
 }
 
 // terminateAll ends the loop's connections and then the loop itself. A connection whose
 // lock is taken ends when its holder lets go, so the loop turns until none is left.
 func (l *loop) terminateAll() {
+	defer l.terminateRest() // OnClose may end the goroutine
 	l.terminateEach()
+}
+
+func (l *loop) terminateRest() {
 	if l.conns.Load() > 0 {
 		time.AfterFunc(time.Millisecond, func() { l.post(task{call: l.terminateAll}) })
 		return
@@ -126,14 +167,17 @@ func (l *loop) terminateAll() {
 }
 
 // onLoop tells whether the caller runs on one of the engine's loops.
-func (e *engine) onLoop() bool {
+func (e *engine) onLoop() bool { return e.loopHere() != nil }
+
+// loopHere is the loop that the caller runs on; nil: none.
+func (e *engine) loopHere() *loop {
 	id := goroutineID()
 	for _, l := range e.allLoops() {
 		if l.goroutine.Load() == id {
-			return true
+			return l
 		}
 	}
-	return false
+	return nil
 }
 
 // loopGoroutines are the numbers of all loops' goroutines, of every engine in the process.

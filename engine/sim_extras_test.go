@@ -1,6 +1,10 @@
 package engine
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/gannet-ws/gannet/codec"
+)
 
 // What some connections of a simulation have besides: a sealer (as TLS is one), messages in
 // chunks, and broadcasts.
@@ -106,7 +110,11 @@ func (m *simulation) broadcast() {
 			return false
 		}
 		c.mu.Unlock()
-		d.peak = max(d.peak, d.waiting()+uint64(n)+deferredOverhead)
+		most := uint64(0) // with what was handed over to wait for it
+		for _, p := range d.unleft {
+			most += uint64(p.n) + codec.MaxHeaderSize
+		}
+		d.peak = max(d.peak, d.waiting()+uint64(n)+deferredOverhead, most)
 		return chosen[d]
 	})
 }

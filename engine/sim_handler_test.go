@@ -23,7 +23,7 @@ func (m *simulation) handler() Funcs {
 		HighWater: func(c *Conn) { m.callback(c, (*ledger).onHighWater) },
 		Drain:     func(c *Conn) { m.callback(c, (*ledger).onDrain) },
 		Ping:      func(c *Conn, p []byte) { m.callback(c, func(d *ledger) { d.onPing(p) }) },
-		Pong:      func(c *Conn, _ []byte) { m.callback(c, func(d *ledger) { d.enter("OnPong") }) },
+		Pong:      func(c *Conn, _ []byte) { m.callback(c, func(d *ledger) { d.enter("OnPong"); d.ponged++ }) },
 	}
 	if m.rng.IntN(5) == 0 {
 		h.Chunk = m.onChunk
@@ -66,9 +66,13 @@ func (m *simulation) randomLimits() Limits {
 	if m.server.conf.deflate != nil {
 		most = most[:4] // what is dropped must leave no trace in the history
 	}
+	max := most[m.rng.IntN(len(most))]
+	if max > 0 && high >= max {
+		high = max - 1 // the edge: reading pauses just before the queue is full
+	}
 	return Limits{
 		HighWater: high, LowWater: 1 + m.rng.Int64N(high/2), MaxMessageSize: simMaxMessage,
-		MaxBufferedAmount: most[m.rng.IntN(len(most))],
+		MaxBufferedAmount: max,
 		Overflow:          Overflow(1 + m.rng.IntN(2)),
 	}
 }
@@ -106,6 +110,9 @@ func (m *simulation) onClose(c *Conn, e CloseEvent) {
 
 // act does a few random things, mostly to this connection.
 func (m *simulation) act(d *ledger, inCallback bool) {
+	if inCallback {
+		defer m.meanwhile()
+	}
 	for !m.quiet && m.rng.IntN(5) < 2 {
 		on := d
 		if m.rng.IntN(6) == 0 {
@@ -150,7 +157,10 @@ func (m *simulation) actOn(d *ledger) {
 	case r < 140:
 		m.write(d)
 	case r < 150:
-		_ = c.Ping(materials.binary[:m.rng.IntN(126)])
+		if _ = c.Ping(materials.binary[:m.rng.IntN(126)]); m.rng.IntN(3) == 0 {
+			m.release(d)
+			d.waiters = append(d.waiters, drainOf(c))
+		}
 	case r < 165:
 		d.paused = m.rng.IntN(2) == 0
 		c.setPaused(d.paused)
@@ -170,10 +180,8 @@ func (m *simulation) actOn(d *ledger) {
 
 // retime changes a connection's clocks. A ping always comes in time before the idle timeout.
 func (m *simulation) retime(d *ledger) {
-	l := *d.conn.limits.Load()
-	l.PingInterval = time.Duration(1+m.rng.IntN(60)) * time.Second
-	l.IdleTimeout = l.PingInterval + time.Duration(5+m.rng.IntN(60))*time.Second
-	if err := d.conn.SetLimits(l); err != nil {
+	ping := time.Duration(1+m.rng.IntN(60)) * time.Second
+	if err := d.conn.SetLimits(Limits{PingInterval: ping, IdleTimeout: ping + time.Duration(5+m.rng.IntN(60))*time.Second}); err != nil {
 		m.broke("SetLimits: %v", err)
 	}
 }
@@ -249,6 +257,7 @@ func (m *simulation) end(d *ledger) {
 	case 4:
 		if m.rng.IntN(2) == 0 {
 			c.Terminate()
+			d.terminated = d.terminated || before == Open
 			d.asked = before != Connecting
 		}
 		return

@@ -70,6 +70,7 @@ type ledger struct {
 	posted, ran         int
 	paused              bool
 	event               CloseEvent
+	notices
 }
 
 func (d *ledger) broke(format string, args ...any) {
@@ -277,6 +278,9 @@ func (d *ledger) onControl(op Opcode, body []byte) {
 		}
 		d.pongs = k
 	case OpClose:
+		if d.terminated {
+			d.broke("a Close frame leaves after Terminate")
+		}
 		d.closeOut = codeNoStatus
 		if len(body) >= 2 {
 			d.closeOut = int(binary.BigEndian.Uint16(body))
@@ -440,13 +444,16 @@ func (d *ledger) onPing(p []byte) {
 	}
 }
 
+// told: a worker tells the handler, some time, of what may have happened again meanwhile.
+func (d *ledger) told() bool { return d.m.server.workers != nil }
+
 func (d *ledger) onHighWater() {
 	d.enter("OnHighWater")
 	d.watchQueue(0)
 	if d.high {
 		d.broke("OnHighWater twice")
 	}
-	if limit := uint64(d.conn.limits.Load().HighWater); d.peak <= limit {
+	if limit := uint64(d.conn.limits.Load().HighWater); d.peak <= limit && !d.told() {
 		d.broke("OnHighWater, but at most %d bytes were queued (HighWater %d)", d.peak, limit)
 	}
 	d.high, d.peak = true, 0
@@ -461,7 +468,7 @@ func (d *ledger) onDrain() {
 	if d.conn.deflates {
 		low += sliceBytes // one that is made and not queued yet is counted nowhere
 	}
-	if !d.fell && d.waiting() > low {
+	if !d.fell && d.waiting() > low && !d.told() {
 		d.broke("OnDrain, but the queue has not fallen to LowWater (%d) since it passed HighWater", d.conn.limits.Load().LowWater)
 	}
 	d.high, d.fell = false, false
@@ -487,6 +494,7 @@ func (d *ledger) onClose(e CloseEvent) {
 	if e.WasClean != (e.Err == nil) {
 		d.broke("%+v", e)
 	}
+	d.checkError(e)
 	if !e.WasClean {
 		return
 	}
@@ -503,6 +511,9 @@ func (d *ledger) checkSettled() {
 	c := d.conn
 	if c == nil || !d.opened {
 		return
+	}
+	if s := c.ReadyState(); s == Open || s == Closed {
+		d.checkWaiters()
 	}
 	switch c.ReadyState() {
 	case Open:
@@ -533,6 +544,8 @@ func (d *ledger) checkQuietOpen() {
 		d.broke("BufferedAmount is %d when all has left", c.BufferedAmount())
 	case d.pinged != p.pings || d.pongs != p.pings:
 		d.broke("%d pings were sent, %d noticed, the last one answered is %d", p.pings, d.pinged, d.pongs)
+	case d.ponged != p.ponged:
+		d.broke("OnPong told of %d of %d pongs", d.ponged, p.ponged)
 	case d.high:
 		d.broke("the queue is empty, OnDrain was not called")
 	case d.ran != d.posted:

@@ -63,6 +63,7 @@ type simPeer struct {
 	deep           bool // who does not look into messages does not notice it
 	closeCode      int  // of its own Close; 0: none
 	pings          uint32
+	ponged         int // our pings that it answered
 	received       int // messages wholly read
 	sawEnd, sawRST bool
 }
@@ -342,6 +343,7 @@ func (p *simPeer) onControl(op Opcode, body []byte) {
 		}
 		p.over = true
 	case op == OpPing && !p.silent && !p.closeSent && p.broke == 0:
+		p.ponged++
 		p.frame(OpPong, true, body)
 	}
 }

@@ -243,7 +243,7 @@ func newThrong(t *testing.T, workers int) (w *throng, door int) {
 		s.workers = startWorkers(workers)
 	}
 	door = w.world.Listen()
-	loops[0].addListener(door, true)
+	loops[0].addListener(nil, door, true)
 	for i := range throngPeers {
 		r := rand.New(rand.NewPCG(uint64(i), 3))
 		b := &member{c: w, peer: newSimPeer(r, w.world.Dial(door, 64<<10, 16<<10), i)}

@@ -34,8 +34,10 @@ type simulation struct {
 	late        []*Upgrade
 	turns       int
 	callbacks   int
-	quiet       bool // the handler and the other goroutines do nothing any more
-	nested      bool // in the middle of something of the engine's
+	quiet       bool    // the handler and the other goroutines do nothing any more
+	nested      bool    // in the middle of something of the engine's
+	turning     bool    // a loop is
+	working     *ledger // whose callbacks a worker runs right now
 	tightBudget bool
 	rarelyLong  int // one of so many messages takes several slices, where it is compressed
 	tracing     bool
@@ -67,6 +69,9 @@ func newSimulation(seed uint64) *simulation {
 		Loops: 1 + r.IntN(2), Limits: Limits{MaxMessageSize: simMaxMessage}, MaxConns: 6 + r.IntN(20), Logger: slog.New(slog.DiscardHandler),
 	}
 	randomDeflate(r, &o)
+	if r.IntN(4) == 0 {
+		o.Workers, o.InboxBytes = 1, 1+r.Int64N([]int64{300, 4 << 10, 64 << 10}[r.IntN(3)])
+	}
 	m.rarelyLong = []int{5, 40}[r.IntN(2)]
 	s, err := NewServer(m.handler(), o)
 	if err != nil {
@@ -80,9 +85,12 @@ func newSimulation(seed uint64) *simulation {
 		s.conf.collecting = 1 + r.IntN(2)
 	}
 	m.loops, m.systems = simulatedLoops(s, m.world)
+	if o.Workers > 0 {
+		s.workers = new(workers) // nobody but work runs them
+	}
 	m.ended = make([]bool, len(m.loops))
 	m.door = m.world.Listen()
-	m.loops[0].addListener(m.door, true)
+	m.loops[0].addListener(nil, m.door, true)
 	m.world.SetPreempt(m.others)
 	if m.tracing = os.Getenv("GANNET_SIM_TRACE") != ""; m.tracing {
 		m.world.SetTrace(func(s string) { fmt.Fprintln(os.Stderr, m.turns, s) })
@@ -142,8 +150,12 @@ func (m *simulation) run() error {
 // step is one thing that happens.
 func (m *simulation) step() {
 	switch r := m.rng.IntN(100); {
-	case r < 45:
+	case r < 40:
 		m.turn(m.rng.IntN(len(m.loops)))
+	case r < 45:
+		if !m.work() {
+			m.turn(m.rng.IntN(len(m.loops)))
+		}
 	case r < 85 && len(m.ledgers) > 0:
 		m.ledgers[m.rng.IntN(len(m.ledgers))].peer.step()
 	case r < 93:
@@ -170,10 +182,42 @@ func (m *simulation) turn(i int) {
 			m.letGo(h) // unless somebody has meanwhile
 		}
 	}
+	m.turning = true
+	defer func() {
+		m.turning = false
+		for _, d := range m.ledgers {
+			if d.conn != nil && d.conn.loop == m.loops[i] {
+				d.checkServed()
+			}
+		}
+	}()
 	if !m.systems[i].Turn(m.loops[i]) {
 		m.loops[i].end()
 		close(m.loops[i].done)
 		m.ended[i] = true
+	}
+}
+
+// work is what a worker does next, if there is something: a batch of one connection's callbacks, between which the
+// loops may turn. Nobody else has the connection's lock meanwhile, for the worker would wait for it, and that here is for ever.
+func (m *simulation) work() bool {
+	w := m.server.workers
+	if w == nil || m.nested || m.working != nil || w.waiting() == 0 {
+		return false
+	}
+	k := worker{pool: w}
+	k.next()
+	m.working = m.byConn[k.conn]
+	m.release(m.working)
+	k.serve()
+	m.working = nil
+	return true
+}
+
+// meanwhile is what the loops do while a worker's callback runs.
+func (m *simulation) meanwhile() {
+	for m.working != nil && !m.turning && !m.nested && m.rng.IntN(4) == 0 {
+		m.turn(m.rng.IntN(len(m.loops)))
 	}
 }
 
@@ -261,7 +305,7 @@ func (m *simulation) others() {
 		m.decide()
 	case r < 5 && len(m.holds) > 0:
 		m.letGo(m.holds[m.rng.IntN(len(m.holds))])
-	case d.conn == nil || d.asking > 0 || m.locked(d):
+	case d.conn == nil || d.asking > 0 || d == m.working || m.locked(d):
 	case r < 8 && d.conn.ReadyState() != Connecting:
 		d.conn.mu.Lock()
 		h := &hold{d: d, turns: m.rng.IntN(6), sent: m.rng.IntN(2) == 0}
@@ -290,10 +334,11 @@ func (m *simulation) atSchedulingPoint(c *Conn) {
 func (m *simulation) decide() {
 	u := m.late[0]
 	m.late = m.late[1:]
+	before := u.conn.ReadyState()
 	if m.rng.IntN(4) == 0 {
-		_ = u.Refuse(401, "no")
+		m.decided(u, before, u.Refuse(401, "no"))
 	} else {
-		_ = u.Accept()
+		m.decided(u, before, u.Accept())
 	}
 }
 
@@ -302,6 +347,7 @@ func (m *simulation) check() {
 	if err := m.world.Breach(); err != nil {
 		m.broke("%v", err)
 	}
+	m.checkBudget()
 	for _, d := range m.ledgers {
 		c := d.conn
 		if c == nil {
@@ -356,6 +402,7 @@ func (m *simulation) settle() {
 		for _, d := range m.ledgers {
 			busy = d.peer.serve() || busy
 		}
+		busy = m.work() || busy
 		for i := range m.loops {
 			if !m.ended[i] && !m.systems[i].Idle() {
 				busy = true
@@ -463,6 +510,7 @@ func TestSim(t *testing.T) {
 		n := 0
 		for end := time.Now().Add(time.Duration(seconds) * time.Second); time.Now().Before(end); n++ {
 			simulate(t, rand.Uint64())
+			playTrials(t, rand.Uint64())
 		}
 		t.Logf("%d seeds", n)
 		return

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"sync/atomic"
+	"time"
 
 	"github.com/gannet-ws/gannet/deflate"
 )
@@ -14,7 +15,7 @@ type stages struct {
 	sends    bool             // mu: sender was made, with the first message that it compressed
 	receives bool             // loop: receiver was made, with the first compressed message
 	use      atomic.Uint32    // of both: see resting.go
-	looked   ticks            // loop
+	looked   time.Duration    // loop
 
 	mask func() [4]byte // a client's masking keys, from a CSPRNG (RFC 6455 5.3)
 	seal *sealing

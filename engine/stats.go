@@ -34,7 +34,7 @@ type Stats struct {
 
 	Pauses  uint64 `json:"pauses"`  // readings paused because HighWater was passed
 	Dropped uint64 `json:"dropped"` // messages dropped at MaxBufferedAmount
-	Panics  uint64 `json:"panics"`  // of handlers
+	Panics  uint64 `json:"panics"`  // of handlers, and how often one ended its goroutine
 
 	BroadcastBytes int64 `json:"broadcastBytes"` // of broadcasts under way, counted for each loop that is not done with them
 
@@ -152,7 +152,7 @@ func (e *engine) snapshot() Stats {
 		Connecting: k.connecting.Load(), Open: k.open.Load(), Closing: k.closing.Load(), Bridged: k.bridged.Load(),
 		Accepted: k.accepted.Load(), Opened: k.opened.Load(), Panics: k.panics.Load(),
 		AcceptErrors: k.acceptErrors.Load(), BroadcastBytes: e.broadcasting.Load(),
-		Closes:       k.closes.copy(), Failures: k.failures.copy(), Causes: k.causes.copy(), Refusals: k.refusals.copy(),
+		Closes: k.closes.copy(), Failures: k.failures.copy(), Causes: k.causes.copy(), Refusals: k.refusals.copy(),
 		InboundBytes: e.budget.used.Load(), InboundBudget: e.budget.limit, Buffers: e.pool.Stats(),
 	}
 	s.Deflate.Conns = k.deflating.Load()

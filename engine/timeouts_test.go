@@ -18,7 +18,7 @@ import (
 const never = -1
 
 // early is how much sooner than asked for a clock may come due: its resolution.
-const early = 2 * tick
+const early = 20 * time.Millisecond
 
 // quietLimits has all clocks of an open connection off.
 func quietLimits() Limits {

@@ -7,189 +7,277 @@ import (
 	"github.com/gannet-ws/gannet/engine/internal/netio"
 )
 
+// The clocks of a connection. A clock starts by the act that it measures, never by the intention: a
+// ping that waits in the queue, or for the lock, has started none. Progress either way is life: what the peer
+// takes counts as much as what it says. Before a clock ends a connection it looks once more, and what the peer
+// has said is heard first.
+//
+//	clock               starts, and starts anew       stands while                 what it does
+//
+//	HandshakeTimeout    accepted                      -                            ends it
+//	decisionProbe       Upgrade.Later                 -                            looks whether the client has gone
+//	MaxLifetime         OPEN                          -                            closes (1001)
+//	IdleTimeout         bytes received; all is taken  the peer is not read; it     closes (1001)
+//	                                                  has something to take
+//	PingInterval        bytes received                the same; a ping waits for   pings
+//	                                                  its pong, or to leave
+//	PongTimeout         our ping has left; progress   the peer is not read; it     ends it (1006)
+//	                                                  has something to take
+//	WriteStallTimeout   the peer has something to     nothing waits for the peer   ends it (1013)
+//	                    take; progress
+//	CloseTimeout        our Close was taken;          the peer takes what is       ends it (1006)
+//	                    4 KiB received                queued, or sends a message:
+//	                                                  WriteStallTimeout
+//	MaxClosing          CLOSING                       -                            ends it (1006)
+//	lingerTime          our half has ended; a byte    something is not taken yet   closes the descriptor
+//	                    either way
+//	lingerBound         our half has ended            -                            closes the descriptor
+//	probeInterval       the peer is not read          -                            looks whether it has gone
+//	restAfter           the compressor was used       -                            resting.go
+//
+// Progress is progressBytes, or all that is left, taken by the peer's machine (progress.go). Who has taken
+// all starts its clocks at that moment, or rather when we see it: the kernel is asked when a clock is
+// about to end something, and every quarter of the shortest one while the peer is slow, never for each message.
+//
+// One wheel timer serves them all: reading only notes the time, and when the timer fires it finds what is due.
+
 const (
-	// tick is the resolution of a connection's clocks; 32 bits of it are 497 days.
-	tick = 10 * time.Millisecond
 	// wheelTick and wheelSlots: the wheel looks at an idle connection every 51 s at the most.
 	wheelTick  = 100 * time.Millisecond
 	wheelSlots = 512
-	// lingerTime is how long a closed connection's peer has to take our last bytes.
-	lingerTime = 2 * time.Second
-	// probeInterval is how often a connection that is not read is asked whether it still lives.
-	probeInterval = 5 * time.Second
+	// lingerTime is how long a closed connection's peer has to take our last bytes, from its last
+	// sign of life on, and lingerBound in all, as nginx's lingering_close.
+	lingerTime  = 2 * time.Second
+	lingerBound = 30 * time.Second
+	// closingLeast is how long a peer may take nothing at all of what is queued before our Close: a slow reader's
+	// machine makes room in lumps.
+	closingLeast = 3 * time.Second
+	// probeInterval is how often a connection that is not read is asked whether it still lives,
+	// decisionProbe a client whose upgrade waits for a decision.
+	probeInterval = time.Second
+	decisionProbe = 250 * time.Millisecond
+	// controlTick is the resolution in which the rate of control frames is taken.
+	controlTick = 10 * time.Millisecond
+	// controlCredit is for how much time a peer that was not read may catch up with its control frames.
+	controlCredit = time.Minute
 )
 
-// ticks is a moment; differences are right across the wrap for spans below 248 days.
-type ticks uint32
-
-func tickOf(t time.Duration) ticks { return ticks(t / tick) }
-
-// since is how long ago t was.
-func (t ticks) since(now time.Duration) time.Duration {
-	return time.Duration(int32(tickOf(now)-t)) * tick
-}
-
-// times are a connection's clocks. One wheel timer serves them all: reading only notes
-// the time, and when the timer fires it finds what is really due.
+// times are the clocks of every connection. With 64 bits none of them comes round: a connection may talk for
+// years and then fall silent.
 type times struct {
-	read     ticks // bytes arrived
-	progress ticks // bytes left, or began to wait
-	opened   ticks
-	pinged   ticks
-	deadline ticks // of the handshake, the closing handshake, or lingering
-
-	controls uint32 // control frames in the second of controlsAt
-	control  ticks
+	read   time.Duration // bytes arrived, or reading went on
+	opened time.Duration // accepted; then OPEN
+	pinged time.Duration // our ping left then, and nothing was heard since; 0: none waits for its pong
 }
 
-func (t *times) begin(now time.Duration) {
-	t.read, t.opened, t.pinged = tickOf(now), tickOf(now), tickOf(now)
+// controls counts the control frames of a second. The second's beginning comes round after 497 days, of which
+// only differences are taken: who is silent for just so long finds his last second unfinished.
+type controls struct {
+	since uint32 // controlTicks
+	count int32  // below 0: what came while the peer was not read is not all counted yet
 }
 
-// setDeadline bounds the present phase, once: it is not moved by what a peer does.
-func (c *Conn) setDeadline(d time.Duration) {
-	if c.flags&deadlineSet != 0 && c.flags&lingering == 0 {
-		return
+func (t *times) begin(now time.Duration) { *t = times{read: now, opened: now} }
+
+// received notes that n bytes arrived.
+func (c *Conn) received(n int) {
+	c.readOn()
+	if p := c.progress; p != nil {
+		p.heard += uint64(n)
 	}
-	c.flags |= deadlineSet
-	c.times.deadline = tickOf(c.loop.now + d)
-	c.loop.schedule(c, c.loop.now+d+tick)
 }
 
-func (c *Conn) clearDeadline() { c.flags &^= deadlineSet }
+// readOn notes that the peer is read.
+func (c *Conn) readOn() { c.times.read, c.times.pinged = c.loop.now, 0 }
+
+// readAgain notes that the peer is read again: its silence was our own doing, and what it says now it
+// said meanwhile, control frames among it.
+func (c *Conn) readAgain() {
+	if unread := min(c.loop.now-c.times.read, controlCredit); unread >= time.Second {
+		credit := int64(unread/time.Second) * int64(c.limits.Load().MaxControlRate)
+		c.controls = controls{controlTicks(c.loop.now), -int32(min(credit, 1<<30))}
+	}
+	c.readOn()
+}
+
+func controlTicks(now time.Duration) uint32 { return uint32(now / controlTick) }
 
 // countControl counts a control frame and reports whether the rate is within bounds.
 func (c *Conn) countControl() bool {
-	now := c.loop.now
-	if c.times.control.since(now) >= time.Second {
-		c.times.control, c.times.controls = tickOf(now), 0
+	k := &c.controls
+	if now := controlTicks(c.loop.now); now-k.since >= uint32(time.Second/controlTick) {
+		k.since, k.count = now, 0
 	}
-	if c.times.controls < 1<<31 {
-		c.times.controls++
+	if k.count < 1<<30 {
+		k.count++
 	}
-	return int(c.times.controls) <= c.limits.Load().MaxControlRate
+	return int(k.count) <= c.limits.Load().MaxControlRate
 }
 
 // onTimer does what is due, and sets the timer to what is due next.
 func (c *Conn) onTimer() {
-	if c.flags&buried != 0 {
+	switch s := c.ReadyState(); {
+	case c.flags&buried != 0:
 		return
-	}
-	if c.flags&deadlineSet != 0 {
-		if left := -c.times.deadline.since(c.loop.now); left > 0 {
-			c.loop.schedule(c, c.loop.now+left)
-		} else {
-			c.onDeadline()
-		}
-	} else if c.ReadyState() == Open {
+	case c.flags&lingering != 0:
+		c.onLingerTimer()
+	case c.flags&hearing != 0:
+		c.onHearingTimer()
+	case s == Connecting:
+		c.onConnectingTimer()
+	case s == Open:
 		c.onOpenTimer()
+	case s == Closing:
+		c.onClosingTimer()
 	}
 	c.settleTurn()
 }
 
-func (c *Conn) onDeadline() {
-	if c.flags&lingering == 0 {
-		c.lastLook()
-		if c.flags&deadlineSet == 0 || c.flags&(lingering|buried) != 0 {
-			return // it was met
-		}
-	}
-	switch {
-	case c.flags&lingering != 0:
-		if !c.endLinger() {
-			c.loop.schedule(c, c.loop.now+tick)
-		}
-	case c.ReadyState() == Connecting:
-		c.loop.engine.stats.refusals.add("timeout")
-		c.finish(closing{code: codeAbnormal, err: ErrHandshakeTimeout, abort: true})
-	case c.ending != nil && c.ending.err != nil:
-		c.finish(closing{code: codeAbnormal, err: c.ending.err, abort: true})
-	default:
-		c.finish(closing{code: codeAbnormal, err: c.ending.because(&CloseError{codeAbnormal, ErrCloseTimeout}), abort: true})
-	}
-}
+// wake has the timer fire in a while at the latest.
+func (c *Conn) wake(in time.Duration) { c.loop.schedule(c, c.loop.now+in) }
 
 // clock is one thing that may come due on an open connection.
 type clock struct {
-	from  ticks
-	after time.Duration
+	from  time.Duration
+	after time.Duration // 0 or less: it stands
 	then  func(*Conn)
+}
+
+// clocks are those of an open connection.
+func (c *Conn) clocks() [8]clock {
+	l, t, moved := c.limits.Load(), &c.times, c.movedAt()
+	return [...]clock{
+		{t.opened, l.MaxLifetime, (*Conn).onMaxLifetime},
+		{c.lookedAt(), c.ifSlow(l.lookEvery()), (*Conn).onLookDue},
+		{moved, c.ifWaiting(l.WriteStallTimeout), (*Conn).onWriteStall},
+		{max(t.read, moved), c.ifSilent(l.IdleTimeout), (*Conn).onIdle},
+		{max(t.pinged, moved), c.ifPinged(c.pongPatience(&l.Limits)), (*Conn).onPongLate},
+		{max(t.read, t.pinged), c.ifPingable(&l.Limits), (*Conn).onPingDue},
+		{c.looked(), c.ifUsed(), (*Conn).onRestDue},
+		{c.loop.now, c.ifBlind(), nil},
+	}
 }
 
 // onOpenTimer looks at an open connection's clocks.
 func (c *Conn) onOpenTimer() {
-	now, l, t := c.loop.now, c.limits.Load(), &c.times
-	next := time.Duration(-1)
-	for _, k := range [...]clock{
-		{t.opened, l.MaxLifetime, (*Conn).onMaxLifetime},
-		{t.progress, c.ifWriting(l.WriteStallTimeout), (*Conn).onWriteStall},
-		{t.read, c.ifReading(l.IdleTimeout), (*Conn).onIdle},
-		{t.pinged, c.ifPinged(l.PongTimeout), (*Conn).onPongLate},
-		{t.lastHeard(), c.ifReading(l.PingInterval), (*Conn).onPingDue},
-		{c.looked(), c.ifUsed(), (*Conn).onRestDue},
-		{tickOf(now), c.ifBlind(), nil},
-	} {
-		if k.after <= 0 {
-			continue
-		}
-		left := k.after - k.from.since(now)
-		if left <= 0 {
+	all := c.clocks()
+	for i := range all {
+		if k := all[i]; k.after > 0 && k.from+k.after <= c.loop.now {
 			k.then(c)
-			if c.ReadyState() != Open || c.flags&deadlineSet != 0 {
+			if c.ReadyState() != Open || c.flags&(buried|hearing) != 0 {
 				return
 			}
-			left = k.after
+			all = c.clocks() // it may have read, or pinged
 		}
-		if next < 0 || left < next {
-			next = left
-		}
-	}
-	if d := c.ifPinged(l.PongTimeout); d > 0 { // maybe pinged just now
-		next = min(next, d-t.pinged.since(now))
 	}
 	if c.ifBlind() > 0 {
 		c.probe()
+		if c.ReadyState() != Open || c.flags&(buried|hearing) != 0 {
+			return
+		}
 	}
-	if next >= 0 && c.flags&buried == 0 && !plantedBug(bugTimerOnce) {
-		c.loop.schedule(c, now+next)
+	next := time.Duration(-1)
+	for _, k := range c.clocks() {
+		if left := max(k.from+k.after-c.loop.now, wheelTick); k.after > 0 && (next < 0 || left < next) {
+			next = left
+		}
 	}
-}
-
-// lastHeard is what PingInterval counts from: bytes, or our last ping.
-func (t *times) lastHeard() ticks {
-	if int32(t.pinged-t.read) > 0 {
-		return t.pinged
+	if next >= 0 && !plantedBug(bugTimerOnce) {
+		c.wake(next)
 	}
-	return t.read
 }
 
 // reschedule sets the timer anew after a clock was started.
 func (c *Conn) reschedule() {
-	if c.ReadyState() == Open {
+	if c.ReadyState() == Open && c.flags&hearing == 0 {
 		c.onOpenTimer()
 	}
 }
 
-func (c *Conn) ifWriting(d time.Duration) time.Duration {
-	if c.flags&writeWanted == 0 {
+// stallTime is how long a peer may take nothing where something has to end it, though WriteStallTimeout be off.
+func (l *Limits) stallTime() time.Duration {
+	if l.WriteStallTimeout > 0 {
+		return l.WriteStallTimeout
+	}
+	return defaultLimits.WriteStallTimeout
+}
+
+// lookEvery is how often a slow peer is looked at: four times in the shortest of the clocks that wait for it.
+func (l *Limits) lookEvery() time.Duration {
+	shortest := l.stallTime()
+	for _, d := range [...]time.Duration{l.PongTimeout, l.IdleTimeout} {
+		if d > 0 {
+			shortest = min(shortest, d)
+		}
+	}
+	return max(shortest/4, time.Millisecond)
+}
+
+// pongPatience is how long a ping may wait for its pong. Who was slow may have more to read in
+// its kernel than we see, and says so in lumps: it has the stall time.
+func (c *Conn) pongPatience(l *Limits) time.Duration {
+	if c.progress == nil || l.PongTimeout <= 0 {
+		return l.PongTimeout
+	}
+	return max(l.PongTimeout, l.stallTime())
+}
+
+func (c *Conn) lookedAt() time.Duration {
+	if c.progress == nil {
+		return 0
+	}
+	return c.progress.looked
+}
+
+// ifSlow: a peer that has something to take, or had and was not heard since, is looked at.
+func (c *Conn) ifSlow(d time.Duration) time.Duration {
+	if c.progress == nil && c.flags&pingOnWay == 0 {
 		return 0
 	}
 	return d
 }
 
+func (c *Conn) ifWaiting(d time.Duration) time.Duration {
+	if !c.waitsForPeer() {
+		return 0
+	}
+	return d
+}
+
+// ifSilent: while the peer has something to take, the stall clock judges it; without one, the others do,
+// in their own time or the stall clock's, whichever is longer.
+func (c *Conn) ifSilent(d time.Duration) time.Duration {
+	if d <= 0 || !c.waitsForPeer() {
+		return c.ifReading(d)
+	}
+	l := c.limits.Load()
+	if l.WriteStallTimeout > 0 {
+		return 0
+	}
+	return c.ifReading(max(d, l.stallTime()))
+}
+
 // ifReading: while we do not read, the peer's silence is our own doing.
 func (c *Conn) ifReading(d time.Duration) time.Duration {
-	if c.flags&(pausedByUser|pausedByHigh|pausedByInbox|pausedByBroadcasts|pausedByWork|endWaits) != 0 {
+	if c.flags&unread != 0 {
 		return 0
 	}
 	return d
 }
 
 func (c *Conn) ifPinged(d time.Duration) time.Duration {
-	if int32(c.times.pinged-c.times.read) <= 0 {
+	if c.times.pinged == 0 {
 		return 0
 	}
-	return c.ifReading(d)
+	return c.ifSilent(d)
+}
+
+// ifPingable: one ping at a time waits for its pong, where somebody waits for that.
+func (c *Conn) ifPingable(l *Limits) time.Duration {
+	if c.flags&pingOnWay != 0 || c.times.pinged != 0 && l.PongTimeout > 0 {
+		return 0
+	}
+	return c.ifReading(l.PingInterval)
 }
 
 // ifBlind: not watched for reading, so a reset would go unnoticed.
@@ -200,10 +288,20 @@ func (c *Conn) ifBlind() time.Duration {
 	return probeInterval
 }
 
+// onLookDue looks at a slow peer. Who has taken all, and was heard since, is like any other again.
+func (c *Conn) onLookDue() {
+	if !c.look(progressBytes) {
+		return
+	}
+	if p := c.progress; p != nil && c.ReadyState() == Open && !c.waitsForPeer() && c.times.read > p.since {
+		c.dropProgress()
+	}
+}
+
 func (c *Conn) onMaxLifetime() { c.goAway("lifetime", "maximum lifetime reached", ErrMaxLifetime) }
 
 func (c *Conn) onIdle() {
-	if !c.lastLook() {
+	if !c.lastLook() && !c.onlySlow(c.times.read, c.limits.Load().IdleTimeout) {
 		c.goAway("idle", "idle", ErrIdleTimeout)
 	}
 }
@@ -216,7 +314,17 @@ func (c *Conn) lastLook() (heard bool) {
 	if c.watched&netio.Readable != 0 {
 		c.loop.onReadable(c)
 	}
-	return c.times.read != before || c.ReadyState() > Open
+	return c.times.read != before || c.ReadyState() > Open || c.flags&hearing != 0
+}
+
+// onlySlow looks, before a clock that began at from ends a silent peer, whether it still takes what we have
+// for it, or its time from then on is not up.
+func (c *Conn) onlySlow(from, after time.Duration) bool {
+	if !c.look(progressBytes) {
+		return true
+	}
+	return c.progress != nil && (c.waitsForPeer() && c.limits.Load().WriteStallTimeout > 0 ||
+		max(from, c.progress.since)+after > c.loop.now)
 }
 
 // goAway closes with 1001. Like everything on the loop it does not wait for the lock: when
@@ -238,28 +346,146 @@ func (c *Conn) goAway(cause, reason string, why error) {
 }
 
 func (c *Conn) onPongLate() {
-	if c.lastLook() {
+	if c.lastLook() || c.onlySlow(c.times.pinged, c.pongPatience(&c.limits.Load().Limits)) {
 		return
 	}
 	c.loop.engine.stats.causes.add("pong-timeout")
 	c.finish(closing{code: codeAbnormal, err: &CloseError{codeAbnormal, ErrPongTimeout}, abort: true})
 }
 
+// onWriteStall ends a connection whose peer takes nothing. The loop may have had no time to write on.
 func (c *Conn) onWriteStall() {
-	before := c.times.progress
-	if c.onWritable(); c.times.progress != before || c.flags&writeWanted == 0 || c.ReadyState() > Open {
-		return // the loop had no time to write on: see lastLook
+	if c.flags&writeWanted != 0 {
+		c.onWritable()
+	}
+	if c.ReadyState() != Open || c.flags&hearing != 0 || !c.look(progressBytes) || !c.waitsForPeer() ||
+		c.movedAt()+c.limits.Load().WriteStallTimeout > c.loop.now {
+		return
 	}
 	c.loop.engine.stats.causes.add("write-stall")
 	c.loop.engine.stats.failures.add(codeTryAgainLater)
-	c.finish(closing{code: codeAbnormal, err: &CloseError{codeTryAgainLater, ErrSlowConsumer}, abort: true})
+	c.lose(closing{code: codeAbnormal, err: &CloseError{codeTryAgainLater, ErrSlowConsumer}, abort: true})
 }
 
+// onPingDue pings. Whoever holds the lock does it for us.
 func (c *Conn) onPingDue() {
-	// Any byte from this tick on is an answer: a pong may come back within it.
-	c.times.pinged = tickOf(c.loop.now)
-	if c.tryLockOr(0) { // somebody who sends just now tests the peer as well
-		c.controlLocked(OpPing, nil)
-		c.unlock()
+	c.flags |= pingOnWay
+	if !c.tryLockOr(todoPing) {
+		return
+	}
+	r := c.reachLocked()
+	c.pingLocked()
+	c.seePingLocked()
+	c.unlock()
+	if c.progress == nil && r.waits() { // the ping is behind that
+		c.startProgress(r)
+	}
+}
+
+// pingLocked sends a ping of the engine's own.
+func (c *Conn) pingLocked() {
+	if c.ReadyState() != Open {
+		return
+	}
+	c.controlLocked(OpPing, nil)
+	if o := c.out; o != nil && o.left != o.placed {
+		o.pingEnd = o.placed
+	}
+}
+
+// seePingLocked starts the clock of a ping that has left. On the loop.
+func (c *Conn) seePingLocked() {
+	if c.flags&pingOnWay == 0 || c.owed.Load()&todoPing != 0 || c.out != nil && c.out.pingEnd > c.out.left {
+		return
+	}
+	// Any byte from now on is an answer: a pong may come back within this moment.
+	c.flags &^= pingOnWay
+	c.times.pinged = c.loop.now
+}
+
+// onConnectingTimer bounds the opening handshake, and looks whether a client that waits for a decision has gone.
+func (c *Conn) onConnectingTimer() {
+	due := c.times.opened + c.loop.engine.conf.HandshakeTimeout
+	if due > c.loop.now {
+		if o := c.opening; o != nil && o.late != nil {
+			if c.leftBeforeOpen() {
+				return
+			}
+			due = min(due, c.loop.now+decisionProbe)
+		}
+		c.loop.schedule(c, due)
+		return
+	}
+	c.lastLook()
+	if c.ReadyState() != Connecting || c.flags&buried != 0 {
+		return // it was met
+	}
+	c.loop.engine.stats.refusals.add("timeout")
+	c.finish(closing{code: codeAbnormal, err: ErrHandshakeTimeout, abort: true})
+}
+
+// onClosingTimer bounds a closing. As long as the peer takes what is queued for it, it goes on.
+func (c *Conn) onClosingTimer() {
+	p, l := c.progress, c.limits.Load()
+	if p == nil || p.bound == 0 {
+		return // the first step is still to come
+	}
+	if !c.look(progressBytes) {
+		c.wake(wheelTick)
+		return
+	}
+	after := l.CloseTimeout
+	switch {
+	case p.waits && !p.reads:
+		after = min(max(after, closingLeast), l.stallTime())
+	case p.waits || p.heard > 0 && c.in != nil && !c.in.dec.Idle(): // RFC 6455 5.5.1: it may end its message first
+		after = max(after, l.stallTime())
+	}
+	if p.last.ours || p.heard >= progressBytes {
+		p.restart(c.loop.now)
+	}
+	if due := min(p.since+after, p.bound); due > c.loop.now {
+		c.loop.schedule(c, min(due, c.loop.now+max(after/4, wheelTick)))
+		return
+	}
+	if c.lastLook(); c.ReadyState() == Closing && c.flags&(lingering|buried) == 0 {
+		c.onClosingOver()
+	}
+}
+
+// onClosingOver ends a closing that took too long.
+func (c *Conn) onClosingOver() {
+	e, over := c.ending, ErrCloseTimeout
+	if c.progress.waits {
+		over = errCloseStalled
+		c.loop.engine.stats.causes.add("write-stall")
+	}
+	k := closing{code: codeAbnormal, err: e.err, abort: true}
+	if k.err == nil {
+		k.err = e.because(&CloseError{codeAbnormal, over})
+	}
+	c.finish(k)
+}
+
+// onLingerTimer ends a lingering that was long enough: while the peer takes, or says, anything it reads our
+// last bytes yet, or will when it has said what it has to say.
+func (c *Conn) onLingerTimer() {
+	p, now := c.progress, c.loop.now
+	if !c.look(1) {
+		c.wake(wheelTick)
+		return
+	}
+	if p.heard > 0 {
+		p.restart(now)
+	}
+	due := p.bound
+	if p.last.outstanding() == 0 {
+		due = min(due, p.since+lingerTime)
+	}
+	switch {
+	case due > now:
+		c.loop.schedule(c, min(due, now+lingerTime/4))
+	case !c.endLinger():
+		c.wake(wheelTick)
 	}
 }

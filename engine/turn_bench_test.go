@@ -25,6 +25,7 @@ func (n *nullSystem) Add(int) error                     { return nil }
 func (n *nullSystem) Remove(int)                        {}
 func (n *nullSystem) CloseWrite(int) error              { return nil }
 func (n *nullSystem) Probe(int) error                   { return nil }
+func (n *nullSystem) Unacked(int) (int, uint64)         { return 0, 0 }
 func (n *nullSystem) Close(int) error                   { return nil }
 func (n *nullSystem) Abort(int) error                   { return nil }
 func (n *nullSystem) Release() error                    { return nil }

@@ -27,10 +27,10 @@ type Upgrade struct {
 	protocol string
 	header   []handshake.HeaderField
 	ctx      any
-	limits   *Limits
 	plain    bool // NoDeflate
 
 	later    bool
+	copied   int         // bytes of the request that are kept for Later
 	kept     atomic.Bool // the loop waits for a late decision
 	over     atomic.Bool // the methods answer zero values
 	decision atomic.Pointer[decision]
@@ -41,6 +41,9 @@ type Upgrade struct {
 type decision struct{ refusal *handshake.Refusal }
 
 var accepted = new(decision)
+
+// ended tells whether there is nothing to decide any more; for the zero Upgrade there never was.
+func (u *Upgrade) ended() bool { return u.conn == nil || u.over.Load() }
 
 // Method is the request's method: GET.
 func (u *Upgrade) Method() string {
@@ -61,7 +64,7 @@ func (u *Upgrade) Origin() string {
 }
 
 func (u *Upgrade) field(f func(*handshake.Request) []byte) string {
-	if u.over.Load() {
+	if u.ended() {
 		return ""
 	}
 	return string(f(u.req))
@@ -78,7 +81,7 @@ func (u *Upgrade) Header(name string) string {
 // Headers are all headers in the order they came, names as they were written.
 func (u *Upgrade) Headers() iter.Seq2[string, string] {
 	return func(yield func(string, string) bool) {
-		if u.over.Load() {
+		if u.ended() {
 			return
 		}
 		for _, f := range u.req.Headers {
@@ -102,7 +105,7 @@ func (u *Upgrade) Cookie(name string) (*http.Cookie, error) {
 
 // Protocols are the sub-protocols the client offers, in its order of preference.
 func (u *Upgrade) Protocols() []string {
-	if u.over.Load() {
+	if u.ended() {
 		return nil
 	}
 	out := make([]string, len(u.req.Protocols))
@@ -114,7 +117,7 @@ func (u *Upgrade) Protocols() []string {
 
 // RemoteAddr is the peer's address.
 func (u *Upgrade) RemoteAddr() net.Addr {
-	if u.over.Load() {
+	if u.ended() {
 		return nil
 	}
 	return u.conn.RemoteAddr()
@@ -122,7 +125,7 @@ func (u *Upgrade) RemoteAddr() net.Addr {
 
 // LocalAddr is our end's address.
 func (u *Upgrade) LocalAddr() net.Addr {
-	if u.over.Load() {
+	if u.ended() {
 		return nil
 	}
 	return u.conn.LocalAddr()
@@ -130,7 +133,7 @@ func (u *Upgrade) LocalAddr() net.Addr {
 
 // TLS is the state of a wss connection, nil for a ws one.
 func (u *Upgrade) TLS() *tls.ConnectionState {
-	if u.over.Load() {
+	if u.ended() {
 		return nil
 	}
 	if t, ok := u.conn.transport().(tlsConn); ok {
@@ -146,7 +149,7 @@ func (u *Upgrade) Conn() *Conn { return u.conn }
 // SetProtocol chooses a sub-protocol; one that was not offered is ErrSyntax, because
 // the client would have to fail the connection (RFC 6455 4.1).
 func (u *Upgrade) SetProtocol(p string) error {
-	if u.over.Load() {
+	if u.ended() {
 		return ErrInvalidState
 	}
 	if p != "" && !u.req.Offers(p) {
@@ -159,7 +162,7 @@ func (u *Upgrade) SetProtocol(p string) error {
 // AddHeader adds a header to the 101 response. It answers ErrSyntax for what is not a
 // header, and for the handshake's own ones.
 func (u *Upgrade) AddHeader(name, value string) error {
-	if u.over.Load() {
+	if u.ended() {
 		return ErrInvalidState
 	}
 	if err := handshake.ValidField(name, value); err != nil {
@@ -171,27 +174,31 @@ func (u *Upgrade) AddHeader(name, value string) error {
 
 // SetContext sets what Conn.Context answers from OnOpen on.
 func (u *Upgrade) SetContext(v any) {
-	if !u.over.Load() {
+	if !u.ended() {
 		u.ctx = v
 	}
 }
 
-// SetLimits sets the connection's limits; zero fields take the engine's values.
+// Limits are the limits that the connection will have.
+func (u *Upgrade) Limits() Limits {
+	if u.ended() {
+		return Limits{}
+	}
+	return u.conn.Limits()
+}
+
+// SetLimits changes the limits that the connection will have, as Conn.SetLimits does, which may be
+// called on Conn as well: it is the same.
 func (u *Upgrade) SetLimits(l Limits) error {
-	if u.over.Load() {
+	if u.ended() {
 		return ErrInvalidState
 	}
-	l = l.withDefaults(u.conn.loop.engine.conf.limits)
-	if err := l.check(); err != nil {
-		return err
-	}
-	u.limits = &l
-	return nil
+	return u.conn.SetLimits(l)
 }
 
 // NoDeflate declines permessage-deflate for this connection, whatever Options.Deflate says.
 func (u *Upgrade) NoDeflate() error {
-	if u.over.Load() {
+	if u.ended() {
 		return ErrInvalidState
 	}
 	u.plain = true
@@ -212,11 +219,14 @@ func (u *Upgrade) Refuse(status int, body string) error {
 // goroutine gets to see u: the request is copied. From then on one goroutine at a time
 // may use u, but for Accept and Refuse, which any number may call.
 func (u *Upgrade) Later() {
-	if u.later || u.over.Load() {
+	if u.later || u.ended() {
 		return
 	}
 	u.later = true
 	if len(u.head) == 0 { // it came from net/http
+		for _, f := range u.req.Headers {
+			u.copied += len(f.Name) + len(f.Value)
+		}
 		return
 	}
 	// The garbage collector's memory, not the pool's: nobody tells the goroutine that
@@ -226,11 +236,12 @@ func (u *Upgrade) Later() {
 	if _, err := p.Parse(bytes.Clone(u.head), req, u.conn.loop.engine.conf.headLimits()); err != nil {
 		panic("engine: a request that parsed does not parse again")
 	}
-	u.req, u.head = req, nil
+	u.req, u.head, u.copied = req, nil, len(u.head)
 }
 
 // Accept decides, after Later. It answers ErrInvalidState when it was decided before, and
-// ErrClosed when the connection is gone or was closed.
+// ErrClosed when the connection is gone, which is noticed within a quarter of a second, or was closed. A client
+// that has ended its half of the stream counts as gone: it can not take part in a closing handshake any more.
 func (u *Upgrade) Accept() error {
 	if !u.later {
 		return ErrInvalidState
@@ -240,6 +251,8 @@ func (u *Upgrade) Accept() error {
 
 func (u *Upgrade) decide(d *decision) error {
 	switch {
+	case u.conn == nil:
+		return ErrInvalidState
 	case u.decision.Load() != nil:
 		return ErrInvalidState
 	case u.conn.ReadyState() >= Closing:

@@ -3,49 +3,7 @@ package engine
 import (
 	"sync"
 	"sync/atomic"
-	"time"
-
-	"github.com/gannet-ws/gannet/pool"
 )
-
-// inbox holds a connection's callbacks until a worker runs them, in order.
-type inbox struct {
-	mu      sync.Mutex
-	letters []letter
-	bytes   int64
-	budget  holding // what of InboundBudget they hold
-	queued  bool    // in the workers' queue, or with one of them
-	full    bool    // reading is paused until it is half empty
-}
-
-type letterKind uint8
-
-const (
-	letterMessage letterKind = iota
-	letterChunk
-	letterLent // OnPing, OnPong
-	letterCall
-)
-
-// letter is one callback to be.
-type letter struct {
-	kind        letterKind
-	op          Opcode
-	first, last bool
-	buf         *pool.Buffer
-	lent        func(*Conn, []byte)
-	call        func(*Conn)
-}
-
-func (t *letter) size() int64 {
-	if t.buf == nil {
-		return 0
-	}
-	return int64(len(t.buf.B)) + letterOverhead
-}
-
-// letterOverhead makes a flood of empty messages count.
-const letterOverhead = 64
 
 // batch is how many callbacks of one connection a worker runs before the others' turn.
 const batch = 64
@@ -58,32 +16,51 @@ type workers struct {
 	head  int
 	end   bool
 	alive sync.WaitGroup
+	all   []worker
+}
 
-	goroutines []atomic.Uint64 // their numbers, for onWorker
+// worker is one goroutine, and what it has at hand: a callback may end the goroutine
+// (runtime.Goexit), and then the next one goes on here.
+type worker struct {
+	pool      *workers
+	goroutine atomic.Uint64 // its number, for onWorker
+	conn      *Conn         // whose letters they are; nil: nobody's
+	letters   []letter
+	at        int  // the next one
+	mail      int  // of the peer's letters, those that have run
+	stopped   bool // delivery was held: the peer's other letters wait
+	running   bool // a callback is
+	exited    bool // a callback ended the goroutine
 }
 
 func startWorkers(n int) *workers {
-	w := &workers{goroutines: make([]atomic.Uint64, n)}
+	w := &workers{all: make([]worker, n)}
 	w.ready.L = &w.mu
 	w.alive.Add(n)
-	for i := range n {
-		go w.run(&w.goroutines[i])
+	for i := range w.all {
+		w.all[i].pool = w
+		go w.all[i].run()
 	}
 	return w
 }
 
 // onWorker tells whether the caller runs on one of the engine's workers.
-func (e *engine) onWorker() bool {
-	if e.workers == nil {
-		return false
+func (e *engine) onWorker() bool { return e.workerHere(goroutineID()) != nil }
+
+// workerHere is the worker whose goroutine has this number; nil: none.
+func (e *engine) workerHere(id uint64) *worker {
+	e.mu.Lock() // start may be about to make them
+	w := e.workers
+	e.mu.Unlock()
+	if w == nil {
+		return nil
 	}
-	id := goroutineID()
-	for i := range e.workers.goroutines {
-		if e.workers.goroutines[i].Load() == id {
-			return true
+	for i := range w.all {
+		if w.all[i].goroutine.Load() == id {
+			return &w.all[i]
 		}
 	}
-	return false
+	return nil
 }
 
 func (w *workers) put(c *Conn) {
@@ -105,7 +82,7 @@ func (w *workers) take() *Conn {
 	c := w.queue[w.head]
 	w.queue[w.head] = nil
 	if w.head++; w.head == len(w.queue) {
-		w.queue, w.head = w.queue[:0], 0
+		w.queue, w.head = shrunk(w.queue), 0
 	} else if w.head > 1024 && w.head > len(w.queue)/2 {
 		n := copy(w.queue, w.queue[w.head:])
 		clear(w.queue[n:])
@@ -123,176 +100,131 @@ func (w *workers) stop() {
 	w.alive.Wait()
 }
 
-func (w *workers) run(goroutine *atomic.Uint64) {
-	defer w.alive.Done()
-	goroutine.Store(goroutineID())
-	var letters []letter
-	for c := w.take(); c != nil; c = w.take() {
-		letters = c.inbox.take(letters[:0])
-		c.runLetters(letters)
-		if c.inboxDone(letters) {
-			w.put(c)
-		}
-		clear(letters)
+func (w *worker) run() {
+	defer w.succeed()
+	w.goroutine.Store(goroutineID())
+	for w.conn != nil || w.next() {
+		w.serve()
+	}
+	w.pool.alive.Done()
+}
+
+// succeed, deferred, has another goroutine go on when a callback ended this one.
+func (w *worker) succeed() {
+	if w.exited {
+		w.exited = false
+		go w.run()
 	}
 }
 
-// toInbox leaves a callback to the workers. On the loop.
-func (c *Conn) toInbox(t letter) {
-	if c.inbox == nil {
-		c.inbox = new(inbox)
+// next takes the next connection's letters, and corks it. It is false at the end.
+func (w *worker) next() bool {
+	c := w.pool.take()
+	if c == nil {
+		return false
 	}
-	b := c.inbox
-	b.mu.Lock()
-	b.letters = append(b.letters, t)
-	b.bytes += t.size()
-	b.budget.grow(c, b.bytes)
-	full := b.bytes > c.loop.engine.conf.InboxBytes
-	b.full = b.full || full
-	first := !b.queued
-	b.queued = true
-	b.mu.Unlock()
-	if full {
-		c.flags |= pausedByInbox
+	if w.letters == nil {
+		w.letters = make([]letter, 0, batch)
 	}
-	if first {
-		c.loop.engine.workers.put(c)
-	}
-}
-
-// busy tells whether a callback waits or runs.
-func (b *inbox) busy() bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.queued
-}
-
-func (b *inbox) take(dst []letter) []letter {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	n := min(len(b.letters), batch)
-	dst = append(dst, b.letters[:n]...)
-	rest := copy(b.letters, b.letters[n:])
-	clear(b.letters[rest:])
-	b.letters = b.letters[:rest]
-	return dst
-}
-
-// inboxDone settles the account of what was run, and tells whether there is more.
-func (c *Conn) inboxDone(ran []letter) (more bool) {
-	b := c.inbox
-	b.mu.Lock()
-	for i := range ran {
-		b.bytes -= ran[i].size()
-	}
-	b.budget.shrink(c, b.bytes)
-	eased := b.full && b.bytes <= c.loop.engine.conf.InboxBytes/2
-	if eased {
-		b.full = false
-	}
-	b.queued = len(b.letters) > 0
-	more = b.queued
-	b.mu.Unlock()
-	for i := range ran {
-		if ran[i].buf != nil {
-			ran[i].buf.Release()
-		}
-	}
-	if eased {
-		c.notify(todoInbox)
-	}
-	return more
-}
-
-// dropInbox gives up the messages that wait, of a connection that failed: nobody would get them,
-// and the workers may be long in coming. What is to be called after them stays.
-func (c *Conn) dropInbox() {
-	b := c.inbox
-	if b == nil {
-		return
-	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	left := b.letters[:0]
-	for _, t := range b.letters {
-		if t.kind == letterCall {
-			left = append(left, t)
-			continue
-		}
-		b.bytes -= t.size()
-		t.buf.Release()
-	}
-	clear(b.letters[len(left):])
-	b.letters = left
-	b.budget.shrink(c, b.bytes)
-}
-
-// inboxEased goes on with what waited for the workers. On the loop.
-func (c *Conn) inboxEased() {
-	if c.flags&pausedByInbox == 0 {
-		return
-	}
-	c.inbox.mu.Lock()
-	full := c.inbox.full
-	c.inbox.mu.Unlock()
-	if full {
-		return
-	}
-	c.times.read = tickOf(c.loop.now)
-	c.readPastInbox()
-}
-
-// readPastInbox lifts the inbox's hold on reading. What was read before it waits nowhere else.
-func (c *Conn) readPastInbox() {
-	if c.flags&pausedByInbox == 0 {
-		return
-	}
-	c.flags &^= pausedByInbox
-	c.goOnTurn()
-}
-
-// runLetters runs callbacks, corked, on a worker.
-func (c *Conn) runLetters(letters []letter) {
+	w.conn, w.at, w.mail, w.stopped = c, 0, 0, false
+	w.letters = c.inbox.Load().take(w.letters[:0])
 	c.corked.Store(true)
-	began := time.Now()
-	for i := range letters {
-		c.runLetter(&letters[i])
-		if i+1 < len(letters) && time.Since(began) > turnBudget { // the first answers do not wait for slow callbacks
-			c.lock()
-			c.flushCork()
-			c.unlock()
-			began = time.Now()
+	return true
+}
+
+// serve runs the letters at hand.
+func (w *worker) serve() {
+	c := w.conn
+	for w.at < len(w.letters) {
+		t := &w.letters[w.at]
+		w.at++
+		if w.delivers(t) {
+			w.runLetter(t)
 		}
 	}
 	c.lock()
 	c.flushCork()
 	c.corked.Store(false)
 	c.unlock()
+	more, eased := c.inbox.Load().settle(w.letters, w.mail)
+	w.conn = nil
+	w.putAway()
+	if eased {
+		c.notify(todoInbox)
+	}
+	if more {
+		w.pool.put(c)
+	}
 }
 
-func (c *Conn) runLetter(t *letter) {
-	h := &c.loop.engine.hooks
-	defer c.recoverLetter()
-	if t.kind != letterCall && c.ReadyState() != Open {
-		return
+// delivers tells whether a letter is to be run now. What the peer said comes in order: once one is
+// held back all that follow are.
+func (w *worker) delivers(t *letter) bool {
+	if t.kind == letterCall {
+		return true
 	}
+	if w.stopped = w.stopped || w.conn.inbox.Load().held(); w.stopped {
+		return false
+	}
+	w.mail++
+	return t.kind == letterEnd || w.conn.ReadyState() == Open
+}
+
+// putAway releases the buffers of what has run.
+func (w *worker) putAway() {
+	mail := w.mail
+	for i := range w.letters {
+		t := &w.letters[i]
+		if t.kind != letterCall {
+			if mail == 0 { // it is in the inbox yet
+				*t = letter{}
+				continue
+			}
+			mail--
+		}
+		t.release()
+	}
+}
+
+func (w *worker) runLetter(t *letter) {
+	c := w.conn
+	defer w.recoverLetter()
+	w.running = true
+	h := &c.loop.engine.hooks
 	switch t.kind {
 	case letterMessage:
-		h.message(c, Message{Op: t.op, Data: t.buf.B, pool: c.loop.engine.pool, held: t.buf})
+		m := Message{Op: t.op, Data: t.data, pool: c.loop.engine.pool}
+		if t.flags&letterShared == 0 {
+			m.held = t.buf
+		}
+		h.message(c, m)
 	case letterChunk:
-		h.chunk(c, Chunk{Op: t.op, Data: t.buf.B, First: t.first, Last: t.last})
-	case letterLent:
-		t.lent(c, t.buf.B)
+		h.chunk(c, Chunk{Op: t.op, Data: t.data, First: t.flags&letterFirst != 0, Last: t.flags&letterLast != 0})
+	case letterControl:
+		if t.op == OpPing {
+			h.ping(c, t.data)
+		} else {
+			h.pong(c, t.data)
+		}
+	case letterEnd:
+		c.notify(todoEnd)
 	case letterCall:
 		t.call(c)
 	}
+	w.running = false
 }
 
-func (c *Conn) recoverLetter() {
-	if r := recover(); r != nil {
-		c.loop.engine.panicked(c, r)
-		c.lock()
-		c.failLocked(&CloseError{codeInternalError, ErrHandlerPanic})
-		c.unlock()
+// recoverLetter, deferred, turns a callback's panic, or its end of the goroutine, into the end of its connection.
+func (w *worker) recoverLetter() {
+	if !w.running {
+		return
 	}
+	w.running = false
+	c := w.conn
+	r := recover()
+	w.exited = r == nil
+	err := c.loop.engine.blamed(c, r)
+	c.lock()
+	c.failLocked(&CloseError{codeInternalError, err})
+	c.unlock()
 }

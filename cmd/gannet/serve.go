@@ -17,8 +17,9 @@ import (
 	"github.com/gannet-ws/gannet/engine"
 )
 
-// shutdownTime is how long connections have to close after SIGTERM.
-const shutdownTime = 10 * time.Second
+// shutdownTime is how long connections have to close after SIGTERM: engine.Options.MaxClosing, for those who take
+// slowly what was sent to them, and a little more. Those who take nothing, or do not answer, end in seconds.
+const shutdownTime = 5*time.Minute + 10*time.Second
 
 func serveCommand() *cli.Command {
 	return &cli.Command{
@@ -37,6 +38,7 @@ func serveCommand() *cli.Command {
 			&cli.IntFlag{Name: "deflate-window", Usage: "window `bits` each way, 8 to 15; 0: 15"},
 			&cli.IntFlag{Name: "deflate-history", Usage: "history of each connection in `bytes`, with shared; 0: the default"},
 			&cli.IntFlag{Name: "deflate-frame", Usage: "the longest compressed message that is sent in one frame, in `bytes`; 0: 4 MiB; -1: long ones leave in fragments at once"},
+			&cli.DurationFlag{Name: "shutdown-time", Value: shutdownTime, Usage: "how long connections have to close after SIGTERM or an interrupt; a second one ends at once"},
 			&cli.StringFlag{Name: "log", Value: "info", Usage: "`level`: debug, info, warn or error"},
 		},
 		Action: func(ctx context.Context, c *cli.Command) error {
@@ -67,7 +69,8 @@ func leaveRoomBeside(loops int) {
 // service is the server and what stands around it.
 type service struct {
 	*engine.Server
-	log *slog.Logger
+	log          *slog.Logger
+	shutdownTime time.Duration
 }
 
 func newService(c *cli.Command, loops int) (*service, error) {
@@ -75,7 +78,7 @@ func newService(c *cli.Command, loops int) (*service, error) {
 	if err := level.UnmarshalText([]byte(c.String("log"))); err != nil {
 		return nil, fmt.Errorf("--log: %w", err)
 	}
-	s := &service{log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))}
+	s := &service{shutdownTime: c.Duration("shutdown-time"), log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))}
 	h, err := s.handler(c.String("mode"))
 	if err != nil {
 		return nil, err
@@ -172,10 +175,10 @@ func (s *service) run(ctx context.Context, addr, unix string) error {
 	case <-ctx.Done():
 	}
 	s.log.Info("shutting down")
-	late, cancel := context.WithTimeout(context.Background(), shutdownTime)
+	late, cancel := context.WithTimeout(context.Background(), s.shutdownTime)
 	defer cancel()
 	if err := s.Shutdown(late); err != nil {
-		return fmt.Errorf("connections were still open after %v and were terminated: %w", shutdownTime, err)
+		return fmt.Errorf("connections were still open after %v and were terminated: %w", s.shutdownTime, err)
 	}
 	return nil
 }

@@ -190,10 +190,11 @@ func TestServeRefusesBadFlags(t *testing.T) {
 	}
 }
 
-// TestServeEndsOnSIGTERM: connections are closed with 1001 and the process ends with 0.
-func TestServeEndsOnSIGTERM(t *testing.T) {
-	socket := filepath.Join(t.TempDir(), "s")
-	cmd := exec.Command(os.Args[0], "serve", "--addr", "", "--unix", socket)
+// process runs gannet serve in a process of its own, until it listens.
+func process(t *testing.T, flags ...string) (cmd *exec.Cmd, socket string) {
+	t.Helper()
+	socket = filepath.Join(t.TempDir(), "s")
+	cmd = exec.Command(os.Args[0], append([]string{"serve", "--addr", "", "--unix", socket}, flags...)...)
 	cmd.Env = append(os.Environ(), asMain+"=1")
 	stderr, err := cmd.StderrPipe()
 	if err != nil {
@@ -207,11 +208,40 @@ func TestServeEndsOnSIGTERM(t *testing.T) {
 		t.Fatal(line, err)
 	}
 	untilServed(t, socket)
+	return cmd, socket
+}
+
+// TestServeEndsInTime: --shutdown-time bounds what a client may hold up, and a second signal does not wait for it.
+func TestServeEndsInTime(t *testing.T) {
+	for name, end := range map[string]func(cmd *exec.Cmd){
+		"time": func(*exec.Cmd) {},
+		"signal": func(cmd *exec.Cmd) {
+			time.Sleep(100 * time.Millisecond)
+			_ = cmd.Process.Signal(syscall.SIGTERM)
+		},
+	} {
+		wait := map[string]string{"time": "200ms", "signal": "1h"}[name]
+		cmd, socket := process(t, "--shutdown-time", wait)
+		_ = dial(t, socket) // it answers no Close
+		began := time.Now()
+		if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+			t.Fatal(err)
+		}
+		end(cmd)
+		if err := cmd.Wait(); err == nil || time.Since(began) > 8*time.Second {
+			t.Errorf("%s: gannet ended with %v after %v", name, err, time.Since(began))
+		}
+	}
+}
+
+// TestServeEndsOnSIGTERM: connections are closed with 1001 and the process ends with 0.
+func TestServeEndsOnSIGTERM(t *testing.T) {
+	cmd, socket := process(t)
 	c := dial(t, socket)
 	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
-	_, _, err = wsutil.ReadServerData(c)
+	_, _, err := wsutil.ReadServerData(c)
 	if closed, ok := err.(wsutil.ClosedError); !ok || closed.Code != ws.StatusGoingAway {
 		t.Error("the connection ended with", err)
 	}

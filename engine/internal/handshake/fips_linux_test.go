@@ -3,9 +3,11 @@
 package handshake
 
 import (
+	"errors"
 	"os"
 	"os/exec"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -25,6 +27,9 @@ func TestAcceptKeyUnderFIPS140Only(t *testing.T) {
 	child := exec.Command(self, "-test.run=^TestAcceptKeyUnderFIPS140Only$", "-test.v")
 	child.Env = append(os.Environ(), mark+"=1", "GODEBUG=fips140=only")
 	out, err := child.CombinedOutput()
+	if errors.Is(err, syscall.ENOEXEC) {
+		t.Skip("an emulator runs this test, and the system does not run this processor's programs itself")
+	}
 	if err != nil || !strings.Contains(string(out), "PASS") {
 		t.Errorf("%v\n%s", err, out)
 	}

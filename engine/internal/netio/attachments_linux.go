@@ -6,7 +6,10 @@ import "github.com/panjf2000/gnet/v2/pkg/netpoll"
 
 // attachments are what the poller wants to know of a descriptor. In gnet's default
 // build the kernel keeps the number alone, so one value serves every call.
-type attachments struct{ one netpoll.PollAttachment }
+type attachments struct {
+	one  netpoll.PollAttachment
+	wait waiter // by ourselves
+}
 
 func (a *attachments) of(fd int, _ netpoll.PollEventHandler) *netpoll.PollAttachment {
 	a.one.FD = fd
@@ -20,7 +23,7 @@ func (a *attachments) retire() (wake bool)  { return false }
 // polling is the poller's Polling, by ourselves if we can.
 func polling(n *Native) error {
 	if n.epoll >= 0 && !n.plain {
-		return new(waiter).wait(n)
+		return n.attach.wait.wait(n)
 	}
 	return n.poller.Polling(n.onEvent)
 }

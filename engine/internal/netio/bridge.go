@@ -20,13 +20,14 @@ import (
 //
 // Attach and Conn, like Wake, are safe from any goroutine.
 type Bridge struct {
-	start  time.Time
-	linger time.Duration // lingerTime, but for tests
-	signal chan struct{} // holds one: Run has something to look at
-	woken  atomic.Bool
-	fired  atomic.Bool   // the timer did, perhaps before SetTimer moved it
-	timer  *time.Timer   // stopped until SetTimer
-	armed  time.Duration // loop: when the timer is due; 0: disarmed
+	start   time.Time
+	linger  time.Duration // lingerTime, but for tests
+	signal  chan struct{} // holds one: Run has something to look at
+	woken   atomic.Bool
+	fired   atomic.Bool   // the timer did, perhaps before SetTimer moved it
+	timer   *time.Timer   // stopped until SetTimer
+	armed   time.Duration // loop: when the timer is due; 0: disarmed
+	telling *carried      // loop: whose event the handler is being told of
 
 	table atomic.Pointer[[]*page] // grows under mu
 
@@ -188,6 +189,16 @@ func (b *Bridge) Probe(fd int) error {
 		return k.probe()
 	}
 	return net.ErrClosed
+}
+
+// Unacked implements System: what the writing goroutine still has, and on Linux what the
+// socket beneath says, also one inside a *tls.Conn. Where there is none, a byte is taken when
+// the connection's Write has returned.
+func (b *Bridge) Unacked(fd int) (waiting int, taken uint64) {
+	if k := b.at(fd); k != nil {
+		return k.unacked()
+	}
+	return 0, 0
 }
 
 // Close implements System. What was written is delivered by the connection's writing

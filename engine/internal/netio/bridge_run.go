@@ -34,6 +34,9 @@ func (q *readyQueue) pop() *carried {
 
 // Run implements System.
 func (b *Bridge) Run(h Handler) error {
+	if b.telling != nil { // the handler has ended its goroutine
+		b.told()
+	}
 	for {
 		b.report(h)
 		expired := b.expired() // both are asked: one call serves both
@@ -60,13 +63,20 @@ func (b *Bridge) report(h Handler) {
 		k = b.ready.pop()
 		b.mu.Unlock()
 		if ev := k.events(); ev != 0 {
+			b.telling = k
 			h.OnEvent(k.fd, ev)
-			k.requeue()
+			b.told()
 		}
 		if k == end {
 			return
 		}
 	}
+}
+
+// told brings the connection that the handler was told of back for the next turn, if it is still ready.
+func (b *Bridge) told() {
+	b.telling.requeue()
+	b.telling = nil
 }
 
 func (b *Bridge) idle() bool {

@@ -51,9 +51,10 @@ type carried struct {
 
 	out     *[outLimit]byte // written and not yet with the writer; nil when empty
 	outLen  int
-	flying  int   // bytes that the writer has in a call of conn.Write
-	outErr  error // what writing met; out is dropped from then on
-	fin     bool  // CloseWrite was called
+	flying  int    // bytes that the writer has in a call of conn.Write
+	passed  uint64 // bytes that such calls have taken
+	outErr  error  // what writing met; out is dropped from then on
+	fin     bool   // CloseWrite was called
 	finDone bool
 
 	detached bool   // Detach: conn goes on elsewhere
@@ -196,6 +197,17 @@ func (k *carried) probe() error {
 		return err
 	}
 	return probeConn(k.conn)
+}
+
+func (k *carried) unacked() (waiting int, taken uint64) {
+	k.mu.Lock()
+	waiting, taken = k.outLen+k.flying, k.passed
+	k.mu.Unlock()
+	below, acked, counts := unackedConn(k.conn)
+	if counts {
+		taken = acked
+	}
+	return waiting + below, taken
 }
 
 // close leaves the rest to the writer, and stops waiting for it in the end: conn's Close

@@ -28,6 +28,7 @@ func (k *carried) read() {
 			inPool.Put(big)
 			big = nil
 		}
+		k.hurry()
 		n, err := k.conn.Read(buf)
 		k.arrived(buf[:n], err)
 		if err != nil {
@@ -49,6 +50,17 @@ func (k *carried) waitToRead() bool {
 		k.mayRead.Wait()
 	}
 	return !k.released && !k.detached
+}
+
+// hurry gives each read of a connection whose writes fail a moment: what the peer said
+// before it left is there already, however late the engine asks for it.
+func (k *carried) hurry() {
+	k.mu.Lock()
+	broken := k.outErr != nil
+	k.mu.Unlock()
+	if broken {
+		_ = k.conn.SetReadDeadline(time.Now().Add(brokenTime))
+	}
 }
 
 // arrived hands over what a read returned.
@@ -134,6 +146,9 @@ func (k *carried) sent(err error) {
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	if err == nil {
+		k.passed += uint64(k.flying)
+	}
 	k.flying = 0
 	if err != nil && k.outErr == nil {
 		k.outErr = plainError(err)

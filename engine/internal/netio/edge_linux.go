@@ -20,6 +20,7 @@ type edge struct {
 	on      bool
 	current int  // the descriptor being reported, -1 when it was given up meanwhile
 	emptied bool // by its last read
+	stays   bool // it comes again until a read finds nothing
 
 	again   []unread // to be reported in the next turn
 	serving []unread // being reported in this one
@@ -48,12 +49,17 @@ func (n *Native) report(fd int, ev Event, stays bool) {
 			}
 		}
 	}
-	e.current, e.emptied = fd, ev&Readable == 0
+	e.current, e.emptied, e.stays = fd, ev&Readable == 0, stays
 	n.handler.OnEvent(fd, ev)
-	if e.current == fd && (!e.emptied || stays) {
-		e.again = append(e.again, unread{fd, stays})
+	n.reported()
+}
+
+// reported ends what report began.
+func (n *Native) reported() {
+	if e := &n.edge; e.current >= 0 && (!e.emptied || e.stays) {
+		e.again = append(e.again, unread{e.current, e.stays})
 	}
-	e.current = -1
+	n.edge.current = -1
 }
 
 // arrived reports what the kernel found. A descriptor that was to come again comes once.
@@ -70,7 +76,9 @@ func (n *Native) arrived(fd int, ev Event, stays bool) {
 // reportAgain reports what an earlier turn left.
 func (n *Native) reportAgain() {
 	for i := range n.edge.serving {
-		if u := n.edge.serving[i]; u.fd >= 0 {
+		u := n.edge.serving[i]
+		n.edge.serving[i].fd = -1 // once, even if the handler does not return
+		if u.fd >= 0 {
 			n.report(u.fd, Readable, u.stays)
 		}
 	}

@@ -102,29 +102,39 @@ func setReusePort(_, _ string, c syscall.RawConn) error {
 // listenUnix replaces a socket file that nobody answers on.
 func listenUnix(path string) (int, net.Addr, error) {
 	fd, at, err := listenOn("unix", path, false)
-	if errors.Is(err, unix.EADDRINUSE) && isStale(path) {
+	if !errors.Is(err, unix.EADDRINUSE) {
+		return fd, at, err
+	}
+	dead := deadSocket(path)
+	if dead == nil {
+		return fd, at, err
+	}
+	// Another server may have done the same meanwhile, and listen there now.
+	if now, gone := os.Lstat(path); gone == nil && os.SameFile(dead, now) && now.ModTime().Equal(dead.ModTime()) {
 		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return -1, nil, err
 		}
-		return listenOn("unix", path, false)
 	}
-	return fd, at, err
+	return listenOn("unix", path, false)
 }
 
-// isStale tells whether path is a socket without a listener. Whatever else is there,
+// deadSocket is the file at path if that is a socket without a listener. Whatever else is there,
 // or cannot be asked, is not ours to remove.
-func isStale(path string) bool {
+func deadSocket(path string) fs.FileInfo {
 	if path == "" || strings.HasPrefix(path, "@") {
-		return false // abstract: no file
+		return nil // abstract: no file
 	}
 	info, err := os.Lstat(path)
 	if err != nil || info.Mode()&fs.ModeSocket == 0 {
-		return false
+		return nil
 	}
 	c, err := net.DialTimeout("unix", path, time.Second)
 	if err == nil {
 		c.Close()
-		return false
+		return nil
 	}
-	return errors.Is(err, unix.ECONNREFUSED)
+	if errors.Is(err, unix.ECONNREFUSED) {
+		return info
+	}
+	return nil
 }

@@ -36,6 +36,7 @@ type Native struct {
 	edge    edge
 	epoll   int  // the poller's descriptor; -1: not known
 	plain   bool // tests: leave the turns to gnet's Polling
+	ran     bool // Run was called
 
 	_       [64]byte      // Wake's callers write below, the loop reads above at each event
 	woken   atomic.Uint32 // 1: a wake is on its way, or Release began
@@ -45,7 +46,6 @@ type Native struct {
 // scratch is memory for the system calls of the loop's goroutine, here because a
 // local variable whose address goes to the kernel may be moved to the heap.
 type scratch struct {
-	poll    [1]unix.PollFd
 	spec    unix.ItimerSpec
 	address unix.RawSockaddrAny
 	length  uint32
@@ -109,11 +109,25 @@ func canOpen(count, fd int) error {
 // Run implements System.
 func (n *Native) Run(h Handler) error {
 	n.handler = h
+	if n.ran {
+		n.signalAgain()
+	}
+	n.ran = true
 	err := polling(n) // in the build's attachments file
 	if errors.Is(err, gneterrors.ErrEngineShutdown) {
 		return nil
 	}
 	return err
+}
+
+// signalAgain makes up for what the goroutine before may have taken along: gnet's Polling keeps the events that it
+// has found to itself. The sockets are level-triggered there, and come again.
+func (n *Native) signalAgain() {
+	n.woken.Store(0)
+	n.Wake()
+	if n.armed != 0 {
+		n.arm()
+	}
 }
 
 // dispatch is the poller's callback. It answers nil or ErrEngineShutdown: gnet's

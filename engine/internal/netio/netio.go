@@ -55,7 +55,9 @@ type Handler interface {
 // an event comes back each turn until what it reports is gone.
 type System interface {
 	// Run turns the loop until OnWake answers false. It returns an error only if
-	// the poller itself failed.
+	// the poller itself failed. When the handler ends its goroutine (runtime.Goexit) another
+	// one may call Run again, which goes on behind the call that the handler did not return from: no
+	// event, wake or expiry is lost. That call counts as made.
 	Run(h Handler) error
 	// Wake makes OnWake run soon. Calls before it runs are coalesced. Any goroutine.
 	Wake()
@@ -95,6 +97,17 @@ type System interface {
 	// were read (io.EOF after the peer's half-close). Asking may consume the error:
 	// afterwards the bytes before it can be read, but nothing new may be expected.
 	Probe(fd int) error
+	// Unacked tells how far the peer has come with what was written. It is for clocks alone,
+	// which ask when they are about to end a connection, never for each message.
+	//
+	// waiting is how many bytes of it the peer's machine has not acknowledged yet; 0 where nobody
+	// knows. It may count what carries the bytes as well: a unix socket counts its buffers, 768 bytes
+	// and more for each small write, until the peer has read them.
+	//
+	// taken is what the peer's machine has acknowledged since the connection began, and the room
+	// that it says to have for more. Only its growth means something: while the peer
+	// reads, it grows. It stays 0 where nobody counts (unix sockets of Native).
+	Unacked(fd int) (waiting int, taken uint64)
 	// Close releases fd, which was removed before; what was written is still delivered.
 	// The number may be reused at once, so the engine calls it only when no event of
 	// this turn can name it.

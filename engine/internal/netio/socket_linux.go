@@ -77,16 +77,22 @@ func (n *Native) Abort(fd int) error {
 	return unix.Close(fd)
 }
 
+// Unacked implements System.
+func (n *Native) Unacked(fd int) (waiting int, taken uint64) {
+	waiting, taken, _ = unacked(fd)
+	return waiting, taken
+}
+
 // Probe implements System.
-func (n *Native) Probe(fd int) error { return probe(fd, &n.scratch.poll) }
+func (n *Native) Probe(fd int) error { return probe(fd) }
 
 // probe asks without reading: a read would stop at the unread bytes that are the very
 // reason why nobody reads. The kernel reports a FIN or RST that arrived behind them; it
 // cannot report what the peer has not been able to send because our window is closed.
-func probe(fd int, scratch *[1]unix.PollFd) error {
-	scratch[0] = unix.PollFd{Fd: int32(fd), Events: unix.POLLRDHUP}
+func probe(fd int) error {
+	asked := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLRDHUP}}
 	for {
-		_, err := unix.Poll(scratch[:], 0)
+		_, err := unix.Poll(asked, 0)
 		if err == nil {
 			break
 		}
@@ -94,7 +100,7 @@ func probe(fd int, scratch *[1]unix.PollFd) error {
 			return err
 		}
 	}
-	found := scratch[0].Revents
+	found := asked[0].Revents
 	if found&unix.POLLNVAL != 0 {
 		return unix.EBADF
 	}

@@ -21,7 +21,9 @@ const waitEvents = 512
 // busy connections that is 0.025 mallocs a message (TestEchoMallocs counts them), 25
 // times what an engine may have. Everything else is as in Polling.
 type waiter struct {
-	list [waitEvents]unix.EpollEvent
+	list      [waitEvents]unix.EpollEvent
+	at, found int  // list[at:found] is to be dispatched yet
+	busy      bool // in the middle of a turn
 }
 
 // epollOf finds the poller's epoll descriptor, which gnet does not export, or answers
@@ -43,27 +45,39 @@ func epollOf(p *netpoll.Poller, member int) int {
 // wait turns the loop until the callback ends it. After a turn with events it looks
 // once more without sleeping; when that finds nothing it lets other goroutines of this
 // processor run before the thread sleeps, which the scheduler would notice late.
+//
+// Where a turn stands is kept, so that another goroutine can go on with it: what the kernel reports
+// by the edge it reports once.
 func (w *waiter) wait(n *Native) error {
 	sleep := true
-	for {
-		found, err := w.look(n.epoll, sleep)
-		if err != 0 && err != unix.EINTR {
-			return err
-		}
-		n.edge.turn()
-		if found == 0 && len(n.edge.serving) == 0 {
-			sleep = true
-			runtime.Gosched()
-			continue
-		}
+	if w.busy {
+		n.reported()
 		sleep = false
-		for i := range w.list[:found] {
-			ev := &w.list[i]
+	}
+	for {
+		if !w.busy {
+			found, err := w.look(n.epoll, sleep)
+			if err != 0 && err != unix.EINTR {
+				return err
+			}
+			n.edge.turn()
+			if found == 0 && len(n.edge.serving) == 0 {
+				sleep = true
+				runtime.Gosched()
+				continue
+			}
+			w.at, w.found, w.busy = 0, found, true
+			sleep = false
+		}
+		for w.at < w.found {
+			ev := &w.list[w.at]
+			w.at++
 			if n.dispatch(int(ev.Fd), ev.Events, 0) != nil {
 				return gneterrors.ErrEngineShutdown
 			}
 		}
 		n.reportAgain()
+		w.busy = false
 	}
 }
 

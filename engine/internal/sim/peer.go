@@ -24,6 +24,9 @@ func (p *Peer) Tap(f func([]byte)) { p.tap = f }
 // Addr is the address that the engine sees.
 func (p *Peer) Addr() netip.AddrPort { return p.socket.addr }
 
+// MoveTo gives the peer another address, before it is accepted.
+func (p *Peer) MoveTo(a netip.AddrPort) { p.socket.addr = a }
+
 // Write sends as much of b as there is room for. ErrReset once the connection is gone.
 func (p *Peer) Write(b []byte) (int, error) {
 	p.world.mu.Lock()
@@ -53,6 +56,7 @@ func (p *Peer) Read(b []byte) (int, error) {
 		return 0, netio.ErrAgain
 	case len(s.out) > 0:
 		n := copy(b, s.out)
+		s.taken += uint64(n)
 		s.out = s.out[:copy(s.out, s.out[n:])]
 		return n, nil
 	case p.broken || s.broken != nil:
@@ -75,6 +79,13 @@ func (p *Peer) Broken() bool {
 	p.world.mu.Lock()
 	defer p.world.mu.Unlock()
 	return p.socket.failed
+}
+
+// Room is how many bytes more the network takes for this peer.
+func (p *Peer) Room() int {
+	p.world.mu.Lock()
+	defer p.world.mu.Unlock()
+	return max(p.socket.outRoom-len(p.socket.out), 0)
 }
 
 // Widen makes the connection's buffers hold so many bytes.

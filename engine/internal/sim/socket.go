@@ -30,8 +30,9 @@ type socket struct {
 	failed  bool  // of itself
 	out     []byte
 	outRoom int
-	outEnd  bool // the engine ended its half
-	gone    bool // the peer has closed: what is written from now on meets a reset
+	taken   uint64 // what the peer has read
+	outEnd  bool   // the engine ended its half
+	gone    bool   // the peer has closed: what is written from now on meets a reset
 }
 
 // ready is what the poller would report, whatever is watched.

@@ -169,6 +169,9 @@ func (s *System) stream(call string, fd int) (*socket, error) {
 	case k.listening:
 		w.breached("%s on descriptor %d, which listens", call, fd)
 		return nil, syscall.ENOTCONN
+	case k.sys == nil && k.left != nil:
+		w.breached("%s on descriptor %d, which has left its poller: it is on its way out", call, fd)
+		return nil, syscall.EBADF
 	case w.chance(w.faults.Break):
 		k.failed = true
 		k.breakOff(syscall.ETIMEDOUT, w)
@@ -250,6 +253,18 @@ func (s *System) Probe(fd int) error {
 		return syscall.EBADF
 	}
 	return k.probe()
+}
+
+// Unacked implements netio.System: what the peer has not read, and what it has. Asking leaves no
+// trace in the world's history.
+func (s *System) Unacked(fd int) (waiting int, taken uint64) {
+	w := s.enter()
+	defer w.mu.Unlock()
+	k := s.socket("Unacked", fd)
+	if k == nil || k.gone || k.broken != nil {
+		return 0, 0
+	}
+	return len(k.out), k.taken
 }
 
 // Close implements netio.System. As on Linux, closing with bytes unread is a reset.

@@ -36,7 +36,8 @@ type Wheel struct {
 	heads []int32  // name+1 of the first node in each slot; 0 when empty
 	used  []uint64 // one bit per slot that is not empty
 
-	now    int64 // the tick that Advance reached: every scheduled node is due later
+	now    int64 // the tick that Advance was told: what is scheduled is due later
+	swept  int64 // the tick up to which the slots were visited: now, unless fire ended its goroutine
 	cursor int32 // name+1 of the node that visit looks at next; unlink keeps it valid
 	count  int
 }
@@ -96,34 +97,33 @@ func (w *Wheel) Cancel(name int32) {
 // Advance calls fire for every node that is due at now, in no promised order, each
 // taken out before. fire may schedule and cancel any node, its own and those that are
 // due in the same call included; what it schedules is not fired before a later call.
-// It must not call Advance. A now that lies before an earlier one does nothing.
+// It must not call Advance. A now that lies before an earlier one does nothing. When fire ends its
+// goroutine (runtime.Goexit), the next call fires what this one left.
 func (w *Wheel) Advance(now time.Duration, fire func(name int32)) {
-	target := int64(now / w.tick)
-	if target <= w.now {
-		return
-	}
-	first := int(w.now+1) & int(w.mask())
-	// After a whole revolution every slot has been visited.
-	steps := int(min(target-w.now, int64(len(w.heads))))
+	target := max(int64(now/w.tick), w.now)
 	w.now = target
-	for d := 0; d < steps; d++ {
-		gap, ok := w.gap((first + d) & int(w.mask()))
-		if d += gap; !ok || d >= steps {
-			return
+	// After a whole revolution every slot has been visited.
+	w.swept = max(w.swept, target-int64(len(w.heads)))
+	for w.swept < target {
+		gap, ok := w.gap(int(w.swept+1) & int(w.mask()))
+		if w.swept += int64(gap); !ok || w.swept >= target {
+			break
 		}
-		w.visit((first+d)&int(w.mask()), target, fire)
+		w.visit(int(w.swept+1)&int(w.mask()), target, fire)
+		w.swept++
 	}
+	w.swept = target
 }
 
 // Next tells when Advance should be called next: never after the first deadline's
 // tick, but perhaps before it, when the slot that comes first holds only later
 // revolutions. It is false when nothing is scheduled. Not for use inside fire.
 func (w *Wheel) Next() (at time.Duration, ok bool) {
-	gap, ok := w.gap(int(w.now+1) & int(w.mask()))
+	gap, ok := w.gap(int(w.swept+1) & int(w.mask()))
 	if !ok {
 		return 0, false
 	}
-	return time.Duration(w.now+1+int64(gap)) * w.tick, true
+	return time.Duration(w.swept+1+int64(gap)) * w.tick, true
 }
 
 // visit fires the nodes of one slot that are due at target. The cursor survives

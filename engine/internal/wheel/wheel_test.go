@@ -3,6 +3,7 @@ package wheel
 import (
 	"fmt"
 	"math"
+	"runtime"
 	"slices"
 	"testing"
 	"time"
@@ -198,5 +199,40 @@ func TestAllocatesNothing(t *testing.T) {
 	})
 	if n != 0 {
 		t.Fatalf("%v allocations", n)
+	}
+}
+
+// A callback may end its goroutine (runtime.Goexit): the next Advance fires what this one left, and Next says so.
+func TestExitInFire(t *testing.T) {
+	nodes := make([]Node, 40)
+	w := New(time.Millisecond, 64, func(name int32) *Node { return &nodes[name] })
+	for i := range nodes { // several a tick, over several ticks and more than a revolution
+		w.Schedule(int32(i), time.Duration(1+i/4*9)*time.Millisecond)
+	}
+	fired := map[int32]int{}
+	for range nodes {
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			w.Advance(200*time.Millisecond, func(name int32) {
+				fired[name]++
+				if name == 7 {
+					w.Schedule(name, 300*time.Millisecond)
+				}
+				runtime.Goexit()
+			})
+		}()
+		<-done
+		if at, ok := w.Next(); ok && w.Len() > 1 && at > 200*time.Millisecond {
+			t.Fatalf("%d nodes are overdue, and Next is %v", w.Len()-1, at)
+		}
+	}
+	for i := range nodes {
+		if fired[int32(i)] != 1 {
+			t.Errorf("node %d fired %d times", i, fired[int32(i)])
+		}
+	}
+	if at, ok := w.Next(); !ok || at > 300*time.Millisecond || w.Len() != 1 {
+		t.Error(at, ok, w.Len())
 	}
 }

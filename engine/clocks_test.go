@@ -1,0 +1,347 @@
+package engine
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/gobwas/ws"
+
+	"github.com/gannet-ws/gannet/engine/internal/netio"
+	"github.com/gannet-ws/gannet/engine/internal/sim"
+)
+
+// A clock starts by the act: timers.go.
+
+// A ping that could not be sent, for somebody held the lock, starts no clock, and is sent when he lets go: issue 7, 13.
+func TestPingOwed(t *testing.T) {
+	t.Parallel()
+	inEveryMode(t, func(t *testing.T, m mode) {
+		t.Parallel()
+		l := quietLimits()
+		l.PingInterval, l.PongTimeout = 150*time.Millisecond, 100*time.Millisecond
+		d := newDiary(t)
+		s := m.start(t, d.handler(Funcs{}), Options{Limits: l})
+		f := dialForeign(t, s, 0)
+		c := d.conn()
+		c.mu.Lock() // as in the middle of a long Send
+		time.Sleep(600 * time.Millisecond)
+		c.unlock()
+		for range 3 {
+			f.wants(ws.OpPing, "")
+			f.send(ws.OpPong, true, "")
+		}
+		if c.ReadyState() != Open {
+			t.Error((<-d.closed).Err)
+		}
+	})
+}
+
+// The next ping does not put off the pong that is late.
+func TestPongTimeoutLongerThanInterval(t *testing.T) {
+	t.Parallel()
+	l := quietLimits()
+	l.PingInterval, l.PongTimeout = 100*time.Millisecond, 350*time.Millisecond
+	d := newDiary(t)
+	s := startServer(t, d.handler(Funcs{}), Options{Limits: l})
+	f := dialForeign(t, s, 0)
+	f.wants(ws.OpPing, "")
+	sent := time.Now()
+	e := d.end()
+	isAll(t, e.Err, ErrPongTimeout)
+	if took := time.Since(sent); took < 350*time.Millisecond-early || took > 2*time.Second {
+		t.Error("after", took)
+	}
+}
+
+// Control frames that came while the peer was not read are not all of one second.
+func TestControlRateAfterAPause(t *testing.T) {
+	t.Parallel()
+	l := quietLimits()
+	l.MaxControlRate = 50
+	d := newDiary(t)
+	s := startServer(t, d.handler(Funcs{}), Options{Limits: l})
+	f := dialForeign(t, s, 0)
+	c := d.conn()
+	c.Pause()
+	time.Sleep(20 * time.Millisecond)
+	for range 11 { // 40 a second
+		f.write(bytes.Repeat(frames(ws.NewPongFrame(nil)), 8))
+		time.Sleep(200 * time.Millisecond)
+	}
+	c.Resume()
+	f.send(ws.OpPing, true, "there?")
+	f.wants(ws.OpPong, "there?")
+	f.write(bytes.Repeat(frames(ws.NewPongFrame(nil)), 200)) // and these are
+	f.wantsClose(1008, "")
+}
+
+// Who sends a long message while we close may end it before it answers (RFC 6455 5.5.1).
+func TestCloseDuringAnUpload(t *testing.T) {
+	t.Parallel()
+	inEveryMode(t, func(t *testing.T, m mode) {
+		t.Parallel()
+		l := quietLimits()
+		l.CloseTimeout, l.WriteStallTimeout = 200*time.Millisecond, time.Second
+		d := newDiary(t)
+		s := m.start(t, d.handler(Funcs{}), Options{Limits: l})
+		f := dialForeign(t, s, 0)
+		c := d.conn()
+		f.write(frameHead(0x82, 120_000))
+		for k := range 12 {
+			if k == 1 {
+				_ = c.Close()
+			}
+			f.write(make([]byte, 10_000))
+			time.Sleep(100 * time.Millisecond)
+		}
+		f.wantsClose(1000, "")
+		f.closeWith(1000, "")
+		if e := d.end(); !e.WasClean {
+			t.Errorf("%+v", e)
+		}
+	})
+}
+
+// days is a server on a simulated machine that has run for so long.
+type days struct {
+	t     *testing.T
+	world *sim.World
+	loop  *loop
+	sys   *sim.System
+	door  int
+}
+
+func newDays(t *testing.T, up time.Duration, h Handler, o Options) *days {
+	t.Helper()
+	o.Loops, o.Logger = 1, slog.New(slog.DiscardHandler)
+	s, err := NewServer(h, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := sim.New(1, sim.Faults{})
+	w.Advance(up)
+	loops, systems := simulatedLoops(s, w)
+	d := &days{t: t, world: w, loop: loops[0], sys: systems[0], door: w.Listen()}
+	d.loop.addListener(nil, d.door, false)
+	return d
+}
+
+// settle turns the loop until it has nothing to do.
+func (d *days) settle() {
+	for range 1000 {
+		if d.sys.Idle() {
+			return
+		}
+		d.sys.Turn(d.loop)
+	}
+	d.t.Fatal("the loop does not come to rest")
+}
+
+// pass lets time pass, with all timers of it.
+func (d *days) pass(t time.Duration) {
+	d.settle()
+	for until := d.world.Now() + t; ; {
+		next := until
+		if at := d.sys.Timer(); at != 0 && at < until {
+			next = max(at, d.world.Now())
+		}
+		d.world.Advance(next - d.world.Now())
+		d.settle()
+		if next == until {
+			return
+		}
+	}
+}
+
+// dial opens a connection.
+func (d *days) dial() *sim.Peer {
+	d.t.Helper()
+	p := d.world.Dial(d.door, 64<<10, 64<<10)
+	_, _ = p.Write([]byte(requestFor("/")))
+	d.settle()
+	if b := heardBy(p); !bytes.HasPrefix(b, []byte("HTTP/1.1 101")) {
+		d.t.Fatalf("%q", b)
+	}
+	return p
+}
+
+// heardBy is all that has come for p.
+func heardBy(p *sim.Peer) (all []byte) {
+	b := make([]byte, 4<<10)
+	for {
+		n, err := p.Read(b)
+		if all = append(all, b[:n]...); n == 0 || err != nil && err != netio.ErrAgain {
+			return all
+		}
+	}
+}
+
+// TestClocksAfterDays: every clock is right however long the machine has run, and however long the connection has been
+// open, whether its timers ran meanwhile or the machine slept.
+func TestClocksAfterDays(t *testing.T) {
+	for _, up := range []int{0, 200, 249, 300, 497, 500, 1000} {
+		for name, meanwhile := range map[string]func(d *days, p *sim.Peer, up time.Duration){
+			"open": talks, "asleep": sleeps, "up": nil,
+		} {
+			for what, act := range map[string]func(*testing.T, *days, *sim.Peer, func() CloseEvent){
+				"falls silent": fallsSilent, "pings": pingsSlowly, "lives": livesOn, "stalls": stalls, "closes": closesSlowly,
+			} {
+				t.Run(fmt.Sprintf("%d days %s, %s", up, name, what), func(t *testing.T) {
+					afterDays(t, time.Duration(up)*day, meanwhile, act)
+				})
+			}
+		}
+	}
+}
+
+const day = 24 * time.Hour
+
+// afterDays lets time pass, before the connection opens unless something happens on it meanwhile.
+func afterDays(t *testing.T, up time.Duration, meanwhile func(*days, *sim.Peer, time.Duration), act func(*testing.T, *days, *sim.Peer, func() CloseEvent)) {
+	var ended *CloseEvent
+	before := up
+	if meanwhile != nil {
+		before = 0
+	}
+	d := newDays(t, before, Funcs{
+		Message: func(c *Conn, m Message) { _ = c.Send(m.Op, m.Data) },
+		Close:   func(_ *Conn, e CloseEvent) { ended = &e },
+	}, Options{})
+	p := d.dial()
+	if meanwhile != nil {
+		meanwhile(d, p, up)
+	}
+	if ended != nil {
+		t.Fatalf("ended before: %+v", *ended)
+	}
+	act(t, d, p, func() CloseEvent {
+		if ended == nil {
+			t.Error("it does not end")
+			return CloseEvent{}
+		}
+		return *ended
+	})
+}
+
+// talks says something every hour, and answers pings.
+func talks(d *days, p *sim.Peer, up time.Duration) {
+	for passed := time.Duration(0); passed < up; passed += time.Hour {
+		d.world.Advance(time.Hour)
+		_, _ = p.Write(maskedFrame(0x81, []byte("talk")))
+		d.settle()
+		_ = heardBy(p)
+	}
+}
+
+// sleeps lets all the time pass at once.
+func sleeps(d *days, p *sim.Peer, up time.Duration) {
+	d.world.Advance(up)
+	_, _ = p.Write(maskedFrame(0x81, []byte("talk")))
+	d.settle()
+	_ = heardBy(p)
+}
+
+// fallsSilent: pinged after 50 s, ended after 30 more.
+func fallsSilent(t *testing.T, d *days, p *sim.Peer, ended func() CloseEvent) {
+	d.pass(49 * time.Second)
+	if b := heardBy(p); len(b) != 0 {
+		t.Errorf("early: %q", b)
+	}
+	d.pass(2 * time.Second)
+	if b := heardBy(p); !bytes.Equal(b, []byte{0x89, 0}) {
+		t.Errorf("no ping: %q", b)
+	}
+	d.pass(31 * time.Second)
+	if e := ended(); !errors.Is(e.Err, ErrPongTimeout) {
+		t.Errorf("%+v", e)
+	}
+}
+
+// pingsSlowly: a thousand a second are allowed, and ten thousand and one at once are not.
+func pingsSlowly(t *testing.T, d *days, p *sim.Peer, ended func() CloseEvent) {
+	for range 12 {
+		for range 10 {
+			_, _ = p.Write(bytes.Repeat(maskedFrame(0x8a, nil), 100))
+			d.pass(100 * time.Millisecond)
+		}
+	}
+	for range 21 {
+		_, _ = p.Write(bytes.Repeat(maskedFrame(0x8a, nil), 500))
+		d.settle()
+	}
+	if e := ended(); !errors.Is(e.Err, ErrFlood) {
+		t.Errorf("%+v", e)
+	}
+}
+
+// livesOn: MaxLifetime counts from OPEN.
+func livesOn(t *testing.T, d *days, p *sim.Peer, _ func() CloseEvent) {
+	d.loop.table.each(func(c *Conn) bool {
+		l := c.limits.Load().Limits
+		l.MaxLifetime = max(d.world.Now()-c.times.opened, 0) + time.Minute
+		if l.MaxLifetime > maxTimeout {
+			l.MaxLifetime = maxTimeout
+		}
+		if err := c.SetLimits(l); err != nil {
+			t.Error(err)
+		}
+		return true
+	})
+	var b []byte
+	for range 70 {
+		d.pass(time.Second)
+		_, _ = p.Write(maskedFrame(0x81, []byte("talk")))
+		d.settle()
+		b = append(b, heardBy(p)...)
+	}
+	if !bytes.Contains(b, []byte("maximum lifetime reached")) {
+		t.Errorf("%q", b)
+	}
+}
+
+// stalls: a peer that takes nothing ends after 30 s, one that takes 4 KiB in each does not.
+func stalls(t *testing.T, d *days, p *sim.Peer, ended func() CloseEvent) {
+	d.loop.table.each(func(c *Conn) bool { _ = c.SendBinary(make([]byte, 900_000)); return true })
+	for range 10 {
+		d.pass(20 * time.Second)
+		_, _ = p.Read(make([]byte, 4<<10))
+	}
+	open := 0
+	d.loop.table.each(func(*Conn) bool { open++; return true })
+	if open != 1 {
+		t.Errorf("cut off while it reads: %+v", ended())
+	}
+	for range 100 {
+		d.pass(time.Second)
+		_, _ = p.Read(make([]byte, 10))
+	}
+	if e := ended(); !errors.Is(e.Err, ErrSlowConsumer) {
+		t.Errorf("%+v", e)
+	}
+}
+
+// closesSlowly: CloseTimeout counts from when the peer has taken what was queued.
+func closesSlowly(t *testing.T, d *days, p *sim.Peer, ended func() CloseEvent) {
+	d.loop.table.each(func(c *Conn) bool { _ = c.SendBinary(make([]byte, 300_000)); _ = c.Close(); return true })
+	taken := 0
+	for k := 0; taken < 300_000; k++ {
+		d.pass(8 * time.Second)
+		n, err := p.Read(make([]byte, 20_000))
+		if taken += n; err != nil || k > 20 {
+			t.Fatalf("after %d bytes: %v, %+v", taken, err, ended())
+		}
+	}
+	_ = heardBy(p)
+	d.pass(9 * time.Second)
+	if _, err := p.Read(make([]byte, 1)); err != netio.ErrAgain {
+		t.Errorf("cut off early: %v", err)
+	}
+	d.pass(12 * time.Second)
+	if e := ended(); !errors.Is(e.Err, ErrCloseTimeout) {
+		t.Errorf("%+v", e)
+	}
+}

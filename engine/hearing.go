@@ -1,0 +1,105 @@
+package engine
+
+import "time"
+
+// Hearing: a connection on which nothing can be sent any more still has what the peer said before, in the
+// kernel and in what was read. That is heard to its end, a turn at a time and at the handler's pace, and the
+// peer's Close frame with it; then the connection ends. Of a peer that is gone there is no more than the kernel holds.
+
+// hearTime is how long nothing more may come before all is heard. A bridge's goroutine needs a moment.
+const hearTime = 2 * time.Second
+
+// lose begins the end of a connection on which nothing more can be sent. k is how it ends, unless the peer
+// has said how. With k.abort the peer is there yet, and hears no more of us.
+func (c *Conn) lose(k closing) {
+	switch {
+	case c.flags&buried != 0:
+		return
+	case c.flags&lingering != 0:
+		c.endLinger()
+		return
+	case c.flags&opened == 0:
+		k.abort = true
+		c.finish(k)
+		return
+	}
+	e := c.endingOf()
+	if e.lost == nil {
+		e.lost = &k
+	}
+	switch {
+	case c.flags&hearing != 0:
+		c.loop.enqueue(c)
+		return
+	case c.flags&(sawClose|sawEnd) != 0, k.abort && c.flags&pausedByUser != 0: // no more is to be heard, or not now
+		c.heardAll()
+		return
+	}
+	c.flags |= hearing
+	c.flags &^= pausedByHigh | writeWanted
+	most := c.loop.engine.conf.MaxClosing
+	if k.abort {
+		c.flags |= alive
+		most = hearTime
+	}
+	c.freshProgress(c.loop.now + most)
+	c.sendNoMore()
+	c.wake(hearTime / 4)
+	c.goOnTurn()
+}
+
+// sendNoMore has what is sent from now on counted, and not kept. Whoever holds the lock sends: then hearOn tries it again.
+func (c *Conn) sendNoMore() {
+	if c.tryLockOr(0) {
+		o := c.outLocked()
+		o.failed, o.blocked = true, false
+		c.holds.And(^heldByHigh) // nobody will read what is queued
+		c.unlock()
+	}
+}
+
+// hearOn reads on where nothing more can be sent: whether the poller still tells or not.
+func (l *loop) hearOn(c *Conn) {
+	if c.flags&hearing == 0 || c.flags&(buried|lingering) != 0 {
+		return
+	}
+	c.sendNoMore()
+	if !c.holdsHeard() {
+		before := c.progress.heard
+		l.now = l.sys.Now()
+		l.onReadable(c)
+		if c.flags&(buried|lingering) != 0 {
+			return
+		}
+		if c.progress.heard != before && !c.holdsHeard() {
+			l.enqueue(c)
+		}
+	}
+	c.watch()
+}
+
+// hearsNoMore tells whether a read that finds nothing is the end: of a peer that lives and is to be left, or
+// where no poller will tell of more.
+func (c *Conn) hearsNoMore() bool { return c.flags&hearing != 0 && c.flags&(alive|unwatched) != 0 }
+
+// holdsHeard tells whether what was read has to wait for the handler: then no more is read.
+func (c *Conn) holdsHeard() bool {
+	return c.in != nil && c.in.rest != nil || c.flags&(unread&^pausedByUser) != 0
+}
+
+// onHearingTimer ends a connection of which all is heard that will ever come.
+func (c *Conn) onHearingTimer() {
+	p, now := c.progress, c.loop.now
+	if c.flags&alive == 0 && c.holdsHeard() {
+		p.bound = now + c.loop.engine.conf.MaxClosing
+		p.restart(now)
+	}
+	if due := min(max(p.since, c.times.read)+hearTime, p.bound); due > now {
+		c.loop.schedule(c, due)
+		return
+	}
+	c.heardAll()
+}
+
+// heardAll ends a connection that was lost.
+func (c *Conn) heardAll() { c.gone(*c.ending.lost) }

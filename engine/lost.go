@@ -1,0 +1,56 @@
+package engine
+
+import (
+	"fmt"
+	"time"
+)
+
+// lose ends what lives on a loop whose poller has failed: nobody would hear of its connections any
+// more. They are lost, and their handlers are told; its listeners are closed, so that the kernel sends nobody there, and
+// whoever serves with them alone is told as well. The other loops go on. On the loop.
+func (l *loop) lose(err error) {
+	l.engine.log().Error("gannet: poller failed; its connections are lost", "loop", l.index, "err", err)
+	l.lost.Store(true)
+	l.stop = true // nobody lingers
+	l.now = l.sys.Now()
+	why := fmt.Errorf("gannet: the poller of loop %d failed: %w", l.index, err)
+	for _, ln := range l.listeners {
+		if ln.until == 0 && !ln.gone {
+			l.sys.Remove(ln.fd)
+		}
+		l.bury(ln.fd, false)
+		if ln.of != nil {
+			ln.of.lose(l, why)
+		}
+	}
+	l.listeners = nil
+	for {
+		l.serveLetters(forever)
+		l.loseEach(why)
+		if l.conns.Load() == 0 {
+			return
+		}
+		time.Sleep(time.Millisecond) // somebody has a connection's lock, or is about to bring one
+	}
+}
+
+func (l *loop) loseEach(why error) {
+	l.table.each(func(c *Conn) bool {
+		switch {
+		case c.loop != l:
+		case c.flags&lingering != 0:
+			c.endLinger()
+		case c.ending == nil || c.ending.last == nil: // else its end waits for the lock
+			c.finish(closing{code: codeAbnormal, err: &CloseError{codeAbnormal, &lostError{why}}, abort: true})
+			c.settleTurn()
+		}
+		return true
+	})
+}
+
+// lose notes that one of v's loops accepts no more. The last one ends v.
+func (v *served) lose(l *loop, why error) {
+	if v.left.Add(-1) == 0 {
+		go v.end(why, false) // not here: it waits for the loops
+	}
+}

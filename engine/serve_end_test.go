@@ -1,0 +1,204 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"net"
+	"os"
+	"path/filepath"
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/gobwas/ws"
+)
+
+// What ends Serve besides Shutdown and Close, and what it leaves behind.
+
+// serving runs Serve on ln.
+func serving(t *testing.T, s *Server, ln net.Listener) chan error {
+	t.Helper()
+	served := make(chan error, 1)
+	go func() { served <- s.Serve(ln) }()
+	within(t, 5*time.Second, "an address", func() bool { return s.Addr() != nil })
+	return served
+}
+
+// TestListenerClosed: whoever closes the listener ends Serve, as with net/http: it answers net.ErrClosed,
+// nobody listens any more, connections go on, and another listener may be served.
+func TestListenerClosed(t *testing.T) {
+	for _, network := range []string{"tcp", "unix"} {
+		inEveryMode(t, func(t *testing.T, m mode) {
+			if network == "unix" && runtime.GOOS == "windows" {
+				t.Skip("no unix sockets to rely on")
+			}
+			d := newDiary(t)
+			s := m.start(t, d.handler(echoHandler), Options{})
+			f := dialForeign(t, s, 0) // of the listener that start made
+			d.conn()
+			address := "127.0.0.1:0"
+			if network == "unix" {
+				address = filepath.Join(t.TempDir(), "s")
+			}
+			for range 2 {
+				ln, err := net.Listen(network, address)
+				if err != nil {
+					t.Fatal(err)
+				}
+				served := make(chan error, 1)
+				go func() { served <- s.Serve(ln) }()
+				nc, err := net.Dial(network, ln.Addr().String())
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer nc.Close()
+				if _, err := nc.Write([]byte(requestFor("/"))); err != nil {
+					t.Fatal(err)
+				}
+				c := d.conn() // it is accepted
+				if err := ln.Close(); err != nil {
+					t.Fatal(err)
+				}
+				select {
+				case err := <-served:
+					isAll(t, err, net.ErrClosed)
+					if errors.Is(err, ErrServerClosed) {
+						t.Error("the server is not closed:", err)
+					}
+				case <-time.After(5 * time.Second):
+					t.Fatal("Serve goes on without its listener")
+				}
+				if other, err := net.Dial(network, ln.Addr().String()); err == nil {
+					other.Close()
+					t.Error("somebody listens there yet")
+				}
+				if err := c.SendText("still here"); err != nil || c.ReadyState() != Open {
+					t.Error(err, c.ReadyState())
+				}
+			}
+			f.text("and the other listener's")
+			f.wants(ws.OpText, "and the other listener's")
+		})
+	}
+}
+
+// TestClosedListenerAcceptsNobody: from the return of its Close on nobody is accepted any more.
+func TestClosedListenerAcceptsNobody(t *testing.T) {
+	for range 20 {
+		opened := make(chan *Conn, 10)
+		s, err := NewServer(Funcs{Open: func(c *Conn) { opened <- c }}, Options{Loops: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		served := serving(t, s, ln)
+		_ = ln.Close()
+		if nc, err := net.Dial("tcp", ln.Addr().String()); err == nil {
+			_, _ = nc.Write([]byte(requestFor("/")))
+			_ = nc.SetReadDeadline(time.Now().Add(5 * time.Second))
+			if n, err := nc.Read(make([]byte, 100)); err == nil {
+				t.Errorf("answered with %d bytes", n)
+			}
+			nc.Close()
+		}
+		isAll(t, <-served, net.ErrClosed)
+		if len(opened) != 0 || s.Addr() != nil {
+			t.Error(len(opened), s.Addr())
+		}
+		_ = s.Close()
+	}
+}
+
+// TestSocketFileOfAnother: at its end a server removes its unix socket's file, and not the one that another
+// server has put in its place.
+func TestSocketFileOfAnother(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("no unix sockets to rely on")
+	}
+	ways := map[string]func(s *Server, path string) error{
+		"ListenAndServe": func(s *Server, path string) error { return s.ListenAndServe("unix", path) },
+		"Serve": func(s *Server, path string) error {
+			ln, err := net.Listen("unix", path)
+			if err != nil {
+				return err
+			}
+			return s.Serve(ln)
+		},
+	}
+	for name, serve := range ways {
+		for _, shutdown := range []bool{false, true} {
+			for _, replaced := range []bool{false, true} {
+				path := filepath.Join(t.TempDir(), "socket")
+				s, err := NewServer(Funcs{}, Options{Loops: 1})
+				if err != nil {
+					t.Fatal(err)
+				}
+				served := make(chan error, 1)
+				go func() { served <- serve(s, path) }()
+				within(t, 5*time.Second, "an address", func() bool { return s.Addr() != nil })
+				if replaced { // as a new server does that takes over
+					if err := os.Remove(path); err != nil {
+						t.Fatal(err)
+					}
+					other, err := net.Listen("unix", path)
+					if err != nil {
+						t.Fatal(err)
+					}
+					defer other.Close()
+				}
+				if shutdown {
+					err = s.Shutdown(context.Background())
+				} else {
+					err = s.Close()
+				}
+				if err != nil {
+					t.Error(err)
+				}
+				isAll(t, <-served, ErrServerClosed)
+				if _, err := os.Lstat(path); (err == nil) != replaced {
+					t.Errorf("%s, shutdown %v, replaced %v: %v", name, shutdown, replaced, err)
+				}
+			}
+		}
+	}
+}
+
+// TestSocketFileKept: a listener that was told to leave its file leaves it; a relative path is found again.
+func TestSocketFileKept(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("no unix sockets to rely on")
+	}
+	path := filepath.Join(t.TempDir(), "kept")
+	ln, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ln.(*net.UnixListener).SetUnlinkOnClose(false)
+	s, err := NewServer(Funcs{}, Options{Loops: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := serving(t, s, ln)
+	_ = s.Close()
+	<-served
+	if _, err := os.Lstat(path); err != nil {
+		t.Error(err)
+	}
+
+	t.Chdir(t.TempDir())
+	if s, err = NewServer(Funcs{}, Options{Loops: 1}); err != nil {
+		t.Fatal(err)
+	}
+	here, _ := os.Getwd()
+	go func() { served <- s.ListenAndServe("unix", "relative") }()
+	within(t, 5*time.Second, "an address", func() bool { return s.Addr() != nil })
+	t.Chdir(t.TempDir())
+	_ = s.Close()
+	<-served
+	if _, err := os.Lstat(filepath.Join(here, "relative")); err == nil {
+		t.Error("the file is left")
+	}
+}

@@ -1,0 +1,389 @@
+package engine
+
+import (
+	"errors"
+	"math/rand/v2"
+	"time"
+
+	"github.com/gannet-ws/gannet/codec"
+)
+
+// Clocks: none ends a connection whose peer made progress, and each one that is due does, within its resolution.
+
+// laterRules: what the clocks will do, and do not yet. PongTimeout counts from the first ping that was not answered, however
+// short PingInterval is; and a clock that comes due together with another one looks at what was heard meanwhile.
+const laterRules = false
+
+var clockTrials = []trial{
+	{"idle", trialIdle},
+	{"idle after a pause of ours", trialIdleAfter},
+	{"pings", trialPings},
+	{"lifetime", trialLifetime},
+	{"write stall", trialStall},
+	{"close time-out", trialCloseTimeout},
+	{"handshake time-out", trialHandshakeTimeout},
+	{"clocks begin at OPEN", trialClocksBeginAtOpen},
+	{"clocks changed on the way", trialReclocked},
+	{"linger ends", trialLinger},
+	{"an end that a clock did not cause", trialClockAndEnd},
+	{"an answering peer lives", trialLives},
+}
+
+// cameBetween: a callback came, no sooner than from and no later than to after since.
+func (a *actor) cameBetween(what string, since, from, to time.Duration) {
+	at := a.when(what) - since
+	a.s.wants(a.was(what) && at >= from-early && at <= to+late, "%s %v after it began, not %v to %v; %v", what, at, from, to, a.events)
+}
+
+// bit is something that a peer may send, of which a clock must hear.
+func (a *actor) bit() {
+	switch a.s.rng.IntN(4) {
+	case 0:
+		a.message(OpText, []byte("talk"), 1+a.s.rng.IntN(3))
+	case 1:
+		a.say(OpPing, true, nil)
+	case 2:
+		a.say(OpPong, true, nil)
+	default: // a message that takes its time: each byte counts
+		if len(a.pend) == 0 {
+			var key [4]byte
+			b := codec.AppendMaskedFrame(nil, OpText, true, false, key, []byte("slow"))
+			for _, x := range b {
+				a.s.pass(between(a.s.rng, 0, 20*time.Millisecond))
+				a.pend = append(a.pend, x)
+				a.s.settle()
+			}
+		}
+	}
+	a.s.settle()
+}
+
+func idleRig(r *rand.Rand, o Options) (*rig, time.Duration) {
+	idle := between(r, 300*time.Millisecond, 20*time.Second)
+	o.Limits = quietly()
+	o.Limits.IdleTimeout = idle
+	return newRig(r, o, nil), idle
+}
+
+func trialIdle(r *rand.Rand) error {
+	s, idle := idleRig(r, Options{Loops: 1 + r.IntN(2)})
+	a := s.comes(64<<10, 64<<10)
+	last := s.world.Now()
+	for range r.IntN(6) {
+		s.pass(between(r, 0, idle-late-100*time.Millisecond))
+		s.wants(a.conn.ReadyState() == Open, "idle %v after a byte came, of %v", s.world.Now()-last, idle)
+		a.bit()
+		last = s.world.Now()
+	}
+	s.pass(idle - early)
+	s.wants(a.conn.ReadyState() == Open, "idle before %v: %+v", idle, a.event)
+	s.pass(early + late)
+	a.cameBetween("OnClose", last, idle, idle)
+	s.wants(a.event.Code == codeGoingAway && a.event.WasClean && a.closeCode() == codeGoingAway && s.server.Stats().Causes["idle"] == 1,
+		"%+v %v", a.event, s.server.Stats().Causes)
+	return s.finish()
+}
+
+// While we do not read, the peer's silence is our own doing: the clock begins anew when reading goes on.
+func trialIdleAfter(r *rand.Rand) error {
+	o := Options{InboxBytes: 2000}
+	how := r.IntN(3)
+	if how == 2 {
+		o.Workers = 1
+	}
+	s, idle := idleRig(r, o)
+	a := s.comes(64<<10, 3000)
+	c, some := a.conn, 3+r.IntN(3) // the third fills the inbox
+	var goOn func()
+	switch how {
+	case 0:
+		c.Pause()
+		goOn = c.Resume
+	case 1:
+		a.relimit(func(l *Limits) { l.HighWater, l.LowWater = 1000, 500 })
+		a.fill(5000)
+		goOn = func() { a.reads = true }
+	case 2:
+		s.blocked = true
+		for range some {
+			a.message(OpBinary, make([]byte, 900), 1)
+		}
+		goOn = func() { s.blocked = false }
+	}
+	s.settle()
+	s.pass(idle + between(r, 0, 2*idle) + late)
+	s.wants(c.ReadyState() == Open, "idle while nothing is read: %+v", a.event)
+	resumed := s.world.Now()
+	goOn()
+	s.pass(idle - early)
+	s.wants(c.ReadyState() == Open, "idle %v after reading went on, of %v", a.when("OnClose")-resumed, idle)
+	s.pass(early + late + idle/4) // what the kernel had not got rid of is looked at now and then
+	a.cameBetween("OnClose", resumed, idle, idle+idle/4)
+	s.wants(how != 2 || len(a.messages) == some, "%d of %d messages", len(a.messages), some)
+	return s.finish()
+}
+
+func trialPings(r *rand.Rand) error {
+	o := Options{Limits: quietly()}
+	ping, pong := between(r, 300*time.Millisecond, 20*time.Second), between(r, 200*time.Millisecond, 20*time.Second)
+	o.Limits.PingInterval, o.Limits.PongTimeout = ping, pong
+	if !laterRules && pong >= ping {
+		return nil
+	}
+	s := newRig(r, o, nil)
+	a := s.comes(64<<10, 64<<10)
+	last := s.world.Now()
+	n := 1 + r.IntN(4)
+	for k := 1; k <= n && s.law == nil; k++ {
+		s.pass(last + ping - early - s.world.Now())
+		s.wants(len(a.got(OpPing)) < k, "pinged %v after a sign of life, of %v", s.world.Now()-last, ping)
+		s.pass(early + late)
+		if len(a.got(OpPing)) != k {
+			s.broke("pinged %d times of %d, interval %v", len(a.got(OpPing)), k, ping)
+			break
+		}
+		last = a.got(OpPing)[k-1].at // answered at once
+		s.pass(last + 2*grain - min(s.world.Now(), last+2*grain))
+	}
+	s.wants(a.count("OnPong") == n, "%d pongs of %d are told of", a.count("OnPong"), n)
+	a.answers = false
+	for !a.was("OnClose") && len(a.got(OpPing)) < n+1 && s.law == nil && s.world.Now() < last+2*ping+late {
+		s.pass(50 * time.Millisecond)
+	}
+	if len(a.got(OpPing)) < n+1 {
+		s.broke("no ping: %v", a.events)
+		return s.finish()
+	}
+	sent := a.got(OpPing)[n].at
+	if r.IntN(2) == 0 { // anything answers
+		s.pass(between(r, 3*grain, pong-early))
+		a.bit()
+		s.wants(a.conn.ReadyState() == Open, "%+v", a.event)
+		last, sent = s.world.Now(), -1
+		for sent < 0 && s.law == nil && s.world.Now() < last+ping+2*late {
+			if s.pass(30 * time.Millisecond); len(a.got(OpPing)) > n+1 {
+				sent = a.got(OpPing)[n+1].at
+			}
+		}
+		s.wants(sent >= last+ping-early-2*grain, "pinged %v after a sign of life, of %v", sent-last, ping)
+	}
+	s.pass(sent + pong + late - min(s.world.Now(), sent+pong+late))
+	a.cameBetween("OnClose", sent, pong, pong+30*time.Millisecond)
+	s.wants(a.event.Code == codeAbnormal && errors.Is(a.event.Err, ErrPongTimeout) && s.server.Stats().Causes["pong-timeout"] == 1, "%+v", a.event)
+	return s.finish()
+}
+
+func trialLifetime(r *rand.Rand) error {
+	o := Options{Limits: quietly()}
+	life := between(r, 200*time.Millisecond, time.Minute)
+	o.Limits.MaxLifetime = life
+	s := newRig(r, o, nil)
+	a := s.comes(64<<10, 64<<10)
+	opened := a.when("OnOpen")
+	for range r.IntN(5) {
+		s.pass(between(r, 0, life/6))
+		a.bit()
+	}
+	s.pass(opened + life - early - s.world.Now())
+	s.wants(a.conn.ReadyState() == Open, "too early: %+v", a.event)
+	s.pass(early + late)
+	a.cameBetween("OnClose", opened, life, life)
+	s.wants(a.event.Code == codeGoingAway && a.event.WasClean && s.server.Stats().Causes["lifetime"] == 1, "%+v", a.event)
+	return s.finish()
+}
+
+// A peer that takes 4 KiB each WriteStallTimeout, or more, lives; one that takes nothing ends the connection (1013).
+func trialStall(r *rand.Rand) error {
+	o := Options{Limits: quietly()}
+	stall := between(r, 500*time.Millisecond, 20*time.Second)
+	o.Limits.WriteStallTimeout = stall
+	s := newRig(r, o, nil)
+	a := s.comes(64<<10, 8<<10)
+	a.fill(200 << 10)
+	began := s.world.Now()
+	for range r.IntN(8) {
+		s.pass(between(r, stall/10, stall/2))
+		a.take(10 << 10)
+		s.settle()
+		began = s.world.Now()
+		s.wants(a.conn.ReadyState() == Open, "a slow reader is cut off: %+v", a.event)
+	}
+	s.pass(stall - early)
+	s.wants(a.conn.ReadyState() == Open, "too early: %+v", a.event)
+	s.pass(stall + early + late)
+	a.cameBetween("OnClose", began, stall, 2*stall)
+	s.wants(errors.Is(a.event.Err, ErrSlowConsumer) && a.event.Code == codeAbnormal && s.server.Stats().Causes["write-stall"] == 1, "%+v", a.event)
+	s.wants(a.conn.BufferedAmount() > 0, "what was not delivered is not counted")
+	return s.finish()
+}
+
+// A peer that answers no Close is cut off CloseTimeout after ours left.
+func trialCloseTimeout(r *rand.Rand) error {
+	o := Options{Limits: quietly()}
+	timeout := between(r, 100*time.Millisecond, 20*time.Second)
+	o.Limits.CloseTimeout = timeout
+	s := newRig(r, o, nil)
+	a := s.comes(64<<10, 64<<10)
+	a.answers = false
+	s.pass(between(r, 0, time.Second))
+	began := s.world.Now()
+	_ = a.conn.Close()
+	s.settle()
+	s.wants(a.closeCode() == codeNormal, "our Close says %d", a.closeCode())
+	if r.IntN(2) == 0 {
+		s.pass(timeout / 2)
+		a.message(OpText, []byte("still talking, which moves no clock"), 1)
+	}
+	s.pass(began + timeout - early - s.world.Now())
+	s.wants(a.conn.ReadyState() == Closing, "too early: %+v", a.event)
+	s.pass(early + late)
+	a.cameBetween("OnClose", began, timeout, timeout)
+	s.wants(a.event.Code == codeAbnormal && errors.Is(a.event.Err, ErrCloseTimeout) && a.count("OnError") == 1 && len(a.messages) == 0, "%+v %v", a.event, a.events)
+	s.wants(a.ended == "reset", "the peer sees %q", a.ended)
+	return s.finish()
+}
+
+func trialHandshakeTimeout(r *rand.Rand) error {
+	timeout := between(r, 200*time.Millisecond, 20*time.Second)
+	later := r.IntN(2) == 0
+	s := newRig(r, Options{HandshakeTimeout: timeout, Limits: quietly()}, func(a *actor) {
+		if later {
+			a.upgrade.Later()
+		}
+	})
+	a := s.call(64<<10, 64<<10)
+	s.settle()
+	began := s.world.Now()
+	head := a.request("")
+	if !later {
+		head = head[:r.IntN(len(head))]
+	}
+	for s.law == nil && len(head) > 0 && s.world.Now() < began+timeout/2 { // in pieces, which helps nothing
+		n := 1 + r.IntN(len(head))
+		a.pend, head = append(a.pend, head[:n]...), head[n:]
+		s.pass(between(r, 0, timeout/8))
+	}
+	s.pass(began + timeout - early - min(s.world.Now(), began+timeout-early))
+	s.wants(a.ended == "", "too early: %q", a.ended)
+	s.pass(early + late)
+	s.wants(a.ended == "reset" && a.status == "" && a.endedAt >= began+timeout-early && a.endedAt <= began+timeout+late,
+		"the peer sees %q, %q %v after it came, not %v", a.status, a.ended, a.endedAt-began, timeout)
+	s.wants(len(a.events) == 0 && s.server.Stats().Refusals["timeout"] == 1 && s.server.Stats().Connecting == 0, "%v %+v", a.events, s.server.Stats().Refusals)
+	if later && len(head) == 0 {
+		s.wants(a.upgrade != nil && a.upgrade.Accept() == ErrClosed, "Accept after that")
+	}
+	return s.finish()
+}
+
+// The clocks of an open connection begin when it opens, however long the decision took.
+func trialClocksBeginAtOpen(r *rand.Rand) error {
+	span := between(r, 500*time.Millisecond, 10*time.Second)
+	o := Options{Limits: quietly(), HandshakeTimeout: 10 * span}
+	which := r.IntN(3)
+	*[]*time.Duration{&o.Limits.IdleTimeout, &o.Limits.MaxLifetime, &o.Limits.PingInterval}[which] = span
+	s := newRig(r, o, func(a *actor) { a.upgrade.Later() })
+	a := s.call(64<<10, 64<<10)
+	a.knock("")
+	s.pass(between(r, span/2, 3*span))
+	s.wants(a.upgrade.Accept() == nil, "Accept")
+	s.settle()
+	opened := s.world.Now()
+	s.pass(span - early)
+	s.wants(a.was("OnOpen") && !a.was("OnClose") && len(a.got(OpPing)) == 0, "a clock is due %v before its time, %v after OnOpen: %v", early, span, a.events)
+	s.pass(early + late)
+	if which == 2 {
+		s.wants(len(a.got(OpPing)) == 1, "no ping")
+	} else {
+		a.cameBetween("OnClose", opened, span, span)
+	}
+	return s.finish()
+}
+
+// SetLimits counts for the clocks at once, in both directions.
+func trialReclocked(r *rand.Rand) error {
+	s, idle := idleRig(r, Options{})
+	a := s.comes(64<<10, 64<<10)
+	began := s.world.Now()
+	s.pass(between(r, 0, idle-late-grain))
+	other := between(r, 100*time.Millisecond, 40*time.Second)
+	a.relimit(func(l *Limits) { l.IdleTimeout = other })
+	due := max(began+other, s.world.Now())
+	s.pass(due - early - min(s.world.Now(), due-early))
+	if due-early > s.world.Now() {
+		s.wants(a.conn.ReadyState() == Open, "too early: %+v", a.event)
+	}
+	s.pass(early + late)
+	a.cameBetween("OnClose", due, 0, 0)
+	return s.finish()
+}
+
+// A peer that keeps its end open after it broke a rule is let go some time; nobody holds a descriptor for ever.
+func trialLinger(r *rand.Rand) error {
+	s := newRig(r, Options{Limits: quietly()}, nil)
+	a := s.comes(64<<10, 64<<10)
+	refused := s.call(64<<10, 64<<10)
+	refused.pend = append(refused.pend, "GET / HTTP/1.0\r\n\r\n"...)
+	a.pend = append(a.pend, 0xff, 0xff)
+	s.settle()
+	a.failsWith(1002, a.event.Err)
+	s.wants(refused.status != "" && refused.status != "101", "answered %q", refused.status)
+	for range 40 { // it goes on talking
+		s.pass(time.Second)
+	}
+	s.wants(s.world.OpenDescriptors() == 1, "%d descriptors are open after 40 s", s.world.OpenDescriptors())
+	return s.finish()
+}
+
+// What a peer had said, or how it had left, before a clock came due is what counts: the loop only had no time to look.
+func trialClockAndEnd(r *rand.Rand) error {
+	o := Options{Limits: quietly()}
+	o.Limits.PingInterval, o.Limits.PongTimeout = time.Second, time.Second
+	if laterRules {
+		o.Limits.IdleTimeout = 10 * time.Second
+	}
+	s := newRig(r, o, nil)
+	a := s.comes(64<<10, 64<<10)
+	a.answers = false
+	s.pass(time.Second + late)
+	s.wants(len(a.got(OpPing)) == 1, "no ping")
+	what := r.IntN(4)
+	switch what {
+	case 0:
+		a.end.Reset()
+	case 1:
+		a.end.CloseWrite()
+	case 2:
+		a.closes(4000)
+		a.serve()
+	case 3:
+		a.message(OpText, []byte("late"), 1)
+		a.serve()
+	}
+	s.world.Advance(time.Minute) // the machine slept
+	s.settle()
+	causes := s.server.Stats().Causes
+	s.wants(causes["pong-timeout"] == 0 && causes["idle"] == 0, "a clock ended a connection of which something had come: %v %+v", causes, a.event)
+	switch what {
+	case 3:
+		s.wants(len(a.messages) == 1 && a.conn.ReadyState() == Open, "%+v", a.event)
+	case 2:
+		s.wants(a.event.Code == 4000 && a.event.WasClean, "%+v", a.event)
+	default:
+		s.wants(a.event.Code == codeAbnormal && a.was("OnClose") && !errors.Is(a.event.Err, ErrPongTimeout), "%+v", a.event)
+	}
+	return s.finish()
+}
+
+// With the default clocks who answers pings lives for ever, and who sends is not even pinged.
+func trialLives(r *rand.Rand) error {
+	s := newRig(r, Options{}, nil)
+	quiet, talks := s.comes(64<<10, 64<<10), s.comes(64<<10, 64<<10)
+	for range 40 {
+		s.pass(30 * time.Second)
+		talks.say(OpText, true, []byte("x"))
+		s.settle()
+	}
+	s.wants(quiet.conn.ReadyState() == Open && talks.conn.ReadyState() == Open, "%+v %+v", quiet.event, talks.event)
+	s.wants(len(talks.got(OpPing)) == 0 && len(quiet.got(OpPing)) > 15, "%d pings, %d to the one who talks", len(quiet.got(OpPing)), len(talks.got(OpPing)))
+	return s.finish()
+}
