@@ -18,6 +18,7 @@ type socket struct {
 	watched netio.Interest
 	left    *System // whose poller had it
 	leftIn  uint64  // and in which turn it left
+	leftAt  int     // after how many events
 
 	listening bool
 	backlog   []*socket

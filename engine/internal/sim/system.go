@@ -17,7 +17,9 @@ type System struct {
 	// turning: between the events of a turn; only then can a close come too early.
 	turning  bool
 	released bool
-	calls    int // since the turn began
+	calls    int  // since the turn began
+	events   int  // so far
+	inEvent  bool // one is being served
 }
 
 // mostCalls is more system calls than any sane turn makes.
@@ -132,7 +134,7 @@ func (s *System) Remove(fd int) {
 		w.breached("Remove of descriptor %d, which this poller does not have", fd)
 		return
 	}
-	k.sys, k.left, k.leftIn = nil, s, s.turn
+	k.sys, k.left, k.leftIn, k.leftAt = nil, s, s.turn, s.events
 	w.note("remove", fd, 0)
 }
 
@@ -169,8 +171,8 @@ func (s *System) stream(call string, fd int) (*socket, error) {
 	case k.listening:
 		w.breached("%s on descriptor %d, which listens", call, fd)
 		return nil, syscall.ENOTCONN
-	case k.sys == nil && k.left != nil:
-		w.breached("%s on descriptor %d, which has left its poller: it is on its way out", call, fd)
+	case s.inEvent && k.sys == nil && k.left == s && k.leftAt == s.events:
+		w.breached("%s on descriptor %d, which left its poller in the same event", call, fd)
 		return nil, syscall.EBADF
 	case w.chance(w.faults.Break):
 		k.failed = true

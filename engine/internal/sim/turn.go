@@ -25,7 +25,10 @@ func (s *System) Turn(h netio.Handler) (alive bool) {
 	defer s.endTurn()
 	for _, r := range found {
 		if !r.wake {
+			s.events++
+			s.inEvent = true
 			h.OnEvent(r.fd, r.ev)
+			s.inEvent = false
 			continue
 		}
 		s.world.mu.Lock()
