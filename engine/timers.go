@@ -482,7 +482,7 @@ func (c *Conn) onLingerTimer() {
 		p.restart(now)
 	}
 	due := p.bound
-	if p.last.outstanding() == 0 {
+	if p.last.unacked == 0 || p.last.queued > 0 { // a refusal that does not even leave
 		due = min(due, p.since+lingerTime)
 	}
 	switch {
