@@ -110,6 +110,7 @@ func TestBudgetCountsUndecidedHandshakes(t *testing.T) {
 		t.Fatal(err)
 	}
 	m := &meter{credit: 1 << 30}
+	m.start = time.Now()
 	l := s.newLoop(m, nil, nil)
 	s.loops.Store(&[]*loop{l})
 	said := append([]byte(requestFor("/", "X-Padding: "+strings.Repeat("x", 8000))), maskedFrame(0x82, make([]byte, behind))...)

@@ -345,3 +345,73 @@ func closesSlowly(t *testing.T, d *days, p *sim.Peer, ended func() CloseEvent) {
 		t.Errorf("%+v", e)
 	}
 }
+
+// A machine that died with nothing but our ping on its way to it is found by PongTimeout; with more on its way,
+// by the stall clock, or where that is off by PongTimeout, in the stall clock's default time.
+func TestDeadMachine(t *testing.T) {
+	for _, k := range []struct {
+		name  string
+		sends int
+		stall time.Duration
+		most  time.Duration // from the last message on
+		why   error
+	}{
+		{"ping alone", 0, 0, 82 * time.Second, ErrPongTimeout},
+		{"ping alone, no stall clock", 0, -1, 82 * time.Second, ErrPongTimeout},
+		{"behind a message", 30_000, 0, 82 * time.Second, ErrSlowConsumer},
+		{"behind a queue", 900_000, 0, 40 * time.Second, ErrSlowConsumer},
+		{"behind a message, no stall clock", 30_000, -1, 82 * time.Second, ErrPongTimeout},
+		{"behind a queue, no stall clock", 900_000, -1, 140 * time.Second, ErrIdleTimeout}, // the ping never leaves
+	} {
+		t.Run(k.name, func(t *testing.T) {
+			var ended *CloseEvent
+			d := newDays(t, 0, Funcs{Close: func(_ *Conn, e CloseEvent) { ended = &e }},
+				Options{Limits: Limits{WriteStallTimeout: k.stall}})
+			d.dial()
+			d.loop.table.each(func(c *Conn) bool {
+				if k.sends > 0 {
+					_ = c.SendBinary(make([]byte, k.sends))
+				}
+				return true
+			})
+			d.pass(25 * time.Second)
+			if ended != nil {
+				t.Fatalf("early: %+v", *ended)
+			}
+			d.pass(k.most - 25*time.Second)
+			if ended == nil || !errors.Is(ended.Err, k.why) {
+				t.Errorf("%+v", ended)
+			}
+		})
+	}
+}
+
+// MaxClosing bounds what progress may hold up, and only that ends it.
+func TestMaxClosing(t *testing.T) {
+	var ended *CloseEvent
+	d := newDays(t, 0, Funcs{Close: func(_ *Conn, e CloseEvent) { ended = &e }}, Options{MaxClosing: 4 * time.Minute})
+	p := d.dial()
+	d.loop.table.each(func(c *Conn) bool { _ = c.SendBinary(make([]byte, 900_000)); _ = c.Close(); return true })
+	for range 26 {
+		d.pass(9 * time.Second)
+		_, _ = p.Read(make([]byte, 4<<10))
+	}
+	if ended != nil {
+		t.Fatalf("early: %+v", *ended)
+	}
+	d.pass(7 * time.Second)
+	if ended == nil || !errors.Is(ended.Err, ErrCloseTimeout) || ended.Code != 1006 {
+		t.Errorf("%+v", ended)
+	}
+	for most, want := range map[time.Duration]time.Duration{0: 5 * time.Minute, time.Hour: time.Hour} {
+		k, err := Options{Limits: Limits{CloseTimeout: most}}.config()
+		if err != nil || k.MaxClosing != want {
+			t.Errorf("with a CloseTimeout of %v: %v, %v", most, k.MaxClosing, err)
+		}
+	}
+	for _, bad := range []time.Duration{-1, 201 * day} {
+		if _, err := (Options{MaxClosing: bad}).config(); !errors.Is(err, ErrSyntax) {
+			t.Errorf("%v: %v", bad, err)
+		}
+	}
+}

@@ -30,20 +30,30 @@ func (l *loop) takeOver() {
 	l.exit = exit{}
 	l.now = l.sys.Now()
 	l.sys.Wake() // OnWake may not have come to its end
+	l.serveAgain()
 	if l.asked != nil {
 		l.ask(l.asked)
 	}
 	if c == nil {
 		return
 	}
-	bits := l.serving | todoTimers | todoClose
-	if l.serving = 0; c.flags&(lingering|buried) != 0 {
-		bits = todoTimers
+	if c.todo.Or(todoTimers); c.flags&(lingering|buried) == 0 {
+		c.todo.Or(todoClose)
 	}
-	c.todo.Or(bits)
 	if l.turning != nil {
 		l.endTurn(l.turning, l.decoding)
 	}
 	c.settleTurn()
 	c.watch()
+}
+
+// serveAgain notes again what was being served for a connection: to do what is done already does nothing.
+func (l *loop) serveAgain() {
+	c, bits := l.serves, l.serving
+	if l.serves, l.serving = nil, 0; c == nil || c.flags&(lingering|buried) != 0 {
+		return
+	}
+	if c.todo.Or(bits) == 0 {
+		l.post(task{conn: c})
+	}
 }

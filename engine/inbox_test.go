@@ -149,6 +149,14 @@ func TestWorkersPausedEnds(t *testing.T) {
 			f.wantsClose(1000, "")
 			f.closeWith(1000, "")
 		}, false, 1000},
+		"the budget": {func(c *Conn, f *foreign) {
+			c.loop.post(task{call: func() {
+				b := c.lockedInbox()
+				b.budget.set(c, 1<<40) // as if it held as much
+				b.mu.Unlock()
+			}})
+			f.wantsClose(3001, "") // the peer had said so
+		}, false, 3001},
 		"the transport is lost": {func(c *Conn, f *foreign) {
 			f.reset()
 			for range 100 { // the probe that finds out comes every five seconds

@@ -6,6 +6,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"reflect"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -197,6 +198,21 @@ func TestSetLimitsFollows(t *testing.T) {
 	}
 }
 
+// TestSetLimitsKeepsWhatItHas: a field that was made to fit the engine's options stays as it is when another
+// one changes and leaves it more room.
+func TestSetLimitsKeepsWhatItHas(t *testing.T) {
+	c := newConn(t, Limits{IdleTimeout: 10 * time.Second, MaxBufferedAmount: 1 << 20})
+	want := c.Limits()
+	for _, l := range []Limits{{IdleTimeout: time.Hour}, {MaxBufferedAmount: 1 << 30}, {HighWater: 100 << 20}} {
+		if err := c.SetLimits(l); err != nil {
+			t.Fatal(err)
+		}
+		if want = given(want, l); c.Limits() != want {
+			t.Errorf("%+v:\n%+v\nwant\n%+v", l, c.Limits(), want)
+		}
+	}
+}
+
 // TestSetLimitsInAnyOrder: changes of different fields come to the same in every order that is accepted, and
 // whatever is in force fits together, and could be given as it is.
 func TestSetLimitsInAnyOrder(t *testing.T) {
@@ -249,25 +265,36 @@ func after(k *limits, changes ...Limits) (_ *limits, err error) {
 	return k, nil
 }
 
-// TestSetLimitsAtOnce: no goroutine undoes what another one changes.
+// TestSetLimitsAtOnce: no goroutine undoes what another one changes. Each has a field of its own, which
+// nobody else touches.
 func TestSetLimitsAtOnce(t *testing.T) {
-	for range 50 {
-		c := newConn(t, Limits{})
-		want := c.Limits()
-		var all sync.WaitGroup
-		for _, l := range changes {
-			want = given(want, l)
-			all.Go(func() {
-				if err := c.SetLimits(l); err != nil {
-					t.Error(err)
-				}
-			})
-		}
-		all.Wait()
-		if c.Limits() != want {
-			t.Fatalf("%+v\nwant\n%+v", c.Limits(), want)
-		}
+	c := newConn(t, Limits{})
+	own := []struct {
+		give func(n int) Limits
+		got  func(l Limits) int
+	}{
+		{func(n int) Limits { return Limits{MaxFragments: n} }, func(l Limits) int { return l.MaxFragments }},
+		{func(n int) Limits { return Limits{MaxControlRate: n} }, func(l Limits) int { return l.MaxControlRate }},
+		{func(n int) Limits { return Limits{MaxMessageSize: int64(n)} }, func(l Limits) int { return int(l.MaxMessageSize) }},
+		{func(n int) Limits { return Limits{CloseTimeout: time.Duration(n)} }, func(l Limits) int { return int(l.CloseTimeout) }},
 	}
+	var all sync.WaitGroup
+	for _, f := range own {
+		all.Go(func() {
+			for n := 1; n <= 10_000; n++ {
+				if err := c.SetLimits(f.give(n)); err != nil {
+					t.Error(err)
+					return
+				}
+				runtime.Gosched()
+				if got := f.got(c.Limits()); got != n {
+					t.Errorf("set to %d, found %d", n, got)
+					return
+				}
+			}
+		})
+	}
+	all.Wait()
 }
 
 // TestUpgradeLimits: what Upgrade.SetLimits and its Conn's SetLimits change holds from OnOpen on, with what

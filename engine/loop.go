@@ -73,7 +73,8 @@ type loop struct {
 	armed     time.Duration
 
 	mailbox    mailbox
-	serving    uint32        // todo bits of the connection that is served
+	serves     *Conn         // whose todo is served
+	serving    uint32        // those bits of it
 	exit       exit          // a callback ended the goroutine
 	ending     bool          // the poller was left
 	doomed     atomic.Bool   // the inbound budget chose one of ours

@@ -159,7 +159,7 @@ func TestDefaultBudgetFitsAddresses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if uint64(k.InboundBudget) > math.MaxUint/16 {
+	if uint64(k.InboundBudget) > math.MaxUint/8 {
 		t.Errorf("InboundBudget is %d of %d addresses", k.InboundBudget, uint64(math.MaxUint))
 	}
 }

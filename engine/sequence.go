@@ -210,9 +210,9 @@ func (c *Conn) callClose(e CloseEvent, failed bool) {
 func (c *Conn) serve() {
 	for bits := c.todo.Swap(0); bits != 0; bits = c.todo.Swap(0) {
 		if c.flags&buried == 0 {
-			c.loop.serving = bits
+			c.loop.serves, c.loop.serving = c, bits
 			c.serveBits(bits)
-			c.loop.serving = 0
+			c.loop.serves = nil
 		}
 		if c.loop.entered {
 			c.leave()

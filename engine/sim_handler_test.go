@@ -65,6 +65,9 @@ func (m *simulation) randomLimits() Limits {
 	most := []int64{-1, 4 << 10, 16 << 10, 64 << 10, 400 << 10, 4 << 20}
 	if m.server.conf.deflate != nil {
 		most = most[:4] // what is dropped must leave no trace in the history
+		if m.rng.IntN(3) == 0 {
+			most = most[1:3]
+		}
 	}
 	max := most[m.rng.IntN(len(most))]
 	if max > 0 && high >= max {
@@ -142,7 +145,7 @@ func (m *simulation) actOn(d *ledger) {
 			return
 		}
 		m.send(d, digestOf(op, p), func() error { return c.Send(op, p) })
-	case r < 80:
+	case r < 72:
 		op, p := m.payload(d)
 		b := m.server.pool.Get(len(p))
 		b.B = append(b.B, p...)

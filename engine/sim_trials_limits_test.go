@@ -11,9 +11,6 @@ import (
 
 // Limits at their edges: exactly the limit is allowed, one more is not (Limits' doc comments).
 
-// laterMarks: SetLimits looks at the marks again.
-const laterMarks = false
-
 var limitTrials = []trial{
 	{"a message of exactly MaxMessageSize", trialMessageSize},
 	{"a message of exactly MaxFragments", trialFragments},
@@ -187,15 +184,17 @@ func trialFullAndDrain(r *rand.Rand) error {
 	o.Limits.Overflow, o.Limits.MaxBufferedAmount = DropMessage, int64(1+r.IntN(20_000))
 	s := newRig(r, o, nil)
 	a := s.comes(64<<10, 2000)
-	for round := 1; round <= 2; round++ {
+	for range 2 {
 		a.fill(100 + r.IntN(int(o.Limits.MaxBufferedAmount)))
 		way := sendWays[r.IntN(len(sendWays))]
+		s.settle()
+		before := a.count("OnDrain")
 		err := way.send(a.conn, make([]byte, o.Limits.MaxBufferedAmount))
 		s.settle()
-		s.wants(err == ErrBufferFull && a.count("OnDrain") == round-1, "%s: %v, %v", way.name, err, a.events)
+		s.wants(err == ErrBufferFull && a.count("OnDrain") == before && a.count("OnHighWater") == before+1, "%s: %v, %v", way.name, err, a.events)
 		a.reads = true
 		s.settle()
-		s.wants(a.count("OnDrain") == round && a.count("OnHighWater") == round && a.conn.BufferedAmount() == 0, "round %d: %v", round, a.events)
+		s.wants(a.count("OnDrain") == before+1 && a.count("OnHighWater") == before+1 && a.conn.BufferedAmount() == 0, "drained: %v", a.events)
 		s.wants(way.send(a.conn, make([]byte, o.Limits.MaxBufferedAmount)) == nil, "the message that waited for OnDrain")
 		s.settle()
 	}
@@ -367,9 +366,6 @@ func trialCountsDown(r *rand.Rand) error {
 
 // SetLimits looks at the marks again: a LowWater above what is queued is reached, a HighWater below it is passed.
 func trialMarksMove(r *rand.Rand) error {
-	if !laterMarks {
-		return nil
-	}
 	s := newRig(r, Options{Limits: quietly()}, nil)
 	a := s.comes(64<<10, 2000)
 	a.fill(2000 + r.IntN(20_000))

@@ -243,9 +243,6 @@ func trialShutdownLater(r *rand.Rand) error {
 // A client that goes while somebody thinks about its request is missed: Accept answers ErrClosed, as its doc says, nothing
 // opens, and its place is free.
 func trialLaterGone(r *rand.Rand) error {
-	if !laterRules {
-		return nil
-	}
 	s := newRig(r, Options{Limits: quietly(), HandshakeTimeout: time.Hour, MaxConns: 1}, func(a *actor) { a.upgrade.Later() })
 	a := s.call(64<<10, 64<<10)
 	a.knock("")

@@ -28,7 +28,7 @@ func trials() (all []trial) {
 const trialSeeds = 40
 
 // late is how much later than asked for a clock may come due: the wheel's resolution, its own, and rounding.
-const late = wheelTick + 3*grain
+const late = 2*wheelTick + 5*grain
 
 // grain is the resolution of a connection's clocks.
 const grain = 10 * time.Millisecond

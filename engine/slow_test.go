@@ -91,7 +91,7 @@ func (g *guest) takeAll(t *testing.T, until int) (data int, closed bool, err err
 			case ws.OpPing:
 				g.say(t, ws.OpPong, p)
 			case ws.OpClose:
-				g.say(t, ws.OpClose, p[:min(len(p), 2)])
+				_, _ = g.Write(saidFrame(ws.OpClose, true, p[:min(len(p), 2)])) // who failed does not wait for it
 				return data, true, nil
 			}
 			continue
@@ -156,10 +156,16 @@ func TestSlowDownload(t *testing.T) {
 // What was queued before Close arrives, however slowly, and then the Close frame: issue 7, 2.
 func TestSlowClose(t *testing.T) {
 	const size, rate = 768 << 10, 700 << 10
-	ways := map[string]func(h *house, c *Conn){
-		"Close":         func(_ *house, c *Conn) { _ = c.Close() },
-		"CloseNoStatus": func(_ *house, c *Conn) { _ = c.CloseNoStatus() },
-		"Shutdown":      func(h *house, _ *Conn) { go func() { _ = h.Shutdown(context.Background()) }() },
+	ways := map[string]func(h *house, c *Conn, g *guest){
+		"Close":         func(_ *house, c *Conn, _ *guest) { _ = c.Close() },
+		"CloseNoStatus": func(_ *house, c *Conn, _ *guest) { _ = c.CloseNoStatus() },
+		"Shutdown":      func(h *house, _ *Conn, _ *guest) { go func() { _ = h.Shutdown(context.Background()) }() },
+		"MaxLifetime": func(_ *house, c *Conn, _ *guest) {
+			l := hastyLimits()
+			l.MaxLifetime = 100 * time.Millisecond
+			_ = c.SetLimits(l)
+		},
+		"failure": func(_ *house, _ *Conn, g *guest) { _, _ = g.Write([]byte{0x83, 0x80, 1, 2, 3, 4}) },
 	}
 	for name, end := range ways {
 		t.Run(name, func(t *testing.T) {
@@ -176,12 +182,12 @@ func TestSlowClose(t *testing.T) {
 				if err := c.SendBinary(noise(rand.New(rand.NewPCG(1, 7)), size)); err != nil {
 					t.Fatal(err)
 				}
-				end(h, c)
+				end(h, c, g)
 				n, closed, err := g.takeAll(t, 0)
 				if n < size || !closed || err != nil {
-					t.Errorf("%s: %d of %d bytes came, Close: %v, %v", w.name, n, size, closed, err)
+					t.Errorf("%s: %d of %d bytes came, Close: %v, %v; %v", w.name, n, size, closed, err, h.Stats().Causes)
 				}
-				if e := receive(t, ended, "OnClose"); !e.WasClean {
+				if e := receive(t, ended, "OnClose"); e.WasClean == (name == "failure") {
 					t.Errorf("%s: %+v", w.name, e)
 				}
 			})

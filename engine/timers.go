@@ -144,7 +144,7 @@ type clock struct {
 }
 
 // clocks are those of an open connection.
-func (c *Conn) clocks() [8]clock {
+func (c *Conn) clocks() [9]clock {
 	l, t, moved := c.limits.Load(), &c.times, c.movedAt()
 	return [...]clock{
 		{t.opened, l.MaxLifetime, (*Conn).onMaxLifetime},
@@ -154,6 +154,7 @@ func (c *Conn) clocks() [8]clock {
 		{max(t.pinged, moved), c.ifPinged(c.pongPatience(&l.Limits)), (*Conn).onPongLate},
 		{max(t.read, t.pinged), c.ifPingable(&l.Limits), (*Conn).onPingDue},
 		{c.looked(), c.ifUsed(), (*Conn).onRestDue},
+		{c.loop.now, c.ifPinged(l.PingInterval), nil}, // the pong starts the next interval, however long PongTimeout is
 		{c.loop.now, c.ifBlind(), nil},
 	}
 }
@@ -288,12 +289,14 @@ func (c *Conn) ifBlind() time.Duration {
 	return probeInterval
 }
 
-// onLookDue looks at a slow peer. Who has taken all, and was heard since, is like any other again.
+// onLookDue looks at a slow peer. Who has taken all is like any other again when he was heard since, or nobody waits for
+// that.
 func (c *Conn) onLookDue() {
 	if !c.look(progressBytes) {
 		return
 	}
-	if p := c.progress; p != nil && c.ReadyState() == Open && !c.waitsForPeer() && c.times.read > p.since {
+	if p := c.progress; p != nil && c.ReadyState() == Open && !c.waitsForPeer() &&
+		(c.times.read > p.since || c.times.pinged == 0 && c.limits.Load().IdleTimeout <= 0) {
 		c.dropProgress()
 	}
 }
