@@ -33,7 +33,6 @@ func randomDeflate(r *rand.Rand, o *Options) {
 		HistoryBytes:      []int{0, 256, 32 << 10}[r.IntN(3)],
 		MinSize:           []int{1, 1, 0}[r.IntN(3)],
 		MaxRatio:          []int{0, 700}[r.IntN(2)],
-		FrameBytes:        []int{0, 0, -1, 1, 2000, 30_000}[r.IntN(6)],
 	}
 	if r.IntN(5) == 0 {
 		o.Compress = func(op Opcode, size int) bool { return op == OpText || size%3 != 0 }

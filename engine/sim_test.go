@@ -81,8 +81,12 @@ func newSimulation(seed uint64) *simulation {
 	if m.tightBudget = r.IntN(5) == 0; m.tightBudget {
 		s.budget.limit = 150 << 10
 	}
-	if r.IntN(2) == 0 {
-		s.conf.collecting = 1 + r.IntN(2)
+	own := rand.New(rand.NewPCG(seed, 7692)) // so that the rest of a seed's run stays as it is
+	if own.IntN(2) == 0 {
+		s.conf.collecting = 1 + own.IntN(2)
+	}
+	if s.conf.deflate != nil {
+		s.conf.frame = []int64{4 << 20, 4 << 20, -1, 1, 2000, 30_000}[own.IntN(6)]
 	}
 	m.loops, m.systems = simulatedLoops(s, m.world)
 	if o.Workers > 0 {
