@@ -50,11 +50,15 @@ func (c *Conn) lose(k closing) {
 
 // sendNoMore has what is sent from now on counted, and not kept. Whoever holds the lock sends: then hearOn tries it again.
 func (c *Conn) sendNoMore() {
-	if c.tryLockOr(0) {
-		o := c.outLocked()
-		o.failed, o.blocked = true, false
-		c.holds.And(^heldByHigh) // nobody will read what is queued
-		c.unlock()
+	if !c.tryLockOr(todoFail) {
+		return
+	}
+	o := c.outLocked()
+	o.failed, o.blocked = true, false
+	held := c.holds.And(^heldByHigh)&heldByHigh != 0 // nobody will read what is queued
+	c.unlock()
+	if held {
+		c.wakeInbox()
 	}
 }
 

@@ -103,8 +103,9 @@ func (c *Conn) deposit(t letter, data []byte, own *pool.Buffer) {
 	first := !b.queued
 	b.queued = true
 	b.mu.Unlock()
-	if full {
+	if full && c.flags&pausedByInbox == 0 {
 		c.flags |= pausedByInbox
+		c.notify(todoInbox) // errands come outside of turns, too: reading stops all the same
 	}
 	if first {
 		c.loop.engine.workers.put(c)

@@ -397,6 +397,9 @@ func (c *Conn) settleLocked(o *outbound) {
 
 // markLocked looks at the water marks. A long message alone passes none: its slices leave as the peer reads.
 func (c *Conn) markLocked(o *outbound) {
+	if o.failed {
+		return // nothing leaves any more, and nobody waits for it to
+	}
 	q := int64(o.queueCost())
 	if len(o.deferred) != 0 && !(o.long.over && plantedBug(bugLongDrain)) { // whoever reads all that leaves may still ask faster than we compress, or a writer ends
 		q = int64(o.waiting())

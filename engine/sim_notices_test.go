@@ -44,7 +44,8 @@ func (d *ledger) checkServed() {
 	if o := c.out; o != nil {
 		rest += o.long.rest()
 	}
-	if c.flags&enqueued == 0 || rest != d.rest || d.m.holding(d) {
+	waits := c.out != nil && c.out.long.making() && !c.out.long.begun && !c.out.long.place // for others to have made theirs
+	if c.flags&enqueued == 0 || rest != d.rest || waits || d.m.holding(d) {
 		d.stuck, d.rest = 0, rest
 	} else if d.stuck++; d.stuck > mostStuck {
 		d.broke("%d bytes of unfinished work are not gone on with in %d turns", rest, d.stuck)
