@@ -304,7 +304,7 @@ const corkTime = time.Millisecond
 // boundCork sees to it that what was just corked leaves in time: a worker's callback may take long.
 // Loops need no such clock, for their callbacks must not. Under mu.
 func (c *Conn) boundCork() {
-	if c.loop.engine.workers == nil {
+	if w := c.loop.engine.workers; w == nil || !w.timed {
 		return
 	}
 	b := c.inbox.Load() // the worker who corked needs the lock to give it up

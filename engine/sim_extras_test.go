@@ -105,11 +105,12 @@ func (m *simulation) broadcast() {
 	m.server.Broadcast(k, func(c *Conn) bool {
 		d := m.byConn[c]
 		m.release(d)
-		if !c.mu.TryLock() {
+		if c.mu.TryLock() {
+			c.mu.Unlock()
+		} else if m.working != d { // a worker may be in the middle of a write
 			d.broke("a broadcast asks with the connection's lock held")
 			return false
 		}
-		c.mu.Unlock()
 		most := uint64(0) // with what was handed over to wait for it
 		for _, p := range d.unleft {
 			most += uint64(p.n) + codec.MaxHeaderSize

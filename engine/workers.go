@@ -17,6 +17,7 @@ type workers struct {
 	end   bool
 	alive sync.WaitGroup
 	all   []worker
+	timed bool // their corks have clocks: not the simulator's, whose time is its own
 }
 
 // worker is one goroutine, and what it has at hand: a callback may end the goroutine
@@ -34,7 +35,7 @@ type worker struct {
 }
 
 func startWorkers(n int) *workers {
-	w := &workers{all: make([]worker, n)}
+	w := &workers{all: make([]worker, n), timed: true}
 	w.ready.L = &w.mu
 	w.alive.Add(n)
 	for i := range w.all {
