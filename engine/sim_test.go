@@ -58,8 +58,9 @@ const (
 	simSeeds = 400
 	// simHang is how many seconds one run may take; the slowest take one under the race detector.
 	simHang = 30
-	// settleTurns is in how many turns everything settles once faults stop and peers read.
-	settleTurns = 1500
+	// settleTurns is in how many turns everything settles once faults stop and peers read: at level 9 a long message is
+	// made of slices of 4 KiB, one a turn, and a crowd of them takes turns.
+	settleTurns = 4000
 )
 
 func newSimulation(seed uint64) *simulation {
