@@ -15,8 +15,8 @@ const (
 )
 
 // Handler receives a server's connections. Callbacks of one connection never
-// overlap; they run on its loop (or on a worker) and must not block, and must return: one that panics, or ends its goroutine (runtime.Goexit, t.FailNow), closes
-// its connection with 1011. The order is
+// overlap; they run on its loop (or on a worker) and must not block. One that panics, or ends its goroutine
+// (runtime.Goexit, which t.FailNow calls), closes its connection with 1011: ErrHandlerPanic, ErrHandlerExit. The order is
 // OnOpen, OnMessage*, at most one OnError, exactly one OnClose, and nothing after it.
 //
 // A Handler may also implement any of the optional interfaces of this package. They
