@@ -9,6 +9,9 @@ import "time"
 // hearTime is how long nothing more may come before all is heard. A bridge's goroutine needs a moment.
 const hearTime = 2 * time.Second
 
+// heardMost is more than a kernel holds of what a peer has sent. One that lives, and goes on sending, is heard no further.
+const heardMost = 8 << 20
+
 // lose begins the end of a connection on which nothing more can be sent. k is how it ends, unless the peer
 // has said how. With k.abort the peer is there yet, and hears no more of us.
 func (c *Conn) lose(k closing) {
@@ -73,6 +76,10 @@ func (l *loop) hearOn(c *Conn) {
 		l.now = l.sys.Now()
 		l.onReadable(c)
 		if c.flags&(buried|lingering) != 0 {
+			return
+		}
+		if c.flags&alive != 0 && c.progress.heard > heardMost {
+			c.heardAll()
 			return
 		}
 		if c.progress.heard != before && !c.holdsHeard() {

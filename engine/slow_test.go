@@ -106,9 +106,13 @@ func (g *guest) takeAll(t *testing.T, until int) (data int, closed bool, err err
 
 // hastyLimits are clocks much shorter than a slow download.
 func hastyLimits() Limits {
+	unit := 100 * time.Millisecond
+	if raceBuild { // a reader needs longer between its kernel and what it answers
+		unit *= 4
+	}
 	return Limits{
-		HighWater: 64 << 20, PingInterval: 200 * time.Millisecond, PongTimeout: 200 * time.Millisecond,
-		IdleTimeout: 500 * time.Millisecond, WriteStallTimeout: 800 * time.Millisecond, CloseTimeout: 300 * time.Millisecond,
+		HighWater: 64 << 20, PingInterval: 2 * unit, PongTimeout: 2 * unit,
+		IdleTimeout: 5 * unit, WriteStallTimeout: 8 * unit, CloseTimeout: 3 * unit,
 	}
 }
 

@@ -25,10 +25,9 @@ func (s *System) Turn(h netio.Handler) (alive bool) {
 	defer s.endTurn()
 	for _, r := range found {
 		if !r.wake {
-			s.events++
-			s.inEvent = true
+			s.event(true)
 			h.OnEvent(r.fd, r.ev)
-			s.inEvent = false
+			s.event(false)
 			continue
 		}
 		s.world.mu.Lock()
@@ -41,9 +40,18 @@ func (s *System) Turn(h netio.Handler) (alive bool) {
 	return true
 }
 
+// event begins or ends an event.
+func (s *System) event(begins bool) {
+	s.world.mu.Lock()
+	defer s.world.mu.Unlock()
+	if s.inEvent = begins; begins {
+		s.events++
+	}
+}
+
 func (s *System) endTurn() {
 	s.world.mu.Lock()
-	s.turning = false
+	s.turning, s.inEvent = false, false
 	s.world.mu.Unlock()
 }
 
