@@ -63,7 +63,11 @@ func TestOutOfDescriptors(t *testing.T) {
 		t.Errorf("it was not starved: %+v", starved.Stats)
 	}
 	// 20 ms, doubling up to a second, are 6 tries in the first 1.3 s, and one a second then.
-	if spent > time.Second || tries > 18 {
+	most := time.Second // who spins takes all ten
+	if raceBuild {
+		most *= 3
+	}
+	if spent > most || tries > 18 {
 		t.Error("it spins")
 	}
 	for i, a := range waiting {
