@@ -274,7 +274,7 @@ func TestCloseIgnored(t *testing.T) {
 		Open:    func(c *Conn) { _ = c.CloseWith(4000, "go") },
 		Message: func(c *Conn, _ Message) { t.Error("a message was delivered after Close") },
 	})
-	s := startServer(t, h, Options{Limits: Limits{CloseTimeout: 200 * time.Millisecond}})
+	s := startServer(t, h, Options{Limits: Limits{CloseTimeout: 200 * time.Millisecond, WriteStallTimeout: time.Second}})
 	for name, more := range map[string][]byte{
 		"silent": nil, "messages": maskedFrame(0x82, make([]byte, 500)), "pings": maskedFrame(0x89, nil), "half a frame": frameHead(0x82, 1<<30),
 	} {
