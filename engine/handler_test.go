@@ -65,18 +65,12 @@ func (k *hooks) callAll() {
 
 const everyField = "Open Message Close Upgrade Error HighWater Drain Ping Pong Chunk"
 
-// prefixed puts a prefix before each of some words.
-func prefixed(prefix, words string) string {
-	return prefix + strings.ReplaceAll(words, " ", " "+prefix)
-}
-
 type (
 	embedsValue   struct{ Funcs }
 	embedsPointer struct{ *Funcs }
 	embedsDeep    struct{ embedsValue }
 	embedsDeeper  struct{ *embedsDeep }
 	embedsAll     struct {
-		n int
 		embedsDeeper
 		sync.Mutex
 	}
@@ -104,10 +98,6 @@ type (
 	loggingWithUpgrade struct {
 		Handler
 		log *calls
-	}
-	twoFuncs struct {
-		plainHandler
-		A embedsValue
 	}
 	threeOwn struct {
 		first
@@ -236,7 +226,7 @@ func TestHandlerShapes(t *testing.T) {
 	}
 }
 
-type authNothing struct{ n int }
+type authNothing struct{}
 
 type (
 	wrongUpgrade struct{ plainHandler }

@@ -265,13 +265,14 @@ func (a *actor) got(op Opcode) (all []heardOf) {
 
 // closeCode is what our Close frame said; 0: none came.
 func (a *actor) closeCode() int {
-	for _, h := range a.got(OpClose) {
-		if len(h.body) < 2 {
-			return codeNoStatus
-		}
-		return int(h.body[0])<<8 | int(h.body[1])
+	all := a.got(OpClose)
+	switch {
+	case len(all) == 0:
+		return 0
+	case len(all[0].body) < 2:
+		return codeNoStatus
 	}
-	return 0
+	return int(all[0].body[0])<<8 | int(all[0].body[1])
 }
 
 func (s *rig) handler(deciding func(*actor)) Funcs {
