@@ -211,6 +211,8 @@ func TestWorkersAnswersHoldQuestions(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var waits, drains atomic.Uint64
+			above := make(chan struct{})
+			isAbove := sync.OnceFunc(func() { close(above) })
 			s := startServer(t, Funcs{Drain: func(*Conn) { drains.Add(1) }, Message: func(c *Conn, m Message) {
 				c.mu.Lock()
 				if c.out != nil {
@@ -218,6 +220,9 @@ func TestWorkersAnswersHoldQuestions(t *testing.T) {
 				}
 				c.unlock()
 				_ = c.SendBinary(make([]byte, answer))
+				if c.BufferedAmount() > uint64(c.Limits().HighWater) {
+					isAbove()
+				}
 			}}, Options{Workers: 2, Limits: l})
 			f := dialForeign(t, s, 0)
 			var all []byte
@@ -225,6 +230,11 @@ func TestWorkersAnswersHoldQuestions(t *testing.T) {
 				all = append(all, frames(ws.NewTextFrame([]byte("?")))...)
 			}
 			f.write(all)
+			select { // a peer that reads at once may keep the queue short for ever
+			case <-above:
+			case <-time.After(20 * time.Second):
+				t.Fatal("HighWater was never passed")
+			}
 			for i := range questions {
 				if fr := f.next(); fr.Header.OpCode != ws.OpBinary || len(fr.Payload) != answer {
 					t.Fatalf("answer %d: %v, %d bytes", i, fr.Header.OpCode, len(fr.Payload))
