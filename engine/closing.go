@@ -108,17 +108,10 @@ func (c *Conn) placeCloseLocked(body []byte, last uint32) {
 	if o := c.out; o != nil {
 		c.abortWriterLocked(o)
 	}
-	if plantedBug(bugEarlyClose) && c.out != nil {
-		c.out.sealTail()
-	}
-	if o := c.out; o != nil && o.long.underWay() && !plantedBug(bugCloseInLong) {
+	if o := c.out; o != nil && o.long.underWay() {
 		o.long.close = append([]byte{}, body...)
 	} else {
 		c.controlLocked(OpClose, body)
-	}
-	if o := c.out; plantedBug(bugEarlyClose) && o != nil && len(o.queue) > o.head+2 {
-		last := len(o.queue) - 1
-		o.queue[last-1], o.queue[last] = o.queue[last], o.queue[last-1]
 	}
 	c.notify(todoClose)
 }
@@ -335,9 +328,7 @@ func (c *Conn) finish(k closing) {
 		return
 	}
 	was := ReadyState(c.state.Swap(uint32(Closed)))
-	if !plantedBug(bugLeakQueue) {
-		c.dropLocked()
-	}
+	c.dropLocked()
 	c.unlock()
 	l := c.loop
 	c.dropOpening()
@@ -352,9 +343,6 @@ func (c *Conn) finish(k closing) {
 	l.engine.closed(c, was, k)
 	defer c.linger(k) // OnClose may end the goroutine
 	c.callClose(CloseEvent{Code: k.code, Reason: k.reason, WasClean: k.clean, Err: k.err}, k.err != nil && !k.local)
-	if plantedBug(bugDoubleClose) {
-		c.callClose(CloseEvent{Code: k.code}, false)
-	}
 }
 
 // linger lets the peer take our last bytes: closing a socket with unread input resets
@@ -362,7 +350,7 @@ func (c *Conn) finish(k closing) {
 // still sends is read and dropped, for a short while.
 func (c *Conn) linger(k closing) {
 	broken := k.abort || c.ending == nil || c.flags&sawClose == 0
-	if broken || c.flags&sawEnd != 0 || c.loop.stop || plantedBug(bugNoLinger) {
+	if broken || c.flags&sawEnd != 0 || c.loop.stop {
 		c.bury(k.abort)
 		return
 	}

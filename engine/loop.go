@@ -139,9 +139,7 @@ func (l *loop) post(t task) bool {
 	if !l.mailbox.put(t) {
 		return false
 	}
-	if !plantedBug(bugLostWake) {
-		l.sys.Wake()
-	}
+	l.sys.Wake()
 	return true
 }
 
@@ -351,10 +349,6 @@ func (l *loop) schedule(c *Conn, at time.Duration) {
 // each descriptor once a turn, and OnWake at most once a turn, so what was in dying when
 // OnWake ran, and is in dead when it runs again, is of an earlier turn.
 func (l *loop) bury(fd int, abort bool) {
-	if plantedBug(bugStaleFD) {
-		l.closeNow(grave{fd, abort})
-		return
-	}
 	l.dying = append(l.dying, grave{fd, abort})
 	l.sys.Wake()
 }

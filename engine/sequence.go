@@ -41,9 +41,7 @@ func (c *Conn) uncork() {
 		// Cleared last and under the lock: work noted meanwhile needs no wake, the
 		// turn's end does it, and whoever takes the lock next writes for itself.
 		c.flushCork()
-		if !plantedBug(bugCorkLeak) {
-			c.corked.Store(false)
-		}
+		c.corked.Store(false)
 		c.unlock()
 		return
 	}
@@ -118,7 +116,7 @@ func (l *loop) deliver(c *Conn, m Message) {
 
 // closesNow tells whether the state left OPEN: then nothing more is delivered.
 func (c *Conn) closesNow() bool {
-	if c.ReadyState() == Open || plantedBug(bugDeliversClosed) {
+	if c.ReadyState() == Open {
 		return false
 	}
 	c.flags |= discarding
@@ -299,9 +297,7 @@ func (c *Conn) settleHigh(bits uint32) {
 }
 
 func (c *Conn) lowAgain() {
-	if !plantedBug(bugStaysPaused) {
-		c.flags &^= pausedByHigh
-	}
+	c.flags &^= pausedByHigh
 	c.readAgain()
 	c.goOnTurn()
 	c.wakeInbox()
@@ -332,7 +328,7 @@ func (c *Conn) onWritable() {
 		if !o.blocked {
 			c.flags &^= writeWanted
 			c.lookSoon()
-			if o.long.underWay() && !plantedBug(bugLostSlices) {
+			if o.long.underWay() {
 				c.loop.enqueue(c)
 			}
 			c.detachLocked()

@@ -16,12 +16,13 @@ import (
 
 // engine is what a server is made of: loops, and what they share.
 type engine struct {
-	conf    *config
-	hooks   hooks
-	pool    *pool.Pool
-	budget  budget
-	stats   engineStats
-	workers *workers
+	conf       *config
+	hooks      hooks
+	pool       *pool.Pool
+	budget     budget
+	stats      engineStats
+	workers    *workers
+	scheduling scheduling
 
 	mu        sync.Mutex
 	started   bool

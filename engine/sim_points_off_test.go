@@ -1,7 +1,7 @@
-//go:build !gannetplant
+//go:build !gannetdebug
 
 package engine
 
-// Without the tag gannetplant the engine has no scheduling points: the simulator's other
-// goroutines act between turns and in system calls only.
-func setSchedulingPoint(func(*Conn)) {}
+// explore does nothing: without the tag gannetdebug the simulator's other goroutines act between turns and in
+// system calls only.
+func (m *simulation) explore() {}

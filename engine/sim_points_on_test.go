@@ -1,5 +1,6 @@
-//go:build gannetplant
+//go:build gannetdebug
 
 package engine
 
-func setSchedulingPoint(f func(*Conn)) { atSchedulingPoint = f }
+// explore lets other goroutines act at the engine's scheduling points too.
+func (m *simulation) explore() { m.server.scheduling.at = m.atSchedulingPoint }

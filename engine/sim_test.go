@@ -136,8 +136,7 @@ func (m *simulation) tell(d *ledger, format string, args ...any) {
 
 // run is a whole life: storm, calm, a rest in the middle of messages, what comes after it, end. It returns the law that was broken.
 func (m *simulation) run() error {
-	setSchedulingPoint(m.atSchedulingPoint)
-	defer setSchedulingPoint(nil)
+	m.explore()
 	for range simSteps {
 		m.step()
 		if m.check(); m.law != nil {

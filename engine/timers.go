@@ -183,7 +183,7 @@ func (c *Conn) onOpenTimer() {
 			next = left
 		}
 	}
-	if next >= 0 && !plantedBug(bugTimerOnce) {
+	if next >= 0 {
 		c.wake(next)
 	}
 }

@@ -1,0 +1,17 @@
+//go:build gannetdebug
+
+package engine
+
+// scheduling is what other goroutines do at the scheduling points of an engine's connections; the simulator's.
+type scheduling struct{ at func(*Conn) }
+
+// schedulingPoint is a place where another goroutine could take its turn, between two steps of the protocol of
+// lock.go for c.
+func schedulingPoint(c *Conn) {
+	if c.loop == nil { // the zero Conn has none
+		return
+	}
+	if at := c.loop.engine.scheduling.at; at != nil {
+		at(c)
+	}
+}
