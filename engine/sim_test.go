@@ -325,12 +325,15 @@ func (m *simulation) others() {
 // atSchedulingPoint: c's lock is about to be tried or was just given up. That is when the
 // goroutine that has it, if one has, lets go for choice.
 func (m *simulation) atSchedulingPoint(c *Conn) {
-	if m.nested || m.rng.IntN(3) != 0 {
-		m.others()
+	if m.nested {
+		return
+	}
+	if m.rng.IntN(3) != 0 {
+		m.world.Elsewhere(m.others)
 		return
 	}
 	m.nested = true
-	m.release(m.byConn[c])
+	m.world.Elsewhere(func() { m.release(m.byConn[c]) })
 	m.nested = false
 }
 

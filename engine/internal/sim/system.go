@@ -41,11 +41,9 @@ func (s *System) enter() *World {
 	if w.preempt == nil || !s.turning || w.preempting || !w.chance(w.faults.Preempt) {
 		return w
 	}
-	w.preempting = true
 	w.mu.Unlock()
-	w.preempt()
+	w.Elsewhere(w.preempt)
 	w.mu.Lock()
-	w.preempting = false
 	return w
 }
 
@@ -171,7 +169,7 @@ func (s *System) stream(call string, fd int) (*socket, error) {
 	case k.listening:
 		w.breached("%s on descriptor %d, which listens", call, fd)
 		return nil, syscall.ENOTCONN
-	case s.inEvent && k.sys == nil && k.left == s && k.leftAt == s.events:
+	case s.inEvent && !w.preempting && k.sys == nil && k.left == s && k.leftAt == s.events:
 		w.breached("%s on descriptor %d, which left its poller in the same event", call, fd)
 		return nil, syscall.EBADF
 	case w.chance(w.faults.Break):

@@ -45,7 +45,7 @@ type World struct {
 	breach  error  // the first one
 
 	preempt    func()
-	preempting bool
+	preempting bool // what is called is another goroutine's
 	trace      func(string)
 }
 
@@ -68,6 +68,21 @@ func (w *World) SetFaults(f Faults) {
 // It runs on the caller's goroutine and never inside itself. The engine may hold locks
 // there, so it only tries for one.
 func (w *World) SetPreempt(f func()) { w.preempt = f }
+
+// Elsewhere runs f as another goroutine would run it in the middle of what a loop does. Inside it there is no preempting,
+// and its calls are not the loop's: it may write on what the loop's event has just removed.
+func (w *World) Elsewhere(f func()) {
+	before := w.setPreempting(true)
+	f()
+	w.setPreempting(before)
+}
+
+func (w *World) setPreempting(is bool) (was bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	was, w.preempting = w.preempting, is
+	return was
+}
 
 // SetTrace has every system call described. nil ends it.
 func (w *World) SetTrace(f func(string)) { w.trace = f }
