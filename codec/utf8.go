@@ -1,6 +1,6 @@
 package codec
 
-//go:generate go -C _asm run . -out ../utf8_amd64.s -stubs ../utf8_amd64.go -pkg codec
+//go:generate env GOWORK=off go -C _asm run . -out ../utf8_amd64.s -stubs ../utf8_amd64.go -pkg codec
 
 // UTF8 validates a text that arrives in pieces: the fragments of a message, or
 // the reads of a fragment (RFC 6455 5.6 and 8.1: a text message is UTF-8 as a

@@ -4,7 +4,7 @@ package mask
 
 import "golang.org/x/sys/cpu"
 
-//go:generate go run -C _asm . -out ../kernel_amd64.s
+//go:generate env GOWORK=off go run -C _asm . -out ../kernel_amd64.s
 
 // The levels of the amd64 kernels. Every level does up to 127 bytes with SSE2:
 // wider registers gain nothing there. The assembly compares active with avx2.

@@ -44,11 +44,11 @@ func build(ctx context.Context, p plan, progress io.Writer) (*toolset, error) {
 	}
 	if p.has(roleSubject) {
 		t.gannet = filepath.Join(bin, "gannet")
-		commands = append(commands, []string{"go", "build", "-C", root, "-o", t.gannet, "./cmd/gannet"})
+		commands = append(commands, rig.BuildGannet(root, t.gannet))
 	}
 	if p.has(rolePeer) {
 		t.peers = filepath.Join(bin, "peers")
-		commands = append(commands, []string{"go", "build", "-C", filepath.Join(root, "bench", "peers"), "-o", t.peers, "."})
+		commands = append(commands, rig.BuildPeers(root, t.peers))
 	}
 	for _, argv := range commands {
 		fmt.Fprintln(progress, strings.Join(argv, " "))

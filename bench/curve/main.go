@@ -2,8 +2,8 @@
 // takeover that package deflate has, and charts it:
 //
 //	make curve                                            # docs/deflate-curve.svg and docs/deflate-curve.md
-//	go run . -time 1s -out /tmp/curve                     # a look, elsewhere
-//	go run . -corpora 'json 1 KiB,html 4 KiB' -out /tmp/curve
+//	GOWORK=off go run . -time 1s -out /tmp/curve                     # a look, elsewhere
+//	GOWORK=off go run . -corpora 'json 1 KiB,html 4 KiB' -out /tmp/curve
 //
 // It is a module of its own, so that the library which draws stays out of Gannet's go.mod.
 package main
@@ -54,7 +54,7 @@ func run(ctx context.Context, args []string, progress io.Writer) error {
 	if o.outDir == "" {
 		o.outDir = filepath.Join(root, "docs")
 	}
-	r := report{Machine: rig.Describe(ctx, root, "go -C bench/curve run .", args), Budget: o.budget}
+	r := report{Machine: rig.Describe(ctx, root, "GOWORK=off go -C bench/curve run .", args), Budget: o.budget}
 	for _, c := range o.corpora {
 		fmt.Fprintf(progress, "%s: %d settings, %v\n", c.Name, len(grid()), o.budget)
 		m, err := measure(c, grid(), o.budget)

@@ -27,8 +27,8 @@ func build(ctx context.Context, progress io.Writer) (tools, error) {
 	}
 	t := tools{root: root, gannet: filepath.Join(bin, "gannet"), peers: filepath.Join(bin, "peers")}
 	for _, argv := range [][]string{
-		{"go", "build", "-C", root, "-o", t.gannet, "./cmd/gannet"},
-		{"go", "build", "-C", filepath.Join(root, "bench", "peers"), "-o", t.peers, "."},
+		rig.BuildGannet(root, t.gannet),
+		rig.BuildPeers(root, t.peers),
 	} {
 		fmt.Fprintln(progress, strings.Join(argv, " "))
 		if _, err := rig.Output(ctx, argv...); err != nil {

@@ -70,8 +70,8 @@ curl_() {
 go_() {
 	local only=.
 	[ "$extent" = all ] || only=Deflate
-	need go 'Go 1.26' && go -C "$here/goclients" list -m all | grep -E 'coder|gobwas/ws' &&
-		GANNET_ADDR=$server_addr timeout -k 5 180 go -C "$here/goclients" test -count=1 -v -run "$only" ./... |
+	need go 'Go 1.26' && GOWORK=off go -C "$here/goclients" list -m all | grep -E 'coder|gobwas/ws' &&
+		GOWORK=off GANNET_ADDR=$server_addr timeout -k 5 180 go -C "$here/goclients" test -count=1 -v -run "$only" ./... |
 		{ grep -vE '^(=== |    --- PASS|        --- PASS)' || true; }
 }
 

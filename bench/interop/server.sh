@@ -41,7 +41,7 @@ start_server() { # [flags of gannet serve...]
 	else
 		local binary=${GANNET_BINARY:-$cache/bin/gannet}
 		mkdir -p "$cache/bin"
-		[ -n "${GANNET_BINARY:-}" ] || (cd "$root" && go build -o "$binary" ./cmd/gannet)
+		[ -n "${GANNET_BINARY:-}" ] || (cd "$root" && GOWORK=$root/go.work go build -o "$binary" ./cmd/gannet)
 		server_addr=127.0.0.1:$(free_port)
 		server_log=$(mktemp "$cache/server.XXXXXX.log")
 		"$binary" serve --addr "$server_addr" "$@" >"$server_log" 2>&1 </dev/null &

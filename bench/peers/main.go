@@ -1,7 +1,7 @@
 // Command peers is a WebSocket echo server written with another Go library: the servers that Gannet's
 // speed is measured against. It is a module of its own, so that no peer enters Gannet's go.mod.
 //
-//	go run . -peer gws|gorilla|coder -addr 127.0.0.1:9001 [-deflate none|takeover|both|nct] [-level 1] [-window 15] [-readbuf 4096]
+//	GOWORK=off go run . -peer gws|gorilla|coder -addr 127.0.0.1:9001 [-deflate none|takeover|both|nct] [-level 1] [-window 15] [-readbuf 4096]
 //
 // Each peer is set up the way its authors recommend for speed; gws.go, gorilla.go and coder.go say which
 // settings were chosen and why. None runs with anything Gannet has to do without: no ping timers, no deadlines,

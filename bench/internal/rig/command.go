@@ -5,12 +5,23 @@ import (
 	"context"
 	"fmt"
 	"os/exec"
+	"path/filepath"
 	"strings"
 )
 
 // Root is the folder of the repository, as the module that the tool was started in knows it.
 func Root(ctx context.Context) (string, error) {
 	return Output(ctx, "go", "list", "-m", "-f", "{{.Dir}}", "github.com/gannet-ws/gannet")
+}
+
+// BuildGannet is the command that builds cmd/gannet with Go's defaults. It lies in a module of its own, which go.work knows.
+func BuildGannet(root, out string) []string {
+	return []string{"env", "GOWORK=" + filepath.Join(root, "go.work"), "go", "build", "-C", root, "-o", out, "./cmd/gannet"}
+}
+
+// BuildPeers is the command that builds bench/peers, whose module lies outside of go.work.
+func BuildPeers(root, out string) []string {
+	return []string{"env", "GOWORK=off", "go", "build", "-C", filepath.Join(root, "bench", "peers"), "-o", out, "."}
 }
 
 // Output runs a command and returns what it printed, trimmed. What it wrote to stderr becomes the error.

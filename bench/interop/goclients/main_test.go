@@ -56,6 +56,7 @@ func startServer() (stop func() error, err error) {
 		binary = filepath.Join(dir, "gannet")
 		build := exec.Command("go", "build", "-o", binary, "./cmd/gannet")
 		build.Dir = "../../.."
+		build.Env = append(os.Environ(), "GOWORK=") // the command is in the workspace, these tests are not
 		if out, err := build.CombinedOutput(); err != nil {
 			return nil, fmt.Errorf("build: %w\n%s", err, out)
 		}
