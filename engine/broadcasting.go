@@ -302,7 +302,7 @@ func (l *loop) releaseBroadcasters() {
 		c.holds.And(^heldByBroadcasts)
 		c.flags &^= pausedByBroadcasts
 		c.readAgain()
-		if c.flags&buried == 0 {
+		if c.phase != phaseBuried {
 			c.goOnTurn()
 			c.wakeInbox()
 			c.watch()

@@ -192,7 +192,7 @@ func (c *Conn) beShed() {
 		return
 	}
 	e.stats.causes.add("inbound-budget")
-	if c.flags&opened == 0 {
+	if c.phase == phaseOpening {
 		c.refuse(budgetSpent)
 		return
 	}

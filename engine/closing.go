@@ -8,9 +8,34 @@ import (
 	"github.com/gannet-ws/gannet/engine/internal/netio"
 )
 
-// Closing goes in steps: begin (a Close frame is placed behind what is queued, the
-// state is CLOSING), join (both Close frames were seen and ours has left), finish (the
-// state is CLOSED, OnClose is called), linger (the peer takes our last bytes), bury.
+// The life of a connection. The phase is the loop's own, and says what its descriptor is still good for; the
+// ReadyState is what everybody sees. A phase only ever moves down this table.
+//
+//	phase           ReadyState             enters by                 leaves by
+//
+//	phaseOpening    CONNECTING             accept                    open: the handshake is answered 101
+//	                CLOSING: Close or      (any goroutine)           refuse: an HTTP status, then phaseLingering
+//	                Terminate was called                             finish: it is reset, then phaseBuried
+//	phaseOpen       OPEN                   open: OnOpen              finish: both sides are done
+//	                CLOSING                a Close frame is placed   lose: nothing can be sent any more
+//	phaseHearing    OPEN, CLOSING          lose                      heardAll: what the peer had said is delivered
+//	phaseLingering  CLOSED (after finish)  linger, refuse            bury: the peer has ended, or had its time
+//	phaseBuried     CLOSED                 bury                      never
+//
+// Closing goes in steps: begin (a Close frame is placed behind what is queued, the state is CLOSING), join (both
+// Close frames were seen and ours has left), finish (the state is CLOSED, OnClose is called), linger (the peer takes
+// our last bytes), bury. Each step may wait for something, and is then tried again by advanceClosing.
+
+// phase is where a connection stands in its life. On the loop.
+type phase uint8
+
+const (
+	phaseOpening   phase = iota
+	phaseOpen            // frames go both ways
+	phaseHearing         // nothing can be sent any more: what the peer said before is heard first
+	phaseLingering       // our last bytes are on their way: nothing received counts
+	phaseBuried          // out of the poller and the table
+)
 
 // ending is why and how a connection closes. On the loop.
 type ending struct {
@@ -140,7 +165,7 @@ func (c *Conn) fail(err error) {
 	if c.deaf() || c.ReadyState() == Closed || c.ending != nil && c.ending.err != nil {
 		return
 	}
-	if c.flags&opened == 0 { // what was posted to a connection to be panicked
+	if c.phase == phaseOpening { // what was posted to a connection to be panicked
 		c.finish(closing{code: codeAbnormal, err: err, abort: true})
 		return
 	}
@@ -150,7 +175,7 @@ func (c *Conn) fail(err error) {
 	e.code, e.reply, e.err = codeAbnormal, code, wrapClose(code, err)
 	c.flags |= discarding | sawClose
 	c.dropInbound()
-	if c.flags&hearing != 0 { // it can not be told
+	if c.phase == phaseHearing { // it can not be told
 		c.heardAll()
 		return
 	}
@@ -195,7 +220,7 @@ func (c *Conn) endingOf() *ending {
 
 // abandon: the transport is gone, and there is nothing more to hear.
 func (c *Conn) abandon(err *CloseError) {
-	if c.flags&lingering != 0 {
+	if c.phase == phaseLingering {
 		c.endLinger()
 		return
 	}
@@ -237,7 +262,7 @@ func (c *Conn) onCloseFrame(payload []byte) {
 	e := c.endingOf()
 	e.code, e.reason, e.reply = int(body.Code), body.Reason, int(body.Code)
 	c.dropInbound()
-	if c.flags&hearing != 0 { // it can not be answered
+	if c.phase == phaseHearing { // it can not be answered
 		c.heardAll()
 		return
 	}
@@ -246,14 +271,14 @@ func (c *Conn) onCloseFrame(payload []byte) {
 
 // advanceClosing takes the next step, if it can be taken.
 func (c *Conn) advanceClosing() {
-	if c.flags&(lingering|buried) != 0 || c.flags&endWaits != 0 && c.ReadyState() == Open {
+	if c.phase >= phaseLingering || c.flags&endWaits != 0 && c.ReadyState() == Open {
 		return
 	}
 	if c.ending != nil && c.ending.last != nil {
 		c.finish(*c.ending.last)
 		return
 	}
-	if c.flags&opened == 0 || !c.tryLockOr(todoClose) {
+	if c.phase == phaseOpening || !c.tryLockOr(todoClose) {
 		return
 	}
 	if c.todo.Load()&todoAbort != 0 { // Terminate was called: no Close frame leaves, and its own end comes next
@@ -319,7 +344,7 @@ func (c *Conn) beginOnLoopLocked() *ending {
 
 // finish is the end: CLOSED, the last callbacks, and what of the transport must outlive them.
 func (c *Conn) finish(k closing) {
-	if c.flags&(lingering|buried) != 0 {
+	if c.phase >= phaseLingering {
 		return
 	}
 	if !c.tryLockOr(todoClose) {
@@ -335,7 +360,7 @@ func (c *Conn) finish(k closing) {
 	c.dropInbound()
 	l.wheel.Cancel(c.fd)
 	c.flags |= discarding
-	if c.flags&opened == 0 {
+	if c.phase == phaseOpening {
 		l.engine.stats.connecting.Add(-1)
 		c.bury(k.abort)
 		return
@@ -358,7 +383,7 @@ func (c *Conn) linger(k closing) {
 		c.bury(false)
 		return
 	}
-	c.flags |= lingering
+	c.phase = phaseLingering
 	c.flags &^= writeWanted
 	c.freshProgress(c.loop.now + lingerBound)
 	c.wake(lingerTime / 4)
@@ -379,11 +404,11 @@ func (c *Conn) endLinger() bool {
 
 // bury takes the connection out of the poller and the table.
 func (c *Conn) bury(abort bool) {
-	if c.flags&buried != 0 {
+	if c.phase == phaseBuried {
 		return
 	}
 	l := c.loop
-	c.flags |= buried
+	c.phase = phaseBuried
 	c.closeReceiver()
 	c.dropProgress()
 	l.wheel.Cancel(c.fd)

@@ -76,6 +76,7 @@ type Conn struct {
 	fd       int32
 	flags    flags
 	watched  netio.Interest
+	phase    phase
 
 	heard    uint32 // mu: the number of the last broadcast that is placed here
 	asked    uint32 // loop: of the last one that it was asked for
@@ -97,20 +98,16 @@ const (
 	sawEnd                               // the peer ended its half of the stream
 	sawClose                             // the peer's Close was received
 	discarding                           // nothing received is delivered any more
-	lingering                            // CLOSED, our Close frame on its way: waiting for the peer's end
-	buried                               // out of the poller and the table
 	counted                              // it counts against MaxConnsPerAddress
 	bridged                              // carried by goroutines
 	overTLS                              // wss
-	opened                               // it is, or was, OPEN
 	endWaits                             // the peer's end is known; the workers have not come that far
 	enqueued                             // in loop.ready
 	restDue                              // in loop.resting
 	timerDue                             // in loop.ready: its timer has fired
 	hearDue                              // in loop.ready: it is behind more broadcasts
 	pingOnWay                            // a ping of ours is owed, or queued
-	hearing                              // nothing can be sent any more: what the peer said before is heard first
-	alive                                // hearing, though the peer is not gone
+	alive                                // phaseHearing, though the peer is not gone
 	unwatched                            // the poller refused to watch it, and has it no longer
 	stranger                             // over the limits: it counts nowhere
 

@@ -37,7 +37,7 @@ func (l *loop) takeOver() {
 	if c == nil {
 		return
 	}
-	if c.todo.Or(todoTimers); c.flags&(lingering|buried) == 0 {
+	if c.todo.Or(todoTimers); c.phase < phaseLingering {
 		c.todo.Or(todoClose)
 	}
 	if l.turning != nil {
@@ -50,7 +50,7 @@ func (l *loop) takeOver() {
 // serveAgain notes again what was being served for a connection: to do what is done already does nothing.
 func (l *loop) serveAgain() {
 	c, bits := l.serves, l.serving
-	if l.serves, l.serving = nil, 0; c == nil || c.flags&(lingering|buried) != 0 {
+	if l.serves, l.serving = nil, 0; c == nil || c.phase >= phaseLingering {
 		return
 	}
 	if c.todo.Or(bits) == 0 {

@@ -59,7 +59,7 @@ func (c *Conn) handOver(read []byte) {
 // on counting against the limits: see held.
 func (c *Conn) leaveLoop() {
 	l := c.loop
-	c.flags |= buried
+	c.phase = phaseBuried
 	l.wheel.Cancel(c.fd)
 	l.sys.Remove(int(c.fd))
 	l.table.set(int(c.fd), nil)

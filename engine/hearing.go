@@ -16,12 +16,12 @@ const heardMost = 8 << 20
 // has said how. With k.abort the peer is there yet, and hears no more of us.
 func (c *Conn) lose(k closing) {
 	switch {
-	case c.flags&buried != 0:
+	case c.phase == phaseBuried:
 		return
-	case c.flags&lingering != 0:
+	case c.phase == phaseLingering:
 		c.endLinger()
 		return
-	case c.flags&opened == 0:
+	case c.phase == phaseOpening:
 		k.abort = true
 		c.finish(k)
 		return
@@ -31,14 +31,14 @@ func (c *Conn) lose(k closing) {
 		e.lost = &k
 	}
 	switch {
-	case c.flags&hearing != 0:
+	case c.phase == phaseHearing:
 		c.loop.enqueue(c)
 		return
 	case c.flags&(sawClose|sawEnd) != 0, k.abort && c.flags&pausedByUser != 0: // no more is to be heard, or not now
 		c.heardAll()
 		return
 	}
-	c.flags |= hearing
+	c.phase = phaseHearing
 	c.flags &^= pausedByHigh | writeWanted
 	most := c.loop.engine.conf.MaxClosing
 	if k.abort {
@@ -67,7 +67,7 @@ func (c *Conn) sendNoMore() {
 
 // hearOn reads on where nothing more can be sent: whether the poller still tells or not.
 func (l *loop) hearOn(c *Conn) {
-	if c.flags&hearing == 0 || c.flags&(buried|lingering) != 0 {
+	if c.phase != phaseHearing || c.phase >= phaseLingering {
 		return
 	}
 	c.sendNoMore()
@@ -75,7 +75,7 @@ func (l *loop) hearOn(c *Conn) {
 		before := c.progress.heard
 		l.now = l.sys.Now()
 		l.onReadable(c)
-		if c.flags&(buried|lingering) != 0 {
+		if c.phase >= phaseLingering {
 			return
 		}
 		if c.flags&alive != 0 && c.progress.heard > heardMost {
@@ -91,7 +91,7 @@ func (l *loop) hearOn(c *Conn) {
 
 // hearsNoMore tells whether a read that finds nothing is the end: of a peer that lives and is to be left, or
 // where no poller will tell of more.
-func (c *Conn) hearsNoMore() bool { return c.flags&hearing != 0 && c.flags&(alive|unwatched) != 0 }
+func (c *Conn) hearsNoMore() bool { return c.phase == phaseHearing && c.flags&(alive|unwatched) != 0 }
 
 // holdsHeard tells whether what was read has to wait for the handler: then no more is read.
 func (c *Conn) holdsHeard() bool {

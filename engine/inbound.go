@@ -158,7 +158,7 @@ func copyTail(room []byte, in *inbound) int {
 func (l *loop) readFailed(c *Conn, err error) {
 	switch {
 	case err == netio.ErrAgain && !c.hearsNoMore():
-	case c.flags&lingering != 0:
+	case c.phase == phaseLingering:
 		c.endLinger()
 	case err == io.EOF && c.flags&sawClose != 0:
 		// RFC 6455 7.1.1: a peer that has finished may still want our Close.
@@ -222,7 +222,7 @@ func (c *Conn) goOnTurn() {
 	if c.flags&pausedByWork != 0 && c.in != nil && c.in.rest != nil {
 		c.holdTurn()
 	}
-	if c.flags&hearing != 0 {
+	if c.phase == phaseHearing {
 		c.loop.enqueue(c)
 	}
 }
@@ -248,7 +248,7 @@ func (l *loop) resumeTurn(c *Conn) {
 
 // deaf tells whether what the peer still sends is dropped unread: RFC 6455 5.5.1,
 // nothing after a Close is processed; and nothing after a violation.
-func (c *Conn) deaf() bool { return c.flags&(sawClose|lingering|buried) != 0 }
+func (c *Conn) deaf() bool { return c.flags&sawClose != 0 || c.phase >= phaseLingering }
 
 // endTurn settles what a turn left: corked frames, the budget, interest.
 func (l *loop) endTurn(c *Conn, in *inbound) {
@@ -362,7 +362,7 @@ func (in *inbound) readsDirect() bool {
 
 // readsDirect tells whether the connection's next bytes go straight into its message.
 func (c *Conn) readsDirect() bool {
-	return c.in != nil && c.in.readsDirect() && c.flags&(discarding|buried) == 0 && c.watched&netio.Readable != 0 && c.holds.Load() == 0
+	return c.in != nil && c.in.readsDirect() && c.flags&discarding == 0 && c.phase != phaseBuried && c.watched&netio.Readable != 0 && c.holds.Load() == 0
 }
 
 // readDirect reads into the message's buffer what belongs there, and reports whether

@@ -186,7 +186,7 @@ func (l *loop) OnEvent(fd int, ev netio.Event) {
 	if ev&netio.Writable != 0 && c.flags&writeWanted != 0 {
 		c.onWritable()
 	}
-	if ev&netio.Readable != 0 && c.watched&netio.Readable != 0 && c.flags&buried == 0 {
+	if ev&netio.Readable != 0 && c.watched&netio.Readable != 0 && c.phase != phaseBuried {
 		l.onReadable(c)
 	}
 	if l.doomed.Load() {
@@ -291,7 +291,7 @@ func (l *loop) serveReady() {
 			c.flags &^= timerDue
 			c.onTimer()
 		}
-		if c.flags&buried == 0 {
+		if c.phase != phaseBuried {
 			l.resumeTurn(c)
 			c.nextSlice()
 			l.hearOn(c)

@@ -38,7 +38,7 @@ func (l *loop) loseEach(why error) {
 	l.table.each(func(c *Conn) bool {
 		switch {
 		case c.loop != l:
-		case c.flags&lingering != 0:
+		case c.phase == phaseLingering:
 			c.endLinger()
 		case c.ending == nil || c.ending.last == nil: // else its end waits for the lock
 			c.finish(closing{code: codeAbnormal, err: &CloseError{codeAbnormal, &lostError{why}}, abort: true})

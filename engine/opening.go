@@ -185,7 +185,7 @@ func (c *Conn) await(u *Upgrade, b []byte, n int) {
 	c.opening.late = u
 	c.opening.charge(c)
 	c.flags |= pausedByWork
-	if c.watch(); c.flags&buried != 0 {
+	if c.watch(); c.phase == phaseBuried {
 		return
 	}
 	u.kept.Store(true)
@@ -269,7 +269,7 @@ func (c *Conn) open(u *Upgrade) bool {
 		c.unlock()
 		return false
 	}
-	c.flags |= opened
+	c.phase = phaseOpen
 	if l.engine.workers != nil {
 		c.flushCork() // the cork is the worker's from here on
 	}
@@ -310,7 +310,8 @@ func (c *Conn) refuse(r *handshake.Refusal) {
 	c.unlock()
 	l.engine.stats.connecting.Add(-1)
 	c.dropOpening()
-	c.flags |= lingering | discarding
+	c.phase = phaseLingering
+	c.flags |= discarding
 	c.flags &^= pausedByWork
 	c.freshProgress(l.now + lingerBound)
 	c.wake(lingerTime / 4)

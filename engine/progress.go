@@ -132,7 +132,7 @@ func (p *progress) restart(now time.Duration) { p.since, p.moved, p.heard = now,
 // lookSoon has the clocks look at a peer for which nothing is queued any more: it may soon have taken all, and
 // then keeps no progress.
 func (c *Conn) lookSoon() {
-	if p := c.progress; p != nil && p.looked != 0 && c.ReadyState() == Open && c.flags&hearing == 0 {
+	if p := c.progress; p != nil && p.looked != 0 && c.ReadyState() == Open && c.phase != phaseHearing {
 		p.looked = 1 // long ago
 		c.wake(wheelTick)
 	}

@@ -75,7 +75,7 @@ func (l *loop) serveResting() {
 		if l.resting = l.resting[:last]; last == 0 {
 			l.resting = shrunk(l.resting)
 		}
-		if c.flags&buried == 0 {
+		if c.phase != phaseBuried {
 			c.rest()
 		}
 		if len(l.ready) > 0 || l.sys.Now()-began > restBudget {

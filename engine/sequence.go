@@ -207,7 +207,7 @@ func (c *Conn) callClose(e CloseEvent, failed bool) {
 // serve does what others left to the loop.
 func (c *Conn) serve() {
 	for bits := c.todo.Swap(0); bits != 0; bits = c.todo.Swap(0) {
-		if c.flags&buried == 0 {
+		if c.phase != phaseBuried {
 			c.loop.serves, c.loop.serving = c, bits
 			c.serveBits(bits)
 			c.loop.serves = nil
@@ -229,7 +229,7 @@ func (c *Conn) serveBits(bits uint32) {
 	}
 	if bits&todoFail != 0 {
 		c.lose(closing{code: codeAbnormal, err: &CloseError{codeAbnormal, ErrAbnormal}})
-		if c.flags&(lingering|buried) != 0 {
+		if c.phase >= phaseLingering {
 			return
 		}
 	}
@@ -280,7 +280,7 @@ func (c *Conn) serveBits(bits uint32) {
 // settleHigh tells of the high-water mark, in the order it was passed.
 func (c *Conn) settleHigh(bits uint32) {
 	h := &c.loop.engine.hooks
-	if c.ReadyState() != Open || c.flags&hearing != 0 {
+	if c.ReadyState() != Open || c.phase == phaseHearing {
 		return // nothing can be sent any more, and closing resumes reading
 	}
 	if bits&todoDrain != 0 && c.flags&pausedByHigh != 0 {
@@ -336,7 +336,7 @@ func (c *Conn) onWritable() {
 	}
 	c.seePingLocked()
 	c.unlock()
-	if c.flags&(lingering|writeWanted) == lingering { // a refusal has left
+	if c.phase == phaseLingering && c.flags&writeWanted == 0 { // a refusal has left
 		c.endOutput()
 	}
 	c.watch()
@@ -345,7 +345,7 @@ func (c *Conn) onWritable() {
 
 // awaitRoom has the poller tell when the socket has room, and starts the stall clock.
 func (c *Conn) awaitRoom() {
-	if c.flags&(writeWanted|hearing) == 0 {
+	if c.flags&writeWanted == 0 && c.phase != phaseHearing {
 		c.flags |= writeWanted
 		c.onLookDue()
 		c.reschedule()
@@ -355,7 +355,7 @@ func (c *Conn) awaitRoom() {
 
 // watch asks the poller for what the connection waits for now.
 func (c *Conn) watch() {
-	if c.flags&buried != 0 {
+	if c.phase == phaseBuried {
 		return
 	}
 	want := c.wanted()

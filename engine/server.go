@@ -251,7 +251,7 @@ func (s *Server) Stats() Stats {
 func (l *loop) terminateEach() {
 	l.table.each(func(c *Conn) bool {
 		if c.loop == l {
-			if c.flags&lingering != 0 {
+			if c.phase == phaseLingering {
 				c.endLinger()
 			} else {
 				c.finish(closing{code: codeAbnormal, err: ErrTerminated, abort: true, local: true})

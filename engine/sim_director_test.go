@@ -86,7 +86,7 @@ func (s *rig) check() {
 	s.wants(sum == e.budget.used.Load(), "the budget counts %d, its holders hold %d", e.budget.used.Load(), sum)
 	var states [4]int64
 	s.loops[0].table.each(func(c *Conn) bool {
-		if c.flags&opened != 0 {
+		if c.phase != phaseOpening {
 			states[c.ReadyState()]++
 		}
 		return true

@@ -322,7 +322,7 @@ func (d *ledger) overtaken() (n int) {
 // Without this the next Send would hide what was forgotten.
 func (d *ledger) checkTended() {
 	c := d.conn
-	if d.m.holding(d) || c.todo.Load() != 0 || c.flags&buried != 0 {
+	if d.m.holding(d) || c.todo.Load() != 0 || c.phase == phaseBuried {
 		return // who has the lock, or the loop when it serves its letters
 	}
 	if o := c.out; o != nil && o.queued() > 0 && !o.failed {

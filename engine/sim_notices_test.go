@@ -29,7 +29,7 @@ const (
 // checkServed: a turn of its loop is over.
 func (d *ledger) checkServed() {
 	c := d.conn
-	if c == nil || c.flags&buried != 0 {
+	if c == nil || c.phase == phaseBuried {
 		return
 	}
 	if n := d.peer.end.Unread(); n == 0 || n != d.unread || c.watched&netio.Readable == 0 {

@@ -117,11 +117,11 @@ func (c *Conn) countControl() bool {
 // onTimer does what is due, and sets the timer to what is due next.
 func (c *Conn) onTimer() {
 	switch s := c.ReadyState(); {
-	case c.flags&buried != 0:
+	case c.phase == phaseBuried:
 		return
-	case c.flags&lingering != 0:
+	case c.phase == phaseLingering:
 		c.onLingerTimer()
-	case c.flags&hearing != 0:
+	case c.phase == phaseHearing:
 		c.onHearingTimer()
 	case s == Connecting:
 		c.onConnectingTimer()
@@ -165,7 +165,7 @@ func (c *Conn) onOpenTimer() {
 	for i := range all {
 		if k := all[i]; k.after > 0 && k.from+k.after <= c.loop.now {
 			k.then(c)
-			if c.ReadyState() != Open || c.flags&(buried|hearing) != 0 {
+			if c.ReadyState() != Open || c.phase > phaseOpen {
 				return
 			}
 			all = c.clocks() // it may have read, or pinged
@@ -173,7 +173,7 @@ func (c *Conn) onOpenTimer() {
 	}
 	if c.ifBlind() > 0 {
 		c.probe()
-		if c.ReadyState() != Open || c.flags&(buried|hearing) != 0 {
+		if c.ReadyState() != Open || c.phase > phaseOpen {
 			return
 		}
 	}
@@ -190,7 +190,7 @@ func (c *Conn) onOpenTimer() {
 
 // reschedule sets the timer anew after a clock was started.
 func (c *Conn) reschedule() {
-	if c.ReadyState() == Open && c.flags&hearing == 0 {
+	if c.ReadyState() == Open && c.phase != phaseHearing {
 		c.onOpenTimer()
 	}
 }
@@ -317,7 +317,7 @@ func (c *Conn) lastLook() (heard bool) {
 	if c.watched&netio.Readable != 0 {
 		c.loop.onReadable(c)
 	}
-	return c.times.read != before || c.ReadyState() > Open || c.flags&hearing != 0
+	return c.times.read != before || c.ReadyState() > Open || c.phase == phaseHearing
 }
 
 // onlySlow looks, before a clock that began at from ends a silent peer, whether it still takes what we have
@@ -361,7 +361,7 @@ func (c *Conn) onWriteStall() {
 	if c.flags&writeWanted != 0 {
 		c.onWritable()
 	}
-	if c.ReadyState() != Open || c.flags&hearing != 0 || !c.look(progressBytes) || !c.waitsForPeer() ||
+	if c.ReadyState() != Open || c.phase == phaseHearing || !c.look(progressBytes) || !c.waitsForPeer() ||
 		c.movedAt()+c.limits.Load().WriteStallTimeout > c.loop.now {
 		return
 	}
@@ -420,7 +420,7 @@ func (c *Conn) onConnectingTimer() {
 		return
 	}
 	c.lastLook()
-	if c.ReadyState() != Connecting || c.flags&buried != 0 {
+	if c.ReadyState() != Connecting || c.phase == phaseBuried {
 		return // it was met
 	}
 	c.loop.engine.stats.refusals.add("timeout")
@@ -451,7 +451,7 @@ func (c *Conn) onClosingTimer() {
 		c.loop.schedule(c, min(due, c.loop.now+max(after/4, wheelTick)))
 		return
 	}
-	if c.lastLook(); c.ReadyState() == Closing && c.flags&(lingering|buried) == 0 {
+	if c.lastLook(); c.ReadyState() == Closing && c.phase < phaseLingering {
 		c.onClosingOver()
 	}
 }
