@@ -103,6 +103,34 @@ func TestOutcomes(t *testing.T) {
 	}
 }
 
+// TestAddedServerIsJudgedByItsBar: a server of -add has a verdict in the cells that -bar names, and in no other.
+func TestAddedServerIsJudgedByItsBar(t *testing.T) {
+	o, err := parseOptions([]string{"-bar", "uws=echo-128:1.05,echo-16k:1", "-add", "uws=/bin/uws {port}", "-servers", "rawecho,gannet"}, io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for cost, want := range map[float64]outcome{4: met, 3.9: missed} {
+		b := scripted(9, 0, map[string]float64{"gannet": 4.2, "uws": cost}, steady)
+		b.options.plan = o.plan
+		for i, bar := range []float64{1.05, 0, 1} {
+			result, err := b.measure(t.Context(), echoCells[i])
+			if err != nil {
+				t.Fatal(err)
+			}
+			verdicts := judgeEcho(result)
+			last := verdicts[len(verdicts)-1]
+			switch {
+			case bar == 0 && last.Against == "uws":
+				t.Errorf("%s has no bar for it, and a verdict: %+v", echoCells[i].Name, last)
+			case bar == 1.05 && (last.Against != "uws" || last.Bar != bar || last.Outcome != want):
+				t.Errorf("uws at %v: %+v, want %s", cost, last, want)
+			case bar == 1 && (last.Against != "uws" || last.Outcome != missed):
+				t.Errorf("uws at %v: %+v, want %s", cost, last, missed)
+			}
+		}
+	}
+}
+
 func TestWithoutGannetNothingIsJudged(t *testing.T) {
 	b := scripted(9, 0, map[string]float64{"gws": 6, "gorilla": 7}, steady)
 	b.options.plan.servers = []server{b.options.plan.servers[0], b.options.plan.servers[2]}
@@ -174,7 +202,8 @@ func TestOptions(t *testing.T) {
 	}
 	for _, line := range []string{
 		"-cells none", "-cells idle,idle", "-servers gannet", "-servers rawecho,nobody", "-rounds 0", "-time 1ms", "-retries -1",
-		"-conns -1", "-server-core 1", "-add old", "-add old=/bin/old", "-add gws=/bin/gws{port}", "stray",
+		"-bar old=echo-128:1", "-add old=/bin/old{port} -bar old", "-add old=/bin/old{port} -bar old=idle:1", "-add old=/bin/old{port} -bar old=echo-128:0",
+		"-add old=/bin/old{port} -bar old=echo-128:NaN", "-add old=/bin/old{port} -bar old=echo-128:1,", "-conns -1", "-server-core 1", "-add old", "-add old=/bin/old", "-add gws=/bin/gws{port}", "stray",
 	} {
 		if _, err := parseOptions(strings.Fields(line), io.Discard); err == nil {
 			t.Errorf("%q was accepted", line)

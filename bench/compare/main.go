@@ -4,7 +4,7 @@
 //	go run ./bench/compare                      # everything, about ten minutes on a quiet machine
 //	go run ./bench/compare -cells echo-128      # one cell; -list names them
 //	go run ./bench/compare -check               # exit status 3 if a bar is missed, 4 if a cell is void
-//	go run ./bench/compare -add 'old=/path/to/old serve --addr 127.0.0.1:{port} --loops 1'
+//	go run ./bench/compare -add 'old=/path/to/old serve --addr 127.0.0.1:{port} --loops 1' -bar 'old=echo-128:1.0'
 //
 // It needs Linux, two cores, taskset, a C compiler and zlib's header. Read bench/README.md before quoting
 // what it prints.
@@ -84,11 +84,13 @@ func parseOptions(args []string, usage io.Writer) (options, error) {
 	var o options
 	var cells, servers string
 	var added serverFlag
+	var bars barFlag
 	flags := flag.NewFlagSet("compare", flag.ContinueOnError)
 	flags.SetOutput(usage)
 	flags.StringVar(&cells, "cells", "", "cells to measure, comma-separated (default: those marked * by -list)")
 	flags.StringVar(&servers, "servers", "", "servers to measure, comma-separated, of rawecho, gannet, gws and gorilla (default: all)")
 	flags.Var(&added, "add", "another server to measure: `NAME=COMMAND`, where {port} stands for the port; may be repeated")
+	flags.Var(&bars, "bar", "bars for a server of -add: `NAME=CELL:RATIO,...`, the most that Gannet may cost of what it costs; may be repeated")
 	flags.IntVar(&o.rounds, "rounds", minRounds, "interleaved rounds per cell; fewer than 9 are marked as no result")
 	flags.DurationVar(&o.duration, "time", 2*time.Second, "measured time per server and round")
 	flags.IntVar(&o.retries, "retries", 3, "how often to start a cell again when the floor moved by more than 10 %")
@@ -105,6 +107,9 @@ func parseOptions(args []string, usage io.Writer) (options, error) {
 		return o, fmt.Errorf("unexpected argument %q", flags.Arg(0))
 	}
 	if err := o.checkRanges(); err != nil {
+		return o, err
+	}
+	if err := bars.give(added.servers); err != nil {
 		return o, err
 	}
 	var err error

@@ -39,6 +39,7 @@ type serverResult struct {
 	Name    string   `json:"name"`
 	Role    role     `json:"role"`
 	Samples []sample `json:"samples"`
+	Bar     float64  `json:"bar,omitempty"` // of a server of -add: upper limit on Gannet's ratio to it; 0: none
 
 	// In a deflate cell:
 	Settings string     `json:"deflate_settings,omitempty"` // what it was started with
@@ -74,7 +75,7 @@ func (b *bencher) participants(ctx context.Context, c echoCell) (servers []serve
 		if !s.runsIn(c) {
 			continue
 		}
-		r := serverResult{Name: s.Name, Role: s.Role}
+		r := serverResult{Name: s.Name, Role: s.Role, Bar: s.bars[c.Name]}
 		if c.Window != 0 && s.Role != roleFloor {
 			a, err := b.ask(ctx, c, s)
 			if err != nil {

@@ -17,7 +17,7 @@ const (
 	roleFloor   role = "floor"   // no WebSocket at all: what the kernel alone costs
 	roleSubject role = "subject" // Gannet, whose bars are judged
 	rolePeer    role = "peer"    // a library that Gannet must beat
-	roleExtra   role = "extra"   // given with -add: measured and reported, never judged
+	roleExtra   role = "extra"   // given with -add: measured and reported, judged where -bar says so
 )
 
 // server is one program under test.
@@ -27,6 +27,8 @@ type server struct {
 	argv func(t *toolset, port int, with settings) []string
 	// keeps says what the server compresses a message with besides the message, where contexts are kept.
 	keeps func(with settings, payload int) string
+	// bars are upper limits on Gannet's ratio to a server of -add, by the cell's name.
+	bars map[string]float64
 }
 
 // knownServers are all servers that this tool can build itself, in the order of a round.
@@ -103,32 +105,4 @@ func (s server) loadMode(c echoCell) string {
 		return "raw"
 	}
 	return c.Mode
-}
-
-// serverFlag collects the values of -add.
-type serverFlag struct{ servers []server }
-
-func (f *serverFlag) String() string { return "" }
-
-func (f *serverFlag) Set(value string) error {
-	name, command, ok := strings.Cut(value, "=")
-	fields := strings.Fields(command)
-	if !ok || name == "" || len(fields) == 0 {
-		return fmt.Errorf("want NAME=COMMAND")
-	}
-	if !strings.Contains(command, "{port}") {
-		return fmt.Errorf("the command lacks {port}")
-	}
-	taken := append(knownServers(), f.servers...)
-	if slices.ContainsFunc(taken, func(s server) bool { return s.Name == name }) {
-		return fmt.Errorf("there is a server %q already", name)
-	}
-	f.servers = append(f.servers, server{Name: name, Role: roleExtra, argv: func(_ *toolset, port int, _ settings) []string {
-		argv := slices.Clone(fields)
-		for i := range argv {
-			argv[i] = strings.ReplaceAll(argv[i], "{port}", strconv.Itoa(port))
-		}
-		return argv
-	}})
-	return nil
 }

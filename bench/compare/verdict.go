@@ -29,6 +29,11 @@ func judgeEcho(r echoResult) []verdict {
 	if r.Cell.PeerBar > 0 {
 		verdicts = append(verdicts, r.againstBestPeer())
 	}
+	for i := range r.Servers {
+		if s := &r.Servers[i]; s.Bar > 0 {
+			verdicts = append(verdicts, r.against(s, s.Bar))
+		}
+	}
 	return verdicts
 }
 

@@ -2,7 +2,7 @@
 //   cc -O2 -o rawecho rawecho.c
 // `go run ./bench/compare` builds and runs it by itself.
 //
-// rawecho PORT [BUFFER_KIB=512]: one-thread epoll TCP echo with complete writes: the floor for "one read, one write".
+// rawecho PORT [BUFFER_KIB=512]: one-thread epoll TCP echo with complete writes by recv and send: the floor for "one read, one write".
 // build: cc -O2 -o rawecho rawecho.c
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -27,14 +27,14 @@ static void drop(int fd) { if (pend[fd]) { free(pend[fd]->left); free(pend[fd]);
 // Writes all it can; what the socket refuses is kept, and reading of that peer stops until it has left.
 static void echo(int fd, char *b, size_t n) {
   size_t o = 0;
-  while (o < n) { ssize_t w = write(fd, b + o, n - o); if (w < 0) { if (errno == EAGAIN) break; drop(fd); return; } o += w; }
+  while (o < n) { ssize_t w = send(fd, b + o, n - o, MSG_NOSIGNAL); if (w < 0) { if (errno == EAGAIN) break; drop(fd); return; } o += w; }
   if (o == n) return;
   pending *p = calloc(1, sizeof *p); p->len = n - o; p->left = malloc(p->len); memcpy(p->left, b + o, p->len); pend[fd] = p; watch(fd, EPOLLOUT);
 }
 
 static void resume(int fd) {
   pending *p = pend[fd];
-  while (p->off < p->len) { ssize_t w = write(fd, p->left + p->off, p->len - p->off); if (w < 0) { if (errno == EAGAIN) return; drop(fd); return; } p->off += w; }
+  while (p->off < p->len) { ssize_t w = send(fd, p->left + p->off, p->len - p->off, MSG_NOSIGNAL); if (w < 0) { if (errno == EAGAIN) return; drop(fd); return; } p->off += w; }
   free(p->left); free(p); pend[fd] = 0; watch(fd, EPOLLIN);
 }
 
@@ -53,7 +53,7 @@ int main(int c, char **v) {
         continue;
       }
       if (evs[i].events & EPOLLOUT) { resume(fd); continue; }
-      ssize_t r = read(fd, buf, size); if (r <= 0) { if (r < 0 && errno == EAGAIN) continue; drop(fd); continue; }
+      ssize_t r = recv(fd, buf, size, 0); if (r <= 0) { if (r < 0 && errno == EAGAIN) continue; drop(fd); continue; }
       echo(fd, buf, r);
     }
   }

@@ -5,7 +5,7 @@
 //
 // wsblast: closed-loop WebSocket (or raw TCP) echo load generator.
 // usage: wsblast host port conns payload depth seconds [mode] [server_pid]
-//   mode: ws (default) | raw | deflate (context takeover allowed) | deflate-nct (no takeover either side)
+//   mode: ws (default) | raw (plus the bytes of a client's frame header) | deflate (context takeover allowed) | deflate-nct (no takeover either side)
 //   tls (echo over wss; build with -DTLS ... -lssl -lcrypto)
 // build: cc -O2 -o wsblast wsblast.c -lz
 #define _GNU_SOURCE
@@ -65,10 +65,10 @@ int main(int ac,char**av){
   const char*host=av[1]; int port=atoi(av[2]); int nc=atoi(av[3]); size_t pl=atol(av[4]); depth=atoi(av[5]); double secs=atof(av[6]);
   const char*mode=ac>7?av[7]:"ws"; int pid=ac>8?atoi(av[8]):0; raw=!strcmp(mode,"raw"); int defl=!strncmp(mode,"deflate",7), nct=!strcmp(mode,"deflate-nct");
   // build frame
-  uint8_t mask[4]={0x37,0xfa,0x21,0x3d}; size_t wl=pl; uint8_t*src=malloc(pl+1); for(size_t i=0;i<pl;i++) src[i]='a'+i%26;
+  uint8_t mask[4]={0x37,0xfa,0x21,0x3d}; size_t wl=pl; uint8_t*src=malloc(pl+16); for(size_t i=0;i<pl+15;i++) src[i]='a'+i%26;
   if(defl){ size_t n=0; unsigned sd=12345; while(n<pl){ char t[160]; int k=snprintf(t,160,"{\"id\":%u,\"user\":\"u%u\",\"price\":%u.%02u,\"side\":\"%s\",\"ts\":17%08u},",(sd=sd*1103515245+12345)>>12,sd%997,sd%5000,sd%100,sd&4096?"buy":"sell",sd%100000000); if(n+k>pl) k=pl-n; memcpy(src+n,t,k); n+=k; }
     z_stream z={0}; deflateInit2(&z,6,Z_DEFLATED,-15,8,0); uint8_t*o=malloc(pl+1024); z.next_in=src; z.avail_in=pl; z.next_out=o; z.avail_out=pl+1024; deflate(&z,Z_SYNC_FLUSH); wl=z.total_out-4; src=o; fprintf(stderr,"compressed %zu -> %zu\n",pl,wl); }
-  size_t upl=pl; pl=wl; req=malloc(pl+16); size_t h=0;
+  if(raw) wl=pl+=pl<126?6:pl<65536?8:14; size_t upl=pl; pl=wl; req=malloc(pl+16); size_t h=0;
   if(!raw){ req[h++]=defl?0xC1:0x82; if(pl<126) req[h++]=0x80|pl; else if(pl<65536){ req[h++]=0x80|126; req[h++]=pl>>8; req[h++]=pl; } else { req[h++]=0x80|127; for(int i=7;i>=0;i--) req[h++]=(uint64_t)pl>>(8*i);} memcpy(req+h,mask,4); h+=4; }
   for(size_t i=0;i<pl;i++) req[h+i]= src[i] ^ (raw?0:mask[i&3]); reqlen=h+pl;
   outlen=reqlen*depth; outbuf=malloc(outlen); for(int i=0;i<depth;i++) memcpy(outbuf+i*reqlen,req,reqlen);
