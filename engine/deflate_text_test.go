@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/gannet-ws/gannet/deflate"
+	"github.com/gannet-ws/gannet/engine/internal/incoming"
 )
 
 // What is inflated: chunks, text, limits, errors.
@@ -53,7 +54,7 @@ func TestChunksAreInflated(t *testing.T) {
 			"cut":   func(op Opcode, b []byte) error { return p.sayCut(op, b, 0, 1, len(b)/3, len(b)/2, len(b)/2) },
 			"parts": func(op Opcode, b []byte) error { return p.sayParts(op, b[:len(b)/2], nil, b[len(b)/2:], nil) },
 		}
-		for _, n := range []int{0, 1, 100, inflateBytes, inflateBytes + 1, unraced(600_000, 150_000)} {
+		for _, n := range []int{0, 1, 100, incoming.StepBytes, incoming.StepBytes + 1, unraced(600_000, 150_000)} {
 			for _, kind := range kinds {
 				for name, say := range ways {
 					payload := kind.make(r, n)
@@ -64,7 +65,7 @@ func TestChunksAreInflated(t *testing.T) {
 					if got.op != kind.op() || !bytes.Equal(got.payload, payload) {
 						t.Fatalf("%d bytes of %s, %s: %d of op %d", n, kind.name, name, len(got.payload), got.op)
 					}
-					if name != "plain" && got.wire > inflateBytes {
+					if name != "plain" && got.wire > incoming.StepBytes {
 						t.Errorf("%s came in a chunk of %d bytes", kind.name, got.wire)
 					}
 				}
@@ -104,13 +105,13 @@ func TestTextCutAcrossSteps(t *testing.T) {
 		_, p, _ := flateEcho(t, m, Options{})
 		p.squeeze.level = 1
 		for shift := range 4 { // the end of a step falls on every byte of a character
-			text := []byte(strings.Repeat("x", shift) + strings.Repeat("𝄞", inflateBytes/4*2+100))
+			text := []byte(strings.Repeat("x", shift) + strings.Repeat("𝄞", incoming.StepBytes/4*2+100))
 			p.echoes(OpText, text)
 			if err := p.sayCut(OpText, text, 1, 2, 3, 40, 41); err != nil {
 				t.Fatal(err)
 			}
 			p.wants(OpText, text)
-			at := inflateBytes + 1
+			at := incoming.StepBytes + 1
 			if err := p.sayParts(OpText, text[:shift+1], text[shift+1:at], text[at:at+2], text[at+2:]); err != nil {
 				t.Fatal(err)
 			}
@@ -124,7 +125,7 @@ func TestTextCutAcrossSteps(t *testing.T) {
 // for, and chunks up to it are delivered.
 func TestInvalidTextInside(t *testing.T) {
 	inEveryMode(t, func(t *testing.T, m mode) {
-		bad := []string{"\xff", "a\xc3(", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xc0\xaf", strings.Repeat("é", inflateBytes/2) + "\x80", strings.Repeat("long ", 100_000) + "\xfe"}
+		bad := []string{"\xff", "a\xc3(", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xc0\xaf", strings.Repeat("é", incoming.StepBytes/2) + "\x80", strings.Repeat("long ", 100_000) + "\xfe"}
 		for _, chunks := range []bool{false, true} {
 			for i, text := range bad {
 				t.Run(fmt.Sprint(i, " ", chunks), func(t *testing.T) {
@@ -190,7 +191,7 @@ func TestTextThatEndsInside(t *testing.T) {
 // MaxMessageSize is of what is inflated, to the byte, in one frame or many.
 func TestMaxMessageSizeInflated(t *testing.T) {
 	inEveryMode(t, func(t *testing.T, m mode) {
-		for _, limit := range []int{1, 100, 4096, inflateBytes, inflateBytes + 1, 300_000} {
+		for _, limit := range []int{1, 100, 4096, incoming.StepBytes, incoming.StepBytes + 1, 300_000} {
 			d := newDiary(t)
 			s := m.start(t, d.handler(echoHandler), deflating(Options{Limits: Limits{MaxMessageSize: int64(limit)}}))
 			for i, say := range []func(p *flatePeer, b []byte) error{

@@ -120,18 +120,13 @@ func closeCodeOf(err error) int {
 	return codeInternalError
 }
 
-// errInvalidText: the peer's text is not UTF-8 (RFC 6455 8.1).
-var errInvalidText error = &CloseError{codeInvalidData, ErrInvalidUTF8}
-
 // Close codes (RFC 6455 7.4.1 and the IANA registry).
 const (
 	codeNormal        = 1000
 	codeGoingAway     = 1001
 	codeNoStatus      = 1005
 	codeAbnormal      = 1006
-	codeInvalidData   = 1007
 	codePolicy        = 1008
-	codeTooBig        = 1009
 	codeInternalError = 1011
 	codeTryAgainLater = 1013
 )

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"fmt"
 	"testing"
+
+	"github.com/gannet-ws/gannet/engine/internal/incoming"
 )
 
 // TestDeflateRSV1: RSV1 says that a message is compressed, on the first frame of a data message of a connection that
@@ -56,7 +58,7 @@ func TestDeflateRSV1(t *testing.T) {
 // TestDeflateLengths: a compressed message may take more bytes on the wire than MaxMessageSize, but not any number: what
 // no sender needs is answered at the header (1009), and nothing is allocated for it.
 func TestDeflateLengths(t *testing.T) {
-	const most = hostileLimit*mostGrowth + mostGrowthBase
+	most := (&incoming.Limits{MaxMessageSize: hostileLimit}).MaxWire()
 	begun := func(n uint64) []byte { return append(maskedFrame(0x42, []byte{2}), frameHead(0x80, n)...) }
 	for _, k := range []announcement{
 		{"top bit set", longHead(0xc2, 1<<63), 1002},
@@ -93,9 +95,10 @@ func TestDeflateLengths(t *testing.T) {
 // TestDeflateLengthsBesideInnocent: the same lies by the hundred cost nobody else anything.
 func TestDeflateLengthsBesideInnocent(t *testing.T) {
 	s := startServer(t, echoHandler, Options{Deflate: deflateOn(), Limits: Limits{MaxMessageSize: hostileLimit}})
+	most := (&incoming.Limits{MaxMessageSize: hostileLimit}).MaxWire()
 	besideInnocent(t, s, func() {
 		for i := range 50 {
-			for _, n := range []uint64{1 << 62, 1 << 31, hostileLimit*mostGrowth + mostGrowthBase + 1} {
+			for _, n := range []uint64{1 << 62, 1 << 31, most + 1} {
 				a := attackDeflate(t, s, fmt.Sprint("/", i), anyDeflate)
 				a.say(t, string(longHead(0xc2, n)), "and some bytes of it")
 				a.expectClose(t, 1009)

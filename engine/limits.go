@@ -4,15 +4,18 @@ import (
 	"fmt"
 	"reflect"
 	"time"
+
+	"github.com/gannet-ws/gannet/engine/internal/incoming"
 )
 
 // limits are a connection's limits, or the engine's: those in force, and what they come from. A
 // field that does not fit another one steps aside in force; what was wanted of it stays known, so
 // that it comes back when there is room again, and the order of two calls makes no difference.
 type limits struct {
-	Limits // in force
-	wanted Limits
-	given  givenLimits
+	Limits                   // in force
+	incoming incoming.Limits // of them, what incoming goes by
+	wanted   Limits
+	given    givenLimits
 }
 
 // givenLimits are the fields that somebody chose, of those that step aside for others.
@@ -87,6 +90,7 @@ func (k *limits) with(l Limits) (*limits, error) {
 	}
 	n.Limits = n.wanted
 	n.fit()
+	n.incoming = incoming.Limits{MaxMessageSize: n.MaxMessageSize, MaxFragments: n.MaxFragments}
 	return n, n.contradiction(l)
 }
 

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/gannet-ws/gannet/engine/internal/handshake"
+	"github.com/gannet-ws/gannet/engine/internal/incoming"
 	"github.com/gannet-ws/gannet/engine/internal/netio"
 	"github.com/gannet-ws/gannet/engine/internal/wheel"
 )
@@ -15,8 +16,6 @@ const (
 	// slabBytes is what one read takes at most: each loop has one slab that every
 	// connection's bytes pass through, so idle connections have no buffer.
 	slabBytes = 512 << 10
-	// slabHeadroom is the place in front for the tail of an unfinished header.
-	slabHeadroom = 64
 	// turnBudget is how long one connection may keep its loop before the others are served.
 	turnBudget = time.Millisecond
 	// spentBudget is how long unfinished turns may take in all before whoever comes later
@@ -48,13 +47,11 @@ type loop struct {
 	turning    *Conn         // whose bytes are being decoded
 	decoding   *inbound      // with this
 	pace       pace          // of its turn
-	over       bool          // the turn is
 	spent      time.Duration // by turns that were cut short, since the last wake: what they left asks for one
 	messages   uint64        // received in this turn
 	bytes      uint64
-	deflate    deflateCount // the compressed ones of them
-	scratch    []byte       // for inflated bytes; nil before the first
-	letters    []task       // taken from the mailbox; letters[opened:] are not served yet
+	lane       incoming.Lane // what its connections share when they receive
+	letters    []task        // taken from the mailbox; letters[opened:] are not served yet
 	opened     int
 	ready      []*Conn // with an unfinished turn, a long message to compress, or a timer that fired
 	resting    []*Conn // whose sender and receiver may rest

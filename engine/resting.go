@@ -96,7 +96,7 @@ func (c *Conn) rest() {
 		if s.sends {
 			s.sender.Rest()
 		}
-		if s.receives {
+		if s.receiver != nil {
 			s.receiver.Rest()
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/gannet-ws/gannet/engine/internal/incoming"
 	"github.com/gannet-ws/gannet/engine/internal/netio"
 	"github.com/gannet-ws/gannet/engine/internal/wheel"
 	"github.com/gannet-ws/gannet/pool"
@@ -143,7 +144,8 @@ func (e *engine) newLoop(sys netio.System, bridge *netio.Bridge, t *table) *loop
 	}
 	l := &loop{
 		engine: e, sys: sys, bridge: bridge, table: t,
-		slab: make([]byte, slabHeadroom+slabBytes), done: make(chan struct{}),
+		slab: make([]byte, slabBytes), done: make(chan struct{}),
+		lane: incoming.Lane{Pool: e.pool, Deflate: e.conf.deflate, Chunks: e.hooks.chunk != nil},
 	}
 	l.wheel = wheel.New(wheelTick, wheelSlots, func(fd int32) *wheel.Node { return &l.table.get(int(fd)).timer })
 	return l

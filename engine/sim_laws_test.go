@@ -360,8 +360,8 @@ func (d *ledger) checkLong() {
 	case !o.long.underWay() && o.releasable():
 		d.broke("%d messages wait behind nothing", len(o.deferred))
 	}
-	if in := d.conn.in; in != nil && in.msg != nil && len(in.msg.B) > simMaxMessage {
-		d.broke("%d bytes of a message are assembled, the limit is %d", len(in.msg.B), simMaxMessage)
+	if in := d.conn.in; in != nil && in.Assembled() > simMaxMessage {
+		d.broke("%d bytes of a message are assembled, the limit is %d", in.Assembled(), simMaxMessage)
 	}
 }
 

@@ -65,7 +65,7 @@ func trialMessageSize(r *rand.Rand) error {
 	n := len(a.messages)
 	s.wants(n > 0 && a.messages[n-1] == string(p[:limit]) && a.conn.ReadyState() == Open, "%d of MaxMessageSize %d: %v", n, limit, a.events)
 	a.message(op, p[:limit+1], 1+r.IntN(4))
-	a.failsWith(codeTooBig, ErrTooLarge)
+	a.failsWith(1009, ErrTooLarge)
 	s.wants(len(a.messages) == n, "a message over MaxMessageSize is delivered")
 	return s.finish()
 }

@@ -10,12 +10,11 @@ import (
 // stages are what only some connections do to a message on its way. The order out is
 // fixed: state, limits, compress, frame, mask, place; then seal, socket.
 type stages struct {
-	sender   deflate.Sender   // mu
-	receiver deflate.Receiver // loop
-	sends    bool             // mu: sender was made, with the first message that it compressed
-	receives bool             // loop: receiver was made, with the first compressed message
-	use      atomic.Uint32    // of both: see resting.go
-	looked   time.Duration    // loop
+	sender   deflate.Sender    // mu
+	receiver *deflate.Receiver // loop; nil before the first compressed message
+	sends    bool              // mu: sender was made, with the first message that it compressed
+	use      atomic.Uint32     // of both: see resting.go
+	looked   time.Duration     // loop
 
 	mask func() [4]byte // a client's masking keys, from a CSPRNG (RFC 6455 5.3)
 	seal *sealing

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 
 	"github.com/gannet-ws/gannet/deflate"
+	"github.com/gannet-ws/gannet/engine/internal/incoming"
 	"github.com/gannet-ws/gannet/pool"
 )
 
@@ -55,9 +56,6 @@ type DeflateStats struct {
 	BytesOut    uint64 `json:"bytesOut"`    // what those were made of
 }
 
-// deflateCount counts compressed messages of one direction.
-type deflateCount struct{ messages, wire, bytes uint64 }
-
 // loopStats are counted by one loop, and by those who send on its connections.
 type loopStats struct {
 	messagesIn, bytesIn, messagesOut, bytesOut atomic.Uint64
@@ -67,17 +65,17 @@ type loopStats struct {
 
 type deflateCounter struct{ messages, wire, bytes atomic.Uint64 }
 
-func (n *deflateCounter) add(k deflateCount) {
-	n.messages.Add(k.messages)
-	n.wire.Add(k.wire)
-	n.bytes.Add(k.bytes)
+func (n *deflateCounter) add(k incoming.Count) {
+	n.messages.Add(k.Messages)
+	n.wire.Add(k.Wire)
+	n.bytes.Add(k.Bytes)
 }
 
 // deflated counts a compressed frame, and with its last one the message.
 func (s *loopStats) deflated(wire, bytes int, last bool) {
-	k := deflateCount{wire: uint64(wire), bytes: uint64(bytes)}
+	k := incoming.Count{Wire: uint64(wire), Bytes: uint64(bytes)}
 	if last {
-		k.messages = 1
+		k.Messages = 1
 	}
 	s.compressed.add(k)
 }
@@ -100,9 +98,9 @@ func (l *loop) countTurn() {
 		l.stats.bytesIn.Add(l.bytes)
 		l.messages, l.bytes = 0, 0
 	}
-	if l.deflate != (deflateCount{}) {
-		l.stats.inflated.add(l.deflate)
-		l.deflate = deflateCount{}
+	if l.lane.Inflated != (incoming.Count{}) {
+		l.stats.inflated.add(l.lane.Inflated)
+		l.lane.Inflated = incoming.Count{}
 	}
 }
 

@@ -441,7 +441,7 @@ func (c *Conn) onClosingTimer() {
 	switch {
 	case p.waits && !p.reads:
 		after = min(max(after, closingLeast), l.stallTime())
-	case p.waits || p.heard > 0 && c.in != nil && !c.in.dec.Idle(): // RFC 6455 5.5.1: it may end its message first
+	case p.waits || p.heard > 0 && c.in != nil && c.in.InMessage(): // RFC 6455 5.5.1: it may end its message first
 		after = max(after, l.stallTime())
 	}
 	if p.last.ours || p.heard >= progressBytes {

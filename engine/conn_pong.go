@@ -1,36 +1,21 @@
 package engine
 
-import (
-	"github.com/gannet-ws/gannet/codec"
-	"github.com/gannet-ws/gannet/mask"
-)
+import "github.com/gannet-ws/gannet/engine/internal/incoming"
 
-// onControl takes one piece of a control frame.
-func (l *loop) onControl(c *Conn, in *inbound, p *codec.Piece) {
-	mask.XOR(p.Payload, p.Key)
-	payload := p.Payload
-	if !p.First || !p.Last {
-		if p.First {
-			in.controlLen = 0
-		}
-		in.controlLen += uint8(copy(in.control[in.controlLen:], payload))
-		if !p.Last {
-			return
-		}
-		payload = in.control[:in.controlLen]
-	}
+// takeControl takes a control frame.
+func (l *loop) takeControl(c *Conn, in *inbound, e *incoming.Event) {
 	if !c.countControl() {
 		c.fail(&CloseError{codePolicy, ErrFlood})
 		return
 	}
-	switch p.Opcode {
-	case OpPing:
-		l.onPing(c, in, payload)
-	case OpPong:
+	switch e.Kind {
+	case incoming.Ping:
+		l.onPing(c, in, e.Data)
+	case incoming.Pong:
 		l.stats.pongsIn.Add(1)
-		l.callLent(c, OpPong, l.engine.hooks.pong, payload)
-	case OpClose:
-		c.onCloseFrame(payload)
+		l.callLent(c, OpPong, l.engine.hooks.pong, e.Data)
+	case incoming.Close:
+		c.onCloseFrame(e.Data)
 	}
 }
 
@@ -56,9 +41,6 @@ func (c *Conn) answerPing(in *inbound) {
 	} else if !o.blocked || o.pongEnd <= o.left {
 		in.pongOwed = false
 		c.controlLocked(OpPong, in.pong[:in.pongLen])
-		if plantedBug(bugTwoPongs) {
-			c.controlLocked(OpPong, in.pong[:in.pongLen])
-		}
 		if c.out != nil {
 			c.out.pongEnd = c.out.placed
 		}

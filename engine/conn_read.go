@@ -1,0 +1,107 @@
+package engine
+
+import (
+	"io"
+
+	"github.com/gannet-ws/gannet/engine/internal/incoming"
+	"github.com/gannet-ws/gannet/engine/internal/netio"
+)
+
+// onReadable is one read and what follows from it; or a few, while a big message comes as
+// fast as it is read: its buffer is then still in the cache when it is delivered, and
+// again when the next connection's message takes it over.
+func (l *loop) onReadable(c *Conn) {
+	if !c.readsDirect() && !l.readSlab(c) {
+		return
+	}
+	for c.readsDirect() && l.readDirect(c) {
+		if l.sys.Now()-l.now > turnBudget {
+			return
+		}
+	}
+}
+
+// readSlab reads through the slab, and reports whether that filled it.
+func (l *loop) readSlab(c *Conn) (full bool) {
+	n, err := l.sys.Read(int(c.fd), l.slab)
+	if err != nil {
+		l.readFailed(c, err)
+		return false
+	}
+	l.feed(c, l.slab[:n])
+	return n == slabBytes
+}
+
+// readFailed: the stream has ended, or broke.
+func (l *loop) readFailed(c *Conn, err error) {
+	switch {
+	case err == netio.ErrAgain && !c.hearsNoMore():
+	case c.phase == phaseLingering:
+		c.endLinger()
+	case err == io.EOF && c.flags&sawClose != 0:
+		// RFC 6455 7.1.1: a peer that has finished may still want our Close.
+		c.flags |= sawEnd
+		c.watch()
+		c.advanceClosing()
+	case err == io.EOF:
+		c.abandon(&CloseError{codeAbnormal, ErrAbnormal})
+	default:
+		c.abandon(&CloseError{codeAbnormal, &lostError{err}})
+	}
+	c.settleTurn() // OnClose may have run
+}
+
+// feed takes what was read through the connection's present phase.
+func (l *loop) feed(c *Conn, b []byte) {
+	c.received(len(b))
+	if c.ReadyState() == Connecting {
+		b = c.feedHandshake(b)
+		if c.ReadyState() == Connecting {
+			return
+		}
+		defer c.dropOpening() // b may lie in it
+	}
+	if c.deaf() || len(b) == 0 {
+		c.settleTurn()
+		return
+	}
+	in := l.inboundOf(c)
+	rest := l.turn(c, in, b)
+	if (len(rest) > 0 || in.More()) && !c.deaf() {
+		in.rest = l.engine.pool.Get(len(rest))
+		in.rest.B = append(in.rest.B, rest...)
+		in.restOff = 0
+		c.holdTurn()
+	}
+	l.endTurn(c, in)
+}
+
+// readsDirect tells whether the connection's next bytes go straight into its message.
+func (c *Conn) readsDirect() bool {
+	return c.in != nil && c.in.rest == nil && c.in.Direct() && c.flags&discarding == 0 && c.phase != phaseBuried && c.watched&netio.Readable != 0 && c.holds.Load() == 0
+}
+
+// readDirect reads into the message's buffer what belongs there, and reports whether
+// that filled it.
+func (l *loop) readDirect(c *Conn) (full bool) {
+	in := c.in
+	room := in.Room(slabBytes, &c.limits.Load().incoming)
+	n, err := l.sys.Read(int(c.fd), room)
+	if err != nil {
+		l.readFailed(c, err)
+		return false
+	}
+	c.received(n)
+	l.directTurn(c, in, n)
+	l.endTurn(c, in)
+	return n == len(room)
+}
+
+// directTurn takes n bytes that were read into the message's buffer.
+func (l *loop) directTurn(c *Conn, in *inbound, n int) {
+	defer l.recoverCallback(c)
+	l.turning, l.decoding = c, in
+	var e incoming.Event
+	err := in.Filled(n, &e)
+	l.take(c, in, &e, err)
+}

@@ -1,0 +1,172 @@
+package engine
+
+import (
+	"github.com/gannet-ws/gannet/codec"
+	"github.com/gannet-ws/gannet/deflate"
+	"github.com/gannet-ws/gannet/engine/internal/incoming"
+)
+
+// costlyBytes: what takes this much work is followed by a look at the clock. Work is bytes, as incoming counts them.
+const costlyBytes = 4 << 10
+
+// turn decodes b and delivers what it holds, for at most turnBudget. What it returns
+// is for the next turn. A panic of the handler's ends the connection, not the loop.
+func (l *loop) turn(c *Conn, in *inbound, b []byte) (rest []byte) {
+	defer l.recoverCallback(c)
+	l.turning, l.decoding = c, in
+	l.pace.begin(l.now)
+	if c.holdsTurn() { // since OnOpen, or since the poller looked
+		return b
+	}
+	if c.flags&discarding != 0 {
+		in.Discard()
+	}
+	var e incoming.Event
+	for len(b) > 0 || in.More() {
+		n, err := in.Next(b, &c.limits.Load().incoming, &e)
+		b = b[n:]
+		l.take(c, in, &e, err)
+		if c.deaf() {
+			return nil
+		}
+		if (c.holds.Load() != 0 || c.flags&pausedByInbox != 0 || l.pace.due() || c.deflates) && l.cutsShort(c, in, len(b), e.Work) {
+			return b
+		}
+	}
+	return nil
+}
+
+// cutsShort tells, after an event, whether that was enough for a turn: asked when something holds the rest, or when it is
+// time to look at the clock. With permessage-deflate that is after each message: a few bytes may have asked for much,
+// inflated here or compressed in the callback.
+func (l *loop) cutsShort(c *Conn, in *inbound, left, work int) bool {
+	if left > 0 || in.More() {
+		if c.flags&pausedByInbox != 0 || c.holdsTurn() {
+			return true
+		}
+	} else if work < costlyBytes {
+		return false
+	}
+	return (l.pace.ripe() || in.More() || work >= costlyBytes || c.deflates && l.entered) && l.turnOver()
+}
+
+// turnOver looks at the clock, and tells whether the turn is over. When others before it in the
+// same wait for the poller have had their whole turn, that is soon.
+func (l *loop) turnOver() bool {
+	took := l.pace.look(l.sys.Now())
+	if took <= turnBudget && l.spent <= spentBudget {
+		return false
+	}
+	l.spent += took
+	return true
+}
+
+// take does what an event, or an error after it, asks for.
+func (l *loop) take(c *Conn, in *inbound, e *incoming.Event, err error) {
+	switch e.Kind {
+	case incoming.Nothing:
+		if err == nil {
+			in.budget.grow(c, in.held())
+		}
+	case incoming.Message:
+		l.takeMessage(c, in, e)
+	case incoming.Chunk:
+		l.deliverChunk(c, Chunk{Op: e.Op, Data: e.Data, First: e.First, Last: e.Last})
+	default:
+		l.takeControl(c, in, e)
+	}
+	if err != nil {
+		c.fail(ruleOf(err))
+	}
+	if c.flags&discarding != 0 {
+		in.Discard()
+	}
+}
+
+func (l *loop) takeMessage(c *Conn, in *inbound, e *incoming.Event) {
+	if e.Held != nil {
+		defer e.Held.Release()
+	}
+	l.deliver(c, Message{Op: e.Op, Data: e.Data, pool: l.engine.pool, held: e.Held})
+}
+
+// ruleOf is the error that the user sees for one of incoming's.
+func ruleOf(err error) error {
+	switch k := err.(type) {
+	case incoming.Error:
+		rule := [...]error{incoming.ErrTooLarge: ErrTooLarge, incoming.ErrFragments: ErrFlood, incoming.ErrText: ErrInvalidUTF8}
+		return &CloseError{k.Code(), rule[k]}
+	case deflate.Error:
+		return &CloseError{k.Code(), err}
+	case codec.Error:
+		return &CloseError{int(k.Code()), err}
+	}
+	return err
+}
+
+// holdTurn stops reading until what was read is decoded.
+func (c *Conn) holdTurn() {
+	c.flags |= pausedByWork
+	if !c.turnHeld() {
+		c.loop.enqueue(c)
+	}
+}
+
+// turnHeld tells whether what was read has to wait: for the workers, until the peer has read our
+// answers, until broadcasts are made, or for Resume.
+func (c *Conn) turnHeld() bool {
+	return c.flags&(pausedByInbox|pausedByHigh|pausedByUser|pausedByBroadcasts) != 0
+}
+
+// holdsTurn tells, before the flags do, whether the callback that has just run makes the rest wait.
+func (c *Conn) holdsTurn() bool { return c.holds.Load() != 0 && c.ReadyState() == Open }
+
+// goOnTurn goes on with an unfinished turn when what held it is over.
+func (c *Conn) goOnTurn() {
+	if c.flags&pausedByWork != 0 && c.in != nil && c.in.rest != nil {
+		c.holdTurn()
+	}
+	if c.phase == phaseHearing {
+		c.loop.enqueue(c)
+	}
+}
+
+// resumeTurn goes on with what was read earlier.
+func (l *loop) resumeTurn(c *Conn) {
+	in := c.in
+	if in == nil || in.rest == nil || c.turnHeld() {
+		return
+	}
+	l.now = l.sys.Now()
+	left := l.turn(c, in, in.rest.B[in.restOff:])
+	if in.restOff = len(in.rest.B) - len(left); len(left) > 0 || in.More() {
+		c.holdTurn()
+	} else {
+		in.rest.Release()
+		in.rest = nil
+		c.flags &^= pausedByWork
+		c.readAgain()
+	}
+	l.endTurn(c, in)
+}
+
+// deaf tells whether what the peer still sends is dropped unread: RFC 6455 5.5.1,
+// nothing after a Close is processed; and nothing after a violation.
+func (c *Conn) deaf() bool { return c.flags&sawClose != 0 || c.phase >= phaseLingering }
+
+// endTurn settles what a turn left: corked frames, the budget, interest.
+func (l *loop) endTurn(c *Conn, in *inbound) {
+	l.turning, l.decoding = nil, nil
+	if l.lane.Inflated != (incoming.Count{}) {
+		c.keepReceiver(in)
+	}
+	l.countTurn()
+	if c.deaf() {
+		l.discard(c, in)
+	} else {
+		in.budget.set(c, in.held())
+		l.keep(c, in)
+	}
+	c.settleTurn()
+	c.watch()
+}
