@@ -243,7 +243,7 @@ func actWriter(t *testing.T, p *play) {
 		t.Fatal(err)
 	}
 	_ = c.SendPrepared(m)
-	p.g.hear(t, ws.OpBinary, m.plain.payload())
+	p.g.hear(t, ws.OpBinary, m.made.Payload())
 }
 
 func actPost(t *testing.T, p *play) {

@@ -45,10 +45,10 @@ func TestHighAndLowWater(t *testing.T) {
 			}
 			queue := func(n int64) { // to exactly n bytes
 				t.Helper()
-				for c.out == nil || int64(c.out.queued()) < n {
+				for c.out.Idle() || int64(c.out.Account().Queued) < n {
 					left := n
-					if c.out != nil {
-						left -= int64(c.out.queued())
+					if !c.out.Idle() {
+						left -= int64(c.out.Account().Queued)
 					}
 					var err error
 					switch {
@@ -74,7 +74,7 @@ func TestHighAndLowWater(t *testing.T) {
 			over := max(k.high+2, 3)
 			queue(over)
 			wants("above high", false, "high")
-			if q := int64(c.out.queued()); k.low < over-1 {
+			if q := int64(c.out.Account().Queued); k.low < over-1 {
 				m.room(l, int(q-k.low-1))
 				wants("above low", false, "high")
 			}
@@ -253,7 +253,7 @@ func TestMaxBufferedAmount(t *testing.T) {
 		if err := c.SendBinary(make([]byte, 496)); err != nil {
 			t.Fatal("a second one, not over the limit:", err)
 		}
-		if q := c.out.queued(); q != limit {
+		if q := c.out.Account().Queued; q != limit {
 			t.Fatalf("%d bytes are queued, want the limit of %d", q, limit)
 		}
 	}
@@ -550,7 +550,7 @@ func TestPingFloodWithABlockedQueue(t *testing.T) {
 	if pings != 1000 {
 		t.Error("OnPing was called for", pings)
 	}
-	if q := c.out.queued(); q != 7+5 {
+	if q := c.out.Account().Queued; q != 7+5 {
 		t.Errorf("%d bytes are queued: more than the message and one pong", q)
 	}
 	m.room(l, 7+5)
@@ -572,7 +572,7 @@ func TestQueueMemory(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			held, queued := l.engine.snapshot().Buffers.OutBytes, int64(c.out.queued())
+			held, queued := l.engine.snapshot().Buffers.OutBytes, int64(c.out.Account().Queued)
 			if held > 2*queued+64<<10 {
 				t.Errorf("%s of %d bytes: %d are queued in %d", way.name, size, queued, held)
 			}

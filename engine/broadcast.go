@@ -54,13 +54,13 @@ func (s *Server) Broadcast(p *Prepared, keep func(*Conn) bool) {
 // compressForAll compresses p for each window that connections have agreed on, so that no
 // loop has to.
 func (e *engine) compressForAll(p *Prepared) {
-	n := len(p.plain.payload())
-	if e.conf.deflate == nil || p.asItIs || n < e.conf.deflateMin || !e.choosesCompress(p.op, n) {
+	n := len(p.made.Payload())
+	if e.conf.deflate == nil || p.asItIs || n < e.conf.deflateMin || !e.choosesCompress(p.made.Op(), n) {
 		return
 	}
 	for bits := range e.windows {
 		if e.windows[bits].Load() > 0 {
-			p.deflated(e.conf.deflate, sharedWindow(uint8(bits)))
+			p.made.Compress(e.conf.deflate, uint8(bits))
 		}
 	}
 }

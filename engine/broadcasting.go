@@ -4,12 +4,13 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+
+	"github.com/gannet-ws/gannet/engine/internal/outgoing"
 )
 
 // A loop has its broadcasts in an order, by number, and goes through its table, round and round, as long as there
 // is one: each connection that it comes to is asked for all that it has not been asked for yet, and gets them in one
-// write. Who sends to a connection that is still behind keeps a place for what it has not got (deferredFrame.upTo),
-// and waits behind that: the loop is told, and asks this connection next.
+// write. Who sends to a connection that is still behind keeps a place for what it has not got // and waits behind that: the loop is told, and asks this connection next.
 
 // broadcast is one that a loop has not done with.
 type broadcast struct {
@@ -21,7 +22,7 @@ type broadcast struct {
 }
 
 // weight is what a broadcast costs while it is under way.
-func (b *broadcast) weight() int64 { return int64(len(b.p.plain.bytes)) + 512 }
+func (b *broadcast) weight() int64 { return int64(b.p.made.Size()) + 512 }
 
 // broadcasts are a loop's.
 type broadcasts struct {
@@ -130,7 +131,7 @@ func (l *loop) ask(c *Conn) (all bool) {
 			break
 		}
 		c.asked = b.number
-		l.given = append(l.given, handedCall{op: b.p.op, heard: b.number})
+		l.given = append(l.given, handedCall{op: b.p.made.Op(), heard: b.number})
 		if c.ReadyState() != Closed && (b.keep == nil || l.keeps(c, b.keep)) {
 			m := c.preparedMessage(b.p, nil)
 			l.given[len(l.given)-1].message = m
@@ -177,73 +178,12 @@ func (c *Conn) giveAll(all []handedCall) {
 // announced is the number of the newest broadcast: whoever sends now sends after it.
 func (c *Conn) announced() uint32 { return c.loop.broadcasts.last.Load() }
 
-// behindLocked tells whether the broadcast of this number has not come to the connection.
-func (c *Conn) behindLocked(last uint32) bool { return c.heard != last && int32(last-c.heard) > 0 }
-
-// queueBehind keeps a place for the broadcasts up to this number, unless there is one. What is sent from now on
-// waits behind it.
-func (c *Conn) queueBehind(last uint32) {
-	o := c.outLocked()
-	if o.awaited != 0 && int32(last-o.awaited) <= 0 {
-		return
+// hearLocked brings a broadcast's message, or none, to the connection: with it it has come up to number.
+func (c *Conn) hearLocked(m *outgoing.Message, number uint32) {
+	if m.Prepared == nil {
+		m = nil
 	}
-	o.awaited = last
-	o.deferPlace(deferredFrame{upTo: last}, len(o.deferred))
-	o.long.over = true
-	c.notify(todoHear)
-}
-
-// hearLocked places a broadcast's message, or none: with it the connection has come up to number.
-func (c *Conn) hearLocked(m *outgoing, number uint32) {
-	c.heard = number
-	if m.prepared != nil {
-		c.placeHeardLocked(m, number)
-	}
-	o := c.out
-	if o == nil || o.awaited == 0 {
-		return
-	}
-	o.deferred = slices.DeleteFunc(o.deferred, func(d deferredFrame) bool {
-		done := d.upTo != 0 && int32(d.upTo-number) <= 0
-		if done {
-			o.deferredBytes -= d.cost
-		}
-		return done
-	})
-	c.markLocked(o)                          // a place may have been all that waited
-	if o.long.over && !o.awaitsBroadcast() { // what waited follows, or the Close frame
-		c.afterLongLocked()
-	}
-}
-
-// placeHeardLocked sends m, or puts it where its place was kept.
-func (c *Conn) placeHeardLocked(m *outgoing, number uint32) {
-	place := -1
-	if o := c.out; o != nil && o.awaited != 0 {
-		place = slices.IndexFunc(o.deferred, func(d deferredFrame) bool { return d.upTo != 0 && int32(d.upTo-number) >= 0 })
-	}
-	if place < 0 && c.ReadyState() != Open {
-		return // the Close frame goes before it
-	}
-	m.payload = uint64(len(m.p))
-	o := c.outLocked()
-	if o.waiting() != 0 && c.ReadyState() == Open {
-		if c.admitLocked(o, len(m.p), nil) != nil {
-			return
-		}
-		o = c.outLocked()
-	}
-	c.buffered += m.payload
-	switch {
-	case place >= 0:
-		o.deferMessage(c, m, place)
-	case o.holdsBack():
-		o.deferMessage(c, m, len(o.deferred))
-	default:
-		c.messageLocked(o, m)
-		return
-	}
-	c.settleLocked(o)
+	_ = c.answerLocked(c.out.Hear(c.outCall(), m, number, c.ReadyState() == Open))
 }
 
 // holdBroadcaster has the connection in whose callback the caller is wait, if more is under way than the loops can do.

@@ -405,7 +405,7 @@ func TestDrain(t *testing.T) {
 		within(t, 5*time.Second, "a waiter", func() bool {
 			c.mu.Lock()
 			defer c.unlock()
-			return c.out != nil && len(c.out.waiters) == 1
+			return !c.out.Idle() && c.out.Waiters() == 1
 		})
 		c.Terminate()
 		if err := receive(t, drained, "Drain"); err != ErrClosed {

@@ -126,29 +126,37 @@ func (c *Conn) placeCloseLocked(body []byte, last uint32) {
 	if c.ReadyState() == Closed {
 		return
 	}
-	if c.behindLocked(last) {
-		c.queueBehind(last)
-	}
-	c.closeSet = true
-	if o := c.out; o != nil {
-		c.abortWriterLocked(o)
-	}
-	if o := c.out; o != nil && o.long.underWay() {
-		o.long.close = append([]byte{}, body...)
-	} else {
-		c.controlLocked(OpClose, body)
-	}
-	c.notify(todoClose)
+	c.out.Close(c.outCallAfter(last), body)
 }
 
-// failLocked closes because of err. Any goroutine.
-func (c *Conn) failLocked(err *CloseError) {
+// failure is why a connection was closed by somebody else than its loop, in a byte.
+type failure uint8
+
+const (
+	notFailed failure = iota
+	slowConsumer
+	handlerPanicked
+	handlerExited
+)
+
+func (f failure) err() *CloseError {
+	switch f {
+	case slowConsumer:
+		return &CloseError{codeTryAgainLater, ErrSlowConsumer}
+	case handlerPanicked:
+		return &CloseError{codeInternalError, ErrHandlerPanic}
+	}
+	return &CloseError{codeInternalError, ErrHandlerExit}
+}
+
+// failLocked closes because of f. Any goroutine.
+func (c *Conn) failLocked(f failure) {
 	if !c.leaveOpen() {
 		return
 	}
-	c.outLocked().failure = err
+	c.failed = f
 	var body [codec.MaxControlPayload]byte
-	c.placeCloseLocked(codec.AppendCloseBody(body[:0], err.Code, ""), c.announced())
+	c.placeCloseLocked(codec.AppendCloseBody(body[:0], f.err().Code, ""), c.announced())
 }
 
 // Terminate ends the connection at once: what is queued is dropped, the transport is
@@ -286,7 +294,7 @@ func (c *Conn) advanceClosing() {
 		return
 	}
 	e := c.beginOnLoopLocked()
-	left := c.out == nil || !c.out.unsent()
+	left := c.out.AllLeft()
 	c.unlock()
 	c.flags |= discarding
 	if c.flags&(pausedByHigh|pausedByUser|pausedByBroadcasts) != 0 {
@@ -334,10 +342,10 @@ func (c *Conn) beginOnLoopLocked() *ending {
 	if c.ending == nil {
 		c.ending = &ending{code: codeAbnormal}
 	}
-	if c.out != nil && c.out.failure != nil && c.ending.err == nil {
-		c.ending.err = c.out.failure
+	if c.failed != notFailed && c.ending.err == nil {
+		c.ending.err = c.failed.err()
 		c.flags |= sawClose // we do not wait for the peer's
-		c.loop.engine.stats.failures.add(c.out.failure.Code)
+		c.loop.engine.stats.failures.add(c.failed.err().Code)
 	}
 	return c.ending
 }
@@ -353,7 +361,7 @@ func (c *Conn) finish(k closing) {
 		return
 	}
 	was := ReadyState(c.state.Swap(uint32(Closed)))
-	c.dropLocked()
+	c.out.Drop()
 	c.unlock()
 	l := c.loop
 	c.dropOpening()
@@ -396,7 +404,7 @@ func (c *Conn) endLinger() bool {
 	if !c.tryLockOr(0) {
 		return false
 	}
-	c.dropLocked() // what has not left of a refusal
+	c.out.Drop() // what has not left of a refusal
 	c.unlock()
 	c.bury(false)
 	return true

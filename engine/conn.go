@@ -10,6 +10,7 @@ import (
 	"github.com/gannet-ws/gannet/deflate"
 	"github.com/gannet-ws/gannet/engine/internal/handshake"
 	"github.com/gannet-ws/gannet/engine/internal/netio"
+	"github.com/gannet-ws/gannet/engine/internal/outgoing"
 	"github.com/gannet-ws/gannet/engine/internal/wheel"
 )
 
@@ -50,12 +51,11 @@ type Conn struct {
 	limits atomic.Pointer[limits]
 
 	// mu orders what is sent. The loop never waits for it: see lock.go.
-	mu       sync.Mutex
-	out      *outbound              // mu; nil while nothing is queued
-	buffered uint64                 // mu; BufferedAmount
-	ctx      any                    // mu
-	handed   atomic.Pointer[handed] // calls that loops left to the lock's holder
-	stages   atomic.Pointer[stages] // nil for a plain connection
+	mu     sync.Mutex
+	out    outgoing.Out           // mu
+	ctx    any                    // mu
+	handed atomic.Pointer[handed] // calls that loops left to the lock's holder
+	stages atomic.Pointer[stages] // nil for a plain connection
 
 	state  atomic.Uint32 // ReadyState; leaves Open only under mu
 	corked atomic.Bool   // a callback of this connection is running: what is sent waits for its end
@@ -78,10 +78,9 @@ type Conn struct {
 	watched  netio.Interest
 	phase    phase
 
-	heard    uint32 // mu: the number of the last broadcast that is placed here
-	asked    uint32 // loop: of the last one that it was asked for
-	closeSet bool   // mu: the Close frame is placed: nothing follows it
-	deflates bool   // permessage-deflate was agreed on; nobody writes it once OPEN
+	asked    uint32  // loop: of the last one that it was asked for
+	failed   failure // mu: why somebody else than the loop closed it
+	deflates bool    // permessage-deflate was agreed on; nobody writes it once OPEN
 	peer     peerAddr
 }
 
@@ -158,7 +157,7 @@ func (c *Conn) ReadyState() ReadyState { return ReadyState(c.state.Load()) }
 // Send that another goroutine is in: for one write at most.
 func (c *Conn) BufferedAmount() uint64 {
 	c.lock()
-	n := c.buffered
+	n := c.out.Buffered()
 	c.unlock()
 	return n
 }

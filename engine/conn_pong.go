@@ -35,17 +35,6 @@ func (c *Conn) answerPing(in *inbound) {
 	if !in.pongOwed || !c.tryLockOr(todoPong) {
 		return
 	}
-	o := c.outLocked()
-	if c.ReadyState() != Open {
-		in.pongOwed = false
-	} else if !o.blocked || o.pongEnd <= o.left {
-		in.pongOwed = false
-		c.controlLocked(OpPong, in.pong[:in.pongLen])
-		if c.out != nil {
-			c.out.pongEnd = c.out.placed
-		}
-	} else {
-		o.pongDue = true
-	}
+	in.pongOwed = c.ReadyState() == Open && !c.out.Pong(c.outCall(), in.pong[:in.pongLen])
 	c.unlock()
 }

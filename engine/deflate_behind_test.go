@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/gannet-ws/gannet/deflate"
+	"github.com/gannet-ws/gannet/engine/internal/outgoing"
 )
 
 // What NewWriter sends behind a long message that is not compressed yet.
@@ -55,7 +56,7 @@ func TestWriterDoesNotHurryALongMessage(t *testing.T) {
 			err = errors.Join(err, w.Close())
 		}
 		c.mu.Lock()
-		left <- c.out.long.rest()
+		left <- c.out.Account().Long
 		c.unlock()
 		if err != nil {
 			t.Error(err)
@@ -69,7 +70,7 @@ func TestWriterDoesNotHurryALongMessage(t *testing.T) {
 			t.Error("frames:", got.frames)
 		}
 	}
-	if n := receive(t, left, "the callback's end"); n != uint64(len(long)-sliceBytes) {
+	if n := receive(t, left, "the callback's end"); n != uint64(len(long)-outgoing.SliceBytes) {
 		t.Errorf("%d bytes were left to be compressed", n)
 	}
 }
@@ -142,7 +143,7 @@ func TestWaitingWriterAndMaxBufferedAmount(t *testing.T) {
 	p := &flatePeer{t: t, agreed: true, server: flateContext{15, true}, attacker: &attacker{r: newReaderOf(m.taken)}}
 	p.wants(OpBinary, long)
 	p.wants(OpBinary, bytes.Repeat(part, 2))
-	if c.out != nil {
+	if !c.out.Idle() {
 		t.Error("an outbound is left")
 	}
 }
@@ -191,7 +192,7 @@ func TestLongMessageInASharedBuffer(t *testing.T) {
 	if err := errors.Join(c.SendBinary(first), c.SendBinary(second), c.SendBinary(nil)); err != nil {
 		t.Fatal(err)
 	}
-	for c.out.long.payload != uint64(len(second)) {
+	for c.out.Account().Deferred > 1 { // until the second is under way
 		m.room(l, 500)
 	}
 	if err := c.SendText("intruder"); err != nil {

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/gannet-ws/gannet/deflate"
+	"github.com/gannet-ws/gannet/engine/internal/outgoing"
 	"github.com/gannet-ws/gannet/pool"
 )
 
@@ -161,7 +162,7 @@ func TestWhatGrowsIsSentAsItIs(t *testing.T) {
 		for _, takeover := range []deflate.Takeover{deflate.SharedHistory, deflate.NoTakeover} {
 			_, p, c := pair(t, m, Options{Deflate: &deflate.Policy{Takeover: takeover, MinSize: 1}}, justDeflate)
 			r := rand.New(rand.NewPCG(1, 1))
-			for _, n := range []int{1, 2, 3, 10, 63, 64, 65, 1000, 8 << 10, 8<<10 + 1, 64 << 10, sliceBytes, sliceBytes + 1, 1 << 20} {
+			for _, n := range []int{1, 2, 3, 10, 63, 64, 65, 1000, 8 << 10, 8<<10 + 1, 64 << 10, outgoing.SliceBytes, outgoing.SliceBytes + 1, 1 << 20} {
 				for _, send := range []func([]byte) error{
 					func(b []byte) error { return c.SendBinary(b) },
 					func(b []byte) error { return c.SendPrepared(prepared(t, OpBinary, b)) },
@@ -190,7 +191,7 @@ func TestSendOwnedDeflated(t *testing.T) {
 	inEveryMode(t, func(t *testing.T, m mode) {
 		s, p, c := pair(t, m, Options{}, justDeflate)
 		r := rand.New(rand.NewPCG(2, 1))
-		for _, n := range []int{0, 10, 64, 5000, sliceBytes, sliceBytes + 1, 1 << 20} {
+		for _, n := range []int{0, 10, 64, 5000, outgoing.SliceBytes, outgoing.SliceBytes + 1, 1 << 20} {
 			for _, k := range kinds {
 				payload := k.make(r, n)
 				b := c.loop.engine.pool.Get(n)
@@ -230,7 +231,7 @@ func testPreparedToAll(t *testing.T, m mode, takeover deflate.Takeover) {
 		members = append(members, receive(t, conns, "OnOpen"))
 		// An own compressor has read for good what it was given: it takes no ready-made message.
 		if p.agreed && (takeover != deflate.OwnCompressor || !p.server.takeover) {
-			windows[int(sharedWindow(uint8(p.server.bits)))] = true
+			windows[int(outgoing.SharedWindow(uint8(p.server.bits)))] = true
 		}
 	}
 	r := rand.New(rand.NewPCG(3, uint64(takeover)))
@@ -261,8 +262,8 @@ func testPreparedToAll(t *testing.T, m mode, takeover deflate.Takeover) {
 			}
 		}
 		made := map[int]int{}
-		for _, f := range *one.variants.Load() {
-			made[int(f.windowBits)]++
+		for _, f := range one.made.Forms() {
+			made[int(f.WindowBits)]++
 		}
 		for bits, times := range made {
 			if times != 1 || !windows[bits] {
@@ -284,11 +285,11 @@ func TestPreparedNoise(t *testing.T) {
 			if err := c.SendPrepared(one); err != nil {
 				t.Fatal(err)
 			}
-			if got := p.wants(OpBinary, one.plain.payload()); got.compressed || got.frames != 1 {
+			if got := p.wants(OpBinary, one.made.Payload()); got.compressed || got.frames != 1 {
 				t.Error("compressed:", got.compressed, got.frames)
 			}
 		}
-		if all := *one.variants.Load(); len(all) != 1 || all[0].bytes != nil {
+		if all := one.made.Forms(); len(all) != 1 || all[0].Size != 0 {
 			t.Errorf("%d variants", len(all))
 		}
 		if d := s.Stats().Deflate; d.MessagesOut != 0 {

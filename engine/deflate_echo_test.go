@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/gannet-ws/gannet/deflate"
+	"github.com/gannet-ws/gannet/engine/internal/outgoing"
 )
 
 // Echoes of thousands of messages: both contexts, in every form that an agreement can take.
@@ -124,7 +125,7 @@ func TestDeflateEchoWindows(t *testing.T) {
 				}
 				r := rand.New(rand.NewPCG(uint64(bits), 3))
 				chat(t, p, &chatter{r, 2000}, 40, 8)
-				long := records(r, sliceBytes+1000) // in slices, which know the window as well
+				long := records(r, outgoing.SliceBytes+1000) // in slices, which know the window as well
 				if err := p.sayPlain(OpText, long); err != nil {
 					t.Fatal(err)
 				}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/gannet-ws/gannet/deflate"
+	"github.com/gannet-ws/gannet/engine/internal/outgoing"
 )
 
 // In how many frames compressed messages leave: one, up to Policy.FrameBytes (docs/decisions/0017).
@@ -46,11 +47,11 @@ func framesOf(t *testing.T, p *flatePeer) (sizes []int, m flateMessage) {
 
 // sendsWhole are the ways to send a message as a whole.
 var sendsWhole = map[string]func(s *Server, c *Conn, p *Prepared) error{
-	"Send":     func(_ *Server, c *Conn, p *Prepared) error { return c.SendBinary(p.plain.payload()) },
-	"SendText": func(_ *Server, c *Conn, p *Prepared) error { return c.SendText(string(p.plain.payload())) },
+	"Send":     func(_ *Server, c *Conn, p *Prepared) error { return c.SendBinary(p.made.Payload()) },
+	"SendText": func(_ *Server, c *Conn, p *Prepared) error { return c.SendText(string(p.made.Payload())) },
 	"SendOwned": func(_ *Server, c *Conn, p *Prepared) error {
-		b := c.loop.engine.pool.Get(len(p.plain.payload()))
-		b.B = append(b.B, p.plain.payload()...)
+		b := c.loop.engine.pool.Get(len(p.made.Payload()))
+		b.B = append(b.B, p.made.Payload()...)
 		return c.SendOwned(OpBinary, b)
 	},
 	"SendPrepared": func(_ *Server, c *Conn, p *Prepared) error { return c.SendPrepared(p) },
@@ -115,7 +116,7 @@ func compressedTo(t *testing.T, p deflate.Policy, payload []byte) []int {
 // FrameBytes to the byte: what is as long is one frame; of what is longer as much as fits is the first fragment, and each
 // slice another. Negative: each slice is one from the start.
 func TestFrameBytes(t *testing.T) {
-	payload := records(rand.New(rand.NewPCG(42, 1)), 5*sliceBytes+100)
+	payload := records(rand.New(rand.NewPCG(42, 1)), 5*outgoing.SliceBytes+100)
 	whole := compressedTo(t, deflate.Policy{}, payload)
 	if len(whole) != 1 {
 		t.Fatal(whole)
@@ -137,21 +138,21 @@ func TestFrameBytes(t *testing.T) {
 
 // With fragments the first leaves at once; in one frame nothing does before the message is whole.
 func TestWhenTheFirstByteLeaves(t *testing.T) {
-	payload := records(rand.New(rand.NewPCG(43, 1)), 8*sliceBytes)
+	payload := records(rand.New(rand.NewPCG(43, 1)), 8*outgoing.SliceBytes)
 	for most, early := range map[int]bool{-1: true, 0: false} {
 		l, m, c := meteredDeflate(t, Funcs{}, Options{Deflate: &deflate.Policy{FrameBytes: most}})
 		m.credit = 1 << 30
 		if err := c.SendBinary(payload); err != nil {
 			t.Fatal(err)
 		}
-		for c.out.long.rest() > 0 {
+		for c.out.Account().Long > 0 {
 			if (len(m.taken) > 0) != early {
-				t.Fatalf("FrameBytes %d: %d bytes have left when %d were to be compressed", most, len(m.taken), c.out.long.rest())
+				t.Fatalf("FrameBytes %d: %d bytes have left when %d were to be compressed", most, len(m.taken), c.out.Account().Long)
 			}
 			if n := c.BufferedAmount(); n != uint64(len(payload)) {
 				t.Fatal("bufferedAmount:", n)
 			}
-			if l.OnWake(); c.out == nil {
+			if l.OnWake(); c.out.Idle() {
 				break
 			}
 		}
@@ -167,7 +168,7 @@ func TestLongMessagesThatStopShrinking(t *testing.T) {
 	r := rand.New(rand.NewPCG(44, 1))
 	barely := noise(r, 512<<10)
 	clear(barely[:1000]) // the first slice shrinks by less than the headers of the others, which are short at level 9, take
-	half := append(records(r, sliceBytes), noise(r, 1<<20)...)
+	half := append(records(r, outgoing.SliceBytes), noise(r, 1<<20)...)
 	for _, k := range []struct {
 		name       string
 		payload    []byte
@@ -203,14 +204,14 @@ func TestCollectedCounts(t *testing.T) {
 	highs := 0
 	for _, limits := range []Limits{{HighWater: 100_000}, {MaxBufferedAmount: 100_000, Overflow: DropMessage}} {
 		l, m, c := meteredDeflate(t, Funcs{HighWater: func(*Conn) { highs++ }}, Options{Limits: limits})
-		if err := c.SendBinary(records(rand.New(rand.NewPCG(45, 1)), 7*sliceBytes+1000)); err != nil {
+		if err := c.SendBinary(records(rand.New(rand.NewPCG(45, 1)), 7*outgoing.SliceBytes+1000)); err != nil {
 			t.Fatal(err)
 		}
-		for c.out.long.rest() > 1000 {
+		for c.out.Account().Long > 1000 {
 			l.OnWake()
 		}
-		collected := uint64(len(c.out.long.made.B))
-		if n := c.out.waiting(); n != 1000+collected || collected < 150_000 {
+		collected := c.out.Account().Collected
+		if n := c.out.Account().Cost; n != 1000+collected || collected < 150_000 {
 			t.Errorf("%d bytes wait; 1000 are to be compressed, and %d were", n, collected)
 		}
 		err := c.SendText("x")
@@ -218,8 +219,8 @@ func TestCollectedCounts(t *testing.T) {
 		if limits.HighWater != 0 && (err != nil || highs != 1 || m.reading()) {
 			t.Errorf("%v; OnHighWater %d times, reading: %v", err, highs, m.reading())
 		}
-		if limits.MaxBufferedAmount != 0 && (err != ErrBufferFull || c.out.queued() < collected) {
-			t.Errorf("%v; %d bytes are queued", err, c.out.queued())
+		if limits.MaxBufferedAmount != 0 && (err != ErrBufferFull || c.out.Account().Queued < collected) {
+			t.Errorf("%v; %d bytes are queued", err, c.out.Account().Queued)
 		}
 	}
 }
@@ -227,7 +228,7 @@ func TestCollectedCounts(t *testing.T) {
 // A peer that does not read: no compressor is held for it, what was collected is kept and counts, and the message is one
 // frame when it reads again.
 func TestStalledPeerKeepsWhatWasCollected(t *testing.T) {
-	payload := records(rand.New(rand.NewPCG(46, 1)), 8*sliceBytes)
+	payload := records(rand.New(rand.NewPCG(46, 1)), 8*outgoing.SliceBytes)
 	l, m, c := meteredDeflate(t, Funcs{}, Options{})
 	m.credit = 1 << 20
 	if err := c.SendBinary(payload); err != nil {
@@ -241,11 +242,11 @@ func TestStalledPeerKeepsWhatWasCollected(t *testing.T) {
 	for range 20 {
 		l.OnWake()
 	}
-	s, rest := c.stages.Load(), c.out.long.rest()
-	if s.sender.HoldsCompressor() || rest == 0 || c.out.long.collected() == 0 {
-		t.Errorf("holds a compressor: %v; %d bytes are to be compressed, %d are collected", s.sender.HoldsCompressor(), rest, c.out.long.collected())
+	rest := c.out.Account().Long
+	if c.out.HoldsCompressor() || rest == 0 || c.out.Account().Collected == 0 {
+		t.Errorf("holds a compressor: %v; %d bytes are to be compressed, %d are collected", c.out.HoldsCompressor(), rest, c.out.Account().Collected)
 	}
-	if n := c.out.waiting(); n != c.out.queued()+rest+c.out.long.collected() {
+	if n := c.out.Account().Cost; n != c.out.Account().Queued+rest+c.out.Account().Collected {
 		t.Errorf("%d bytes wait", n)
 	}
 	for turn := 0; c.BufferedAmount() != 0; turn++ {
@@ -288,7 +289,7 @@ func TestHurriedMessagesInOneFrame(t *testing.T) {
 			}
 			if err == nil {
 				p.wants(OpText, lotsOfText)
-			} else if err != ErrSlowConsumer || got.wire < flushBytes {
+			} else if err != ErrSlowConsumer || got.wire < outgoing.FlushBytes {
 				t.Error(err)
 			}
 			if n := c.loop.engine.pool.Stats().LargeOut; n != 0 {
@@ -307,7 +308,7 @@ func TestLongPreparedMessageIsNotCopied(t *testing.T) {
 	if err := errors.Join(c.SendPrepared(p), c.SendPrepared(p)); err != nil {
 		t.Fatal(err)
 	}
-	if n := c.loop.engine.pool.Stats().LargeOut; n != 0 || c.out.long.rest() == 0 {
+	if n := c.loop.engine.pool.Stats().LargeOut; n != 0 || c.out.Account().Long == 0 {
 		t.Errorf("%d large buffers for a prepared message", n)
 	}
 	for turn := 0; c.BufferedAmount() != 0; turn++ {
@@ -361,10 +362,10 @@ func TestWriterStaysInFragments(t *testing.T) {
 	}
 }
 
-// However many long messages are under way, no more compressors are held than manyHeld, and one for the slice at hand:
+// However many long messages are under way, no more compressors are held than outgoing.MostHeld, and one for the slice at hand:
 // they are a megabyte each, which no limit counts.
 func TestManyLongMessagesHoldFewCompressors(t *testing.T) {
-	payload := records(rand.New(rand.NewPCG(50, 1)), 3*sliceBytes)
+	payload := records(rand.New(rand.NewPCG(50, 1)), 3*outgoing.SliceBytes)
 	type end struct {
 		l *loop
 		m *clocked
@@ -374,11 +375,11 @@ func TestManyLongMessagesHoldFewCompressors(t *testing.T) {
 	var ends []end
 	few := func() {
 		t.Helper()
-		if n := deflate.HeldCompressors() - before; n > manyHeld+1 {
+		if n := deflate.HeldCompressors() - before; n > outgoing.MostHeld+1 {
 			t.Fatalf("%d compressors are held for %d messages", n, len(ends))
 		}
 	}
-	for range manyHeld + 20 {
+	for range outgoing.MostHeld + 20 {
 		l, m, c := meteredDeflate(t, Funcs{}, Options{})
 		m.credit = 1 << 30
 		ends = append(ends, end{l, m, c})
@@ -409,8 +410,8 @@ func TestManyLongMessagesHoldFewCompressors(t *testing.T) {
 // A crowd of long messages is collected a few at a time, so that it takes no more memory than those; all arrive, also beside
 // peers that do not read, and a place is given back however a message ends.
 func TestFewLongMessagesAreCollectedAtATime(t *testing.T) {
-	const crowd, stalled = 3 * maxCollecting, maxCollecting + 1
-	payload := records(rand.New(rand.NewPCG(51, 1)), unraced(8, 4)*sliceBytes)
+	const crowd, stalled = 3 * outgoing.MostCollecting, outgoing.MostCollecting + 1
+	payload := records(rand.New(rand.NewPCG(51, 1)), unraced(8, 4)*outgoing.SliceBytes)
 	h, conns := noteOpen(Funcs{})
 	s := startServer(t, h, Options{Deflate: &deflate.Policy{}, Loops: 1})
 	var peers []*flatePeer
@@ -436,19 +437,19 @@ func TestFewLongMessagesAreCollectedAtATime(t *testing.T) {
 		held, busy := uint64(0), false
 		for _, c := range all[stalled:] {
 			c.mu.Lock()
-			if c.out != nil && c.out.long.off > sliceBytes {
-				held += c.out.long.collected()
+			if !c.out.Idle() && uint64(len(payload))-c.out.Account().Long > outgoing.SliceBytes {
+				held += c.out.Account().Collected
 			}
-			busy = busy || c.out != nil && c.out.long.making()
+			busy = busy || !c.out.Idle() && c.out.Account().Long > 0
 			c.unlock()
 		}
 		most = max(most, held)
-		if n := l.collecting.Load(); n > maxCollecting {
+		if n := l.outgoing.Collecting(); n > outgoing.MostCollecting {
 			t.Error(n, "have a place")
 		}
 		return !busy
 	})
-	if share := uint64(len(payload) / 4); most > (maxCollecting+2)*share { // read one after the other, while some change places
+	if share := uint64(len(payload) / 4); most > (outgoing.MostCollecting+2)*share { // read one after the other, while some change places
 		t.Errorf("%d bytes were collected at the same time", most)
 	}
 	for _, p := range peers[stalled:] {
@@ -459,5 +460,5 @@ func TestFewLongMessagesAreCollectedAtATime(t *testing.T) {
 	for _, c := range all[:stalled] {
 		c.Terminate()
 	}
-	within(t, timeoutOf(5), "all places are free", func() bool { return l.collecting.Load() == 0 && s.Stats().Open == crowd })
+	within(t, timeoutOf(5), "all places are free", func() bool { return l.outgoing.Collecting() == 0 && s.Stats().Open == crowd })
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/gannet-ws/gannet/deflate"
+	"github.com/gannet-ws/gannet/engine/internal/outgoing"
 )
 
 // Long messages, which are compressed a slice a turn.
@@ -38,7 +39,7 @@ func settledAt0(t *testing.T, c *Conn) {
 	within(t, 10*time.Second, "all has left", func() bool {
 		c.mu.Lock()
 		defer c.unlock()
-		return c.buffered == 0 && c.out == nil
+		return c.out.Buffered() == 0 && c.out.Idle()
 	})
 }
 
@@ -49,9 +50,9 @@ func TestLongMessages(t *testing.T) {
 				_, p, c := flateEcho(t, m, Options{Deflate: &deflate.Policy{Takeover: takeover}})
 				p.squeeze.level = 1
 				r := rand.New(rand.NewPCG(1, uint64(takeover)))
-				sizes := []int{sliceBytes - 1, sliceBytes, sliceBytes + 1, 2 * sliceBytes, 2*sliceBytes + 1, 1 << 20}
+				sizes := []int{outgoing.SliceBytes - 1, outgoing.SliceBytes, outgoing.SliceBytes + 1, 2 * outgoing.SliceBytes, 2*outgoing.SliceBytes + 1, 1 << 20}
 				if raceBuild {
-					sizes = []int{sliceBytes, 2*sliceBytes + 1}
+					sizes = []int{outgoing.SliceBytes, 2*outgoing.SliceBytes + 1}
 				}
 				for _, n := range sizes {
 					for _, k := range kinds {
@@ -129,10 +130,10 @@ func testLongMessageKeepsNobodyWaiting(t *testing.T, most int) {
 		left := func() uint64 {
 			c.mu.Lock()
 			defer c.unlock()
-			if c.out == nil {
+			if c.out.Idle() {
 				return 0
 			}
-			return c.out.long.rest()
+			return c.out.Account().Long
 		}
 		if left() == 0 {
 			t.Fatal("it was compressed in one go")
@@ -254,7 +255,7 @@ func TestBufferedAmountOfLongMessages(t *testing.T) {
 			t.Errorf("%d bytes, not %d", len(got.payload), n)
 		}
 	}
-	if c.out != nil {
+	if !c.out.Idle() {
 		t.Error("an outbound is left")
 	}
 }

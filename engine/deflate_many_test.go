@@ -12,6 +12,7 @@ import (
 
 	"github.com/gannet-ws/gannet/deflate"
 	"github.com/gannet-ws/gannet/engine/internal/netio"
+	"github.com/gannet-ws/gannet/engine/internal/outgoing"
 )
 
 // Many at a time, rest, and the end of a server.
@@ -31,7 +32,7 @@ func TestDeflateFromManyGoroutines(t *testing.T) {
 					for i := range each {
 						n := r.IntN(2000)
 						if i == each/2 && sender%16 == 0 {
-							n = sliceBytes + r.IntN(200_000)
+							n = outgoing.SliceBytes + r.IntN(200_000)
 						}
 						payload := signed(sender, i, kinds[r.IntN(len(kinds))].make(r, n))
 						if err := sendSomehow(c, r.IntN(6), payload); err != nil {

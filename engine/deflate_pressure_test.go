@@ -11,6 +11,7 @@ import (
 
 	"github.com/gannet-ws/gannet/deflate"
 	"github.com/gannet-ws/gannet/engine/internal/netio"
+	"github.com/gannet-ws/gannet/engine/internal/outgoing"
 )
 
 // Limits and permessage-deflate: who reads is served, however little is between what was
@@ -142,13 +143,13 @@ func TestHighWaterCountsWhatIsToBeCompressed(t *testing.T) {
 	if len(events) != 1 || m.reading() {
 		t.Error("2 MiB:", events, m.reading())
 	}
-	unmade := func() uint64 { return c.out.deferredBytes + c.out.long.rest() }
+	unmade := func() uint64 { return c.out.Account().Unframed + c.out.Account().Long }
 	for turn := 0; c.BufferedAmount() != 0; turn++ {
 		before := unmade()
 		if l.OnWake(); turn > 1000 {
 			t.Fatal("it does not end:", c.BufferedAmount())
 		}
-		if c.out != nil && before-unmade() > 2*sliceBytes+deferredOverhead { // the first slice of the next message as well
+		if !c.out.Idle() && before-unmade() > 2*outgoing.SliceBytes+outgoing.DeferredOverhead { // the first slice of the next message as well
 			t.Fatalf("one turn made %d bytes", before-unmade())
 		}
 	}

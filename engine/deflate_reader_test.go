@@ -10,6 +10,7 @@ import (
 
 	"github.com/gannet-ws/gannet/deflate"
 	"github.com/gannet-ws/gannet/engine/internal/netio"
+	"github.com/gannet-ws/gannet/engine/internal/outgoing"
 )
 
 // hasty is a clock that goes on with each look at it, so that turns end.
@@ -114,7 +115,7 @@ func TestWhatWaitedTakesTurns(t *testing.T) {
 		for turn := 0; c.BufferedAmount() > 0; turn++ {
 			before := c.BufferedAmount()
 			l.OnWake()
-			if n := before - min(before, c.BufferedAmount()); n > 300_000+2*sliceBytes || turn > 1000 {
+			if n := before - min(before, c.BufferedAmount()); n > 300_000+2*outgoing.SliceBytes || turn > 1000 {
 				t.Fatalf("behind %s: %d bytes left in turn %d", behind, n, turn)
 			}
 		}
@@ -163,7 +164,7 @@ func TestLongWriteIsTheLoops(t *testing.T) {
 			t.Fatal(n, err)
 		}
 	}
-	if n, out := c.BufferedAmount(), c.loop.engine.snapshot().Deflate.BytesOut; n != uint64(len(want)) || out != sliceBytes {
+	if n, out := c.BufferedAmount(), c.loop.engine.snapshot().Deflate.BytesOut; n != uint64(len(want)) || out != outgoing.SliceBytes {
 		t.Errorf("%d bytes are buffered, and %d were compressed", n, out)
 	}
 	if err := w.Close(); err != nil {
@@ -172,7 +173,7 @@ func TestLongWriteIsTheLoops(t *testing.T) {
 	for turn := 0; c.BufferedAmount() != 0; turn++ {
 		before := c.loop.engine.snapshot().Deflate.BytesOut
 		l.OnWake()
-		if made := c.loop.engine.snapshot().Deflate.BytesOut - before; made > sliceBytes {
+		if made := c.loop.engine.snapshot().Deflate.BytesOut - before; made > outgoing.SliceBytes {
 			t.Fatalf("%d bytes were compressed in a turn", made)
 		}
 		if turn > 100 {
@@ -204,7 +205,7 @@ func TestStalledPeerHoldsNoCompressor(t *testing.T) {
 			for range 20 {
 				m.room(l, 3000)
 				l.OnWake()
-				if s := c.stages.Load(); c.out.blocked && s.sender.HoldsCompressor() {
+				if c.out.Account().Blocked && c.out.HoldsCompressor() {
 					t.Fatalf("level %d, %s: a compressor is held while the socket is full", level, way)
 				}
 			}
@@ -279,7 +280,7 @@ func TestStatsOfAnAbortedMessage(t *testing.T) {
 	l.OnWake()
 	c.Terminate()
 	l.OnWake()
-	if st := c.loop.engine.snapshot().Deflate; st.MessagesOut != 1 || st.BytesOut < 700+sliceBytes || st.WireOut >= st.BytesOut/2 {
+	if st := c.loop.engine.snapshot().Deflate; st.MessagesOut != 1 || st.BytesOut < 700+outgoing.SliceBytes || st.WireOut >= st.BytesOut/2 {
 		t.Errorf("%+v", st)
 	}
 }

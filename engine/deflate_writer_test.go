@@ -230,7 +230,7 @@ func TestWriterDeflatedBufferedAmount(t *testing.T) {
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if n := c.BufferedAmount(); n != 0 || c.out != nil {
+	if n := c.BufferedAmount(); n != 0 || !c.out.Idle() {
 		t.Error("bufferedAmount", n)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"sync"
 
 	"github.com/gannet-ws/gannet/codec"
+	"github.com/gannet-ws/gannet/engine/internal/outgoing"
 	"github.com/gannet-ws/gannet/pool"
 )
 
@@ -20,12 +21,12 @@ type handed struct {
 
 // handedCall is one of them: a message, a control frame, or what a broadcast has for the connection.
 type handedCall struct {
-	op      Opcode    // OpPing, OpClose; else a message
-	message outgoing  // what it refers to is its own
-	body    []byte    // of a control frame
-	after   uint32    // the number of the newest broadcast when it was made: it comes behind that
-	heard   uint32    // the number of the broadcast; 0: it is none
-	rest    *lentRest // whose copy was made; nil: none was
+	op      Opcode           // OpPing, OpClose; else a message
+	message outgoing.Message // what it refers to is its own
+	body    []byte           // of a control frame
+	after   uint32           // the number of the newest broadcast when it was made: it comes behind that
+	heard   uint32           // the number of the broadcast; 0: it is none
+	rest    *outgoing.Rest   // whose copy was made; nil: none was
 	copied  *pool.Buffer
 }
 
@@ -93,45 +94,34 @@ func (c *Conn) takeHanded() {
 func (c *Conn) makeLocked(k *handedCall) {
 	switch {
 	case k.rest != nil:
-		c.restLocked(k.rest, k.copied)
+		c.out.Kept(c.outCall(), k.rest, k.copied)
 	case k.op == OpClose:
 		c.placeCloseLocked(k.body, k.after)
 	case k.op == OpPing:
 		if c.ReadyState() == Open {
-			c.controlLocked(OpPing, k.body)
+			c.out.Ping(c.outCall(), k.body)
 		}
 	case k.heard != 0:
 		c.hearLocked(&k.message, k.heard)
-	default:
-		c.sendHandedLocked(&k.message, k.after)
+	default: // another goroutine may have closed meanwhile: then it counts
+		k.message.Promised = true
+		c.out.Send(c.outCallAfter(k.after), &k.message)
 	}
-	if b := k.message.owned; b != nil {
+	if b := k.message.Owned; b != nil {
 		b.Release()
 	}
 }
 
-// sendHandedLocked sends a message that a loop's Send has accepted. Another goroutine may have closed meanwhile.
-func (c *Conn) sendHandedLocked(m *outgoing, after uint32) {
-	if c.closeSet || c.ReadyState() == Closed {
-		c.buffered += uint64(len(m.p))
-		return
-	}
-	if c.behindLocked(after) {
-		c.queueBehind(after)
-	}
-	c.acceptedLocked(m)
-}
-
 // handedMessage is m as it is handed over: it refers to nothing of the caller's.
-func (c *Conn) handedMessage(m *outgoing) handedCall {
-	k := handedCall{op: m.op, message: *m, after: c.announced()} // owned's reference becomes the call's
+func (c *Conn) handedMessage(m *outgoing.Message) handedCall {
+	k := handedCall{op: m.Op, message: *m, after: c.announced()} // Owned's reference becomes the call's
 	switch {
-	case m.owned != nil:
-		m.owned.Retain()
-	case m.prepared == nil:
-		b := c.loop.engine.pool.Get(len(m.p))
-		b.B = append(b.B, m.p...)
-		k.message.owned, k.message.p = b, b.B
+	case m.Owned != nil:
+		m.Owned.Retain()
+	case m.Prepared == nil:
+		b := c.loop.engine.pool.Get(len(m.P))
+		b.B = append(b.B, m.P...)
+		k.message.Owned, k.message.P = b, b.B
 	}
 	return k
 }
@@ -142,7 +132,7 @@ func (c *Conn) handedControl(op Opcode, body []byte) handedCall {
 }
 
 // handMessage hands a message over, and answers what Send does.
-func (c *Conn) handMessage(m *outgoing) error {
+func (c *Conn) handMessage(m *outgoing.Message) error {
 	state := c.ReadyState()
 	if state == Connecting {
 		return ErrInvalidState

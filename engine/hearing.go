@@ -32,6 +32,7 @@ func (c *Conn) lose(k closing) {
 	}
 	switch {
 	case c.phase == phaseHearing:
+		c.sendNoMore() // whoever had the lock may have sent
 		c.loop.enqueue(c)
 		return
 	case c.flags&(sawClose|sawEnd) != 0, k.abort && c.flags&pausedByUser != 0: // no more is to be heard, or not now
@@ -56,9 +57,8 @@ func (c *Conn) sendNoMore() {
 	if !c.tryLockOr(todoFail) {
 		return
 	}
-	o := c.outLocked()
-	o.failed, o.blocked = true, false
-	held := c.holds.And(^heldByHigh)&heldByHigh != 0 // nobody will read what is queued
+	held := c.out.Fail(c.outCall()) // nobody will read what is queued
+	c.holds.And(^heldByHigh)
 	c.unlock()
 	if held {
 		c.wakeInbox()

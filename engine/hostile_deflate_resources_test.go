@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/gannet-ws/gannet/deflate"
+	"github.com/gannet-ws/gannet/engine/internal/outgoing"
 )
 
 // accounts is text that compresses to a third or so.
@@ -104,8 +105,8 @@ func TestDeflatePeerGoesInTheMiddleOfALongMessage(t *testing.T) {
 // TestDeflateStalledReader: who does not read has us compress no further than one frame, or with fragments than it takes,
 // and holds what was sent for it and no more, until the stall clock ends it (1013).
 func TestDeflateStalledReader(t *testing.T) {
-	testDeflateStalledReader(t, 256<<10, 256<<10+sliceBytes)
-	testDeflateStalledReader(t, -1, 2*sliceBytes)
+	testDeflateStalledReader(t, 256<<10, 256<<10+outgoing.SliceBytes)
+	testDeflateStalledReader(t, -1, 2*outgoing.SliceBytes)
 }
 
 func testDeflateStalledReader(t *testing.T, frame int, most uint64) {

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/gannet-ws/gannet/engine/internal/outgoing"
 )
 
 // illegalFrame is a stream of frames of which one is illegal, and the code it is answered with.
@@ -204,7 +206,7 @@ func TestFloodOfPingsNobodyReads(t *testing.T) {
 	for i := range 50_000 {
 		r.feed(maskedFrame(0x89, fmt.Appendf(nil, "ping %d", i)))
 	}
-	if b := r.s.Stats().Buffers; b.OutBytes > tailBytes {
+	if b := r.s.Stats().Buffers; b.OutBytes > outgoing.TailBytes {
 		t.Errorf("unanswered pings hold %d bytes", b.OutBytes)
 	}
 	r.sys.room = -1

@@ -215,8 +215,8 @@ func TestWorkersAnswersHoldQuestions(t *testing.T) {
 			isAbove := sync.OnceFunc(func() { close(above) })
 			s := startServer(t, Funcs{Drain: func(*Conn) { drains.Add(1) }, Message: func(c *Conn, m Message) {
 				c.mu.Lock()
-				if c.out != nil {
-					waits.Store(max(waits.Load(), c.out.queued()))
+				if !c.out.Idle() {
+					waits.Store(max(waits.Load(), c.out.Account().Queued))
 				}
 				c.unlock()
 				_ = c.SendBinary(make([]byte, answer))

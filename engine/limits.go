@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/gannet-ws/gannet/engine/internal/incoming"
+	"github.com/gannet-ws/gannet/engine/internal/outgoing"
 )
 
 // limits are a connection's limits, or the engine's: those in force, and what they come from. A
@@ -16,6 +17,7 @@ type limits struct {
 	incoming incoming.Limits // of them, what incoming goes by
 	wanted   Limits
 	given    givenLimits
+	outgoing outgoing.Limits // what outgoing does
 }
 
 // givenLimits are the fields that somebody chose, of those that step aside for others.
@@ -91,6 +93,7 @@ func (k *limits) with(l Limits) (*limits, error) {
 	n.Limits = n.wanted
 	n.fit()
 	n.incoming = incoming.Limits{MaxMessageSize: n.MaxMessageSize, MaxFragments: n.MaxFragments}
+	n.outgoing = outgoing.Limits{MaxBuffered: n.MaxBufferedAmount, High: n.HighWater, Low: n.LowWater, Drop: n.Overflow == DropMessage}
 	return n, n.contradiction(l)
 }
 

@@ -1,5 +1,7 @@
 package engine
 
+import "github.com/gannet-ws/gannet/engine/internal/outgoing"
+
 // The connection's lock orders what is sent. Any goroutine may hold it across a
 // write to the socket, so the loop never waits for it: it tries, and when somebody
 // else has it, leaves a bit in owed, which the holder serves on unlock, or hands over a
@@ -16,7 +18,7 @@ func (c *Conn) tryLockOr(bits uint32) bool {
 	schedulingPoint(c)
 	c.owed.Or(bits)
 	schedulingPoint(c)
-	if plantedBug(bugLostOwed) || !c.mu.TryLock() {
+	if !c.mu.TryLock() {
 		return false
 	}
 	c.owed.And(^bits)
@@ -26,6 +28,7 @@ func (c *Conn) tryLockOr(bits uint32) bool {
 
 // unlock releases the lock and serves what was left meanwhile.
 func (c *Conn) unlock() {
+	c.tellDueLocked()
 	c.mu.Unlock()
 	schedulingPoint(c)
 	for c.owed.Load() != 0 && c.mu.TryLock() {
@@ -37,6 +40,7 @@ func (c *Conn) unlock() {
 		if bits&todoPing != 0 {
 			c.pingLocked()
 		}
+		c.tellDueLocked()
 		c.mu.Unlock()
 		c.notify(bits &^ (todoFlush | todoHanded))
 	}
@@ -53,4 +57,49 @@ func (c *Conn) notify(bits uint32) {
 	if first && (!c.corked.Load() || c.loop.engine.workers != nil) {
 		c.loop.post(task{conn: c})
 	}
+}
+
+// outCall is what holds for a call of c.out that is made now. Under mu.
+func (c *Conn) outCall() outgoing.Call { return c.outCallAfter(c.announced()) }
+
+// outCallAfter is it for one that was made when the broadcast of this number was the newest.
+func (c *Conn) outCallAfter(number uint32) outgoing.Call {
+	return outgoing.Call{Lane: &c.loop.outgoing, Limits: &c.limits.Load().outgoing, ID: int(c.fd), After: number, Corked: c.corked.Load()}
+}
+
+// todoOfDue is what the loop does about each thing that comes due.
+var todoOfDue = [...]struct {
+	due  outgoing.Due
+	todo uint32
+}{
+	{outgoing.Room, todoWatch}, {outgoing.Broken, todoFail}, {outgoing.High, todoHigh}, {outgoing.Low, todoDrain}, {outgoing.Pong, todoPong},
+	{outgoing.Closing, todoClose}, {outgoing.Slices, todoSlice}, {outgoing.Asking, todoHear},
+}
+
+// tellDueLocked sees to what has come due in c.out. Under mu: unlock does it for everybody.
+func (c *Conn) tellDueLocked() {
+	due := c.out.Due()
+	if due == 0 {
+		return
+	}
+	if due&(outgoing.High|outgoing.Low) != 0 {
+		if c.out.IsHigh() {
+			c.holds.Or(heldByHigh)
+		} else {
+			c.holds.And(^heldByHigh)
+		}
+	}
+	if due&outgoing.Used != 0 {
+		c.used(c.madeStages())
+	}
+	if due&outgoing.Corked != 0 {
+		c.boundCork()
+	}
+	bits := uint32(0)
+	for _, k := range todoOfDue {
+		if due&k.due != 0 {
+			bits |= k.todo
+		}
+	}
+	c.notify(bits)
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/gannet-ws/gannet/engine/internal/handshake"
 	"github.com/gannet-ws/gannet/engine/internal/incoming"
 	"github.com/gannet-ws/gannet/engine/internal/netio"
+	"github.com/gannet-ws/gannet/engine/internal/outgoing"
 	"github.com/gannet-ws/gannet/engine/internal/wheel"
 )
 
@@ -69,19 +70,19 @@ type loop struct {
 	strangers int // connections over the limits that linger
 	armed     time.Duration
 
-	mailbox    mailbox
-	serves     *Conn         // whose todo is served
-	serving    uint32        // those bits of it
-	exit       exit          // a callback ended the goroutine
-	ending     bool          // the poller was left
-	doomed     atomic.Bool   // the inbound budget chose one of ours
-	goroutine  atomic.Uint64 // its number, for onLoop
-	stats      loopStats
-	collecting atomic.Int32 // long messages that have a place: see takePlaceLocked
-	conns      atomic.Int64 // in the table
-	lost       atomic.Bool  // its poller failed: nobody is sent to it any more
-	stop       bool
-	done       chan struct{}
+	outgoing  outgoing.Lane // of its connections
+	mailbox   mailbox
+	serves    *Conn         // whose todo is served
+	serving   uint32        // those bits of it
+	exit      exit          // a callback ended the goroutine
+	ending    bool          // the poller was left
+	doomed    atomic.Bool   // the inbound budget chose one of ours
+	goroutine atomic.Uint64 // its number, for onLoop
+	stats     loopStats
+	conns     atomic.Int64 // in the table
+	lost      atomic.Bool  // its poller failed: nobody is sent to it any more
+	stop      bool
+	done      chan struct{}
 }
 
 // grave is a descriptor to close once no event of this turn can name it.

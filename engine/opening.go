@@ -255,17 +255,14 @@ func (c *Conn) open(u *Upgrade) bool {
 		c.enter() // the answer leaves with what OnOpen sends
 	}
 	c.agreed = unique.Make(a)
-	o := c.outLocked()
-	dst := c.room(o, 512, tailBytes)
-	n := len(*dst)
 	var extensions [deflate.MaxText]byte
-	*dst = handshake.AppendSwitching(*dst, u.req.Key, a.protocol, view(a.deflate.Append(extensions[:0])), u.header)
-	o.placed += uint64(len(*dst) - n)
+	var answer [512]byte
+	c.out.Raw(c.outCall(), handshake.AppendSwitching(answer[:0], u.req.Key, a.protocol, view(a.deflate.Append(extensions[:0])), u.header))
 	c.ctx = u.ctx
-	c.heard = l.broadcasts.last.Load()
-	c.asked = c.heard
+	c.asked = c.announced()
+	c.out.Skip(c.asked)
 	if !c.state.CompareAndSwap(uint32(Connecting), uint32(Open)) { // closed meanwhile
-		c.dropLocked()
+		c.out.Drop()
 		c.unlock()
 		return false
 	}
@@ -296,16 +293,12 @@ func (c *Conn) refuse(r *handshake.Refusal) {
 	l.engine.stats.refusals.add(r.Reason)
 	l.engine.log().Debug("gannet: handshake refused", "reason", r.Reason, "status", r.Status, "remote", c.peer.addrPort())
 	c.lock()
-	o := c.outLocked()
-	b := l.engine.pool.Get(1024)
-	b.B = r.Append(b.B)
-	o.push(b, 0, len(b.B))
-	o.placed += uint64(len(b.B))
+	c.out.Raw(c.outCall(), r.Append(nil))
 	c.state.Store(uint32(Closed))
-	c.flushLocked(nil)
-	left := c.out.queued() == 0
+	c.flushCork()
+	left := c.out.AllLeft()
 	if left {
-		c.dropLocked()
+		c.out.Drop()
 	}
 	c.unlock()
 	l.engine.stats.connecting.Add(-1)

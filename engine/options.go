@@ -10,6 +10,7 @@ import (
 
 	"github.com/gannet-ws/gannet/deflate"
 	"github.com/gannet-ws/gannet/engine/internal/handshake"
+	"github.com/gannet-ws/gannet/engine/internal/outgoing"
 )
 
 // MaxMessage is the ceiling of a message's size each way: 2147483647 bytes (2 GiB - 1).
@@ -264,7 +265,7 @@ func (o Options) config() (*config, error) {
 const mostBudget = 1 << (28 + 34*(strconv.IntSize/64))
 
 func (k *config) setDeflate() error {
-	k.slice, k.collecting = sliceBytes, maxCollecting
+	k.slice, k.collecting = outgoing.SliceBytes, outgoing.MostCollecting
 	if k.Deflate == nil {
 		if k.Compress != nil {
 			return fmt.Errorf("gannet: Options: Compress is set and Deflate is not: %w", ErrSyntax)
@@ -275,7 +276,7 @@ func (k *config) setDeflate() error {
 	if err != nil {
 		return fmt.Errorf("gannet: Options: Deflate: %w: %w", ErrSyntax, err)
 	}
-	k.deflate, k.deflateMin, k.slice = x, x.Policy().MinSize, sliceAt(x.Policy().Level)
+	k.deflate, k.deflateMin, k.slice = x, x.Policy().MinSize, outgoing.SliceAt(x.Policy().Level)
 	k.frame = int64(x.Policy().FrameBytes)
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/gannet-ws/gannet/codec"
 	"github.com/gobwas/ws"
 )
 
@@ -121,7 +122,7 @@ func TestPreparedInTheQueue(t *testing.T) {
 	for c.BufferedAmount() > 0 {
 		m.room(l, 33_333)
 	}
-	if want := bytes.Repeat(p.plain.bytes, messages); !bytes.Equal(m.taken, want) {
+	if want := bytes.Repeat(codec.AppendFrame(nil, p.made.Op(), true, false, p.made.Payload()), messages); !bytes.Equal(m.taken, want) {
 		t.Errorf("%d bytes left, want %d, or others", len(m.taken), len(want))
 	}
 }

@@ -44,10 +44,8 @@ type reach struct {
 func (c *Conn) reachLocked() (r reach) {
 	unacked, taken := c.loop.sys.Unacked(int(c.fd))
 	r.unacked, r.taken = uint64(unacked), taken
-	if o := c.out; o != nil {
-		r.left, r.queued = o.left, o.queued()
-		r.ours = o.long.underWay() && !o.blocked
-	}
+	a := c.out.Account()
+	r.left, r.queued, r.ours = a.Left, a.Queued, a.Turns && !a.Blocked
 	return r
 }
 

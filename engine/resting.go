@@ -93,9 +93,7 @@ func (c *Conn) rest() {
 	}
 	// Under the lock, and on the loop: neither of them is in use.
 	if s.use.CompareAndSwap(useLooked, useNone) {
-		if s.sends {
-			s.sender.Rest()
-		}
+		c.out.Rest()
 		if s.receiver != nil {
 			s.receiver.Rest()
 		}

@@ -14,9 +14,9 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"github.com/gobwas/ws"
-
+	"github.com/gannet-ws/gannet/engine/internal/outgoing"
 	"github.com/gannet-ws/gannet/pool"
+	"github.com/gobwas/ws"
 )
 
 // What send answers, and what then is on the wire (DOM.md, "send").
@@ -55,7 +55,7 @@ func TestSendOneMessageEach(t *testing.T) {
 		s := m.start(t, d.handler(Funcs{}), Options{})
 		f := dialForeign(t, s, 0)
 		c := d.conn()
-		for _, n := range []int{0, 1, 125, 126, 127, 4095, 4096, 4097, 16 << 10, corkBytes - 1, corkBytes, corkBytes + 1, 65535, 65536, 1 << 20} {
+		for _, n := range []int{0, 1, 125, 126, 127, 4095, 4096, 4097, 16 << 10, outgoing.CorkBytes - 1, outgoing.CorkBytes, outgoing.CorkBytes + 1, 65535, 65536, 1 << 20} {
 			p := bytes.Repeat([]byte("0123456789abcdef"), n/16+1)[:n]
 			for _, op := range []Opcode{OpText, OpBinary} {
 				for _, way := range senders {

@@ -52,10 +52,11 @@ func (c *Conn) uncork() {
 	}
 }
 
+// flushCork sends what waits in the cork, and tells what that brings: as long as the connection is corked, without a wake.
 func (c *Conn) flushCork() {
-	if c.out != nil {
-		c.flushLocked(nil)
-		c.detachLocked()
+	if !c.out.Idle() {
+		c.out.Flush(c.outCall())
+		c.tellDueLocked()
 	}
 }
 
@@ -322,17 +323,9 @@ func (c *Conn) onWritable() {
 	if !c.tryLockOr(todoFlush) {
 		return // whoever holds the lock writes
 	}
-	if o := c.out; o != nil {
-		o.blocked = false
-		c.flushLocked(nil)
-		if !o.blocked {
-			c.flags &^= writeWanted
-			c.lookSoon()
-			if o.long.underWay() {
-				c.loop.enqueue(c)
-			}
-			c.detachLocked()
-		}
+	if !c.out.HasRoom(c.outCall()) {
+		c.flags &^= writeWanted
+		c.lookSoon()
 	}
 	c.seePingLocked()
 	c.unlock()
@@ -389,4 +382,24 @@ func (c *Conn) wanted() (want netio.Interest) {
 		want |= netio.Writable
 	}
 	return want
+}
+
+// nextSlice goes on with a long message, for this turn. On the loop.
+func (c *Conn) nextSlice() {
+	if !c.tryLockOr(todoSlice) {
+		return
+	}
+	more := c.out.Slice(c.outCall())
+	c.unlock()
+	if more {
+		c.loop.enqueue(c)
+	}
+}
+
+// remark looks at the water marks after they were moved. On the loop.
+func (c *Conn) remark() {
+	if c.tryLockOr(todoMarks) {
+		c.out.Remark(c.outCall())
+		c.unlock()
+	}
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/gannet-ws/gannet/engine/internal/incoming"
 	"github.com/gannet-ws/gannet/engine/internal/netio"
+	"github.com/gannet-ws/gannet/engine/internal/outgoing"
 	"github.com/gannet-ws/gannet/engine/internal/wheel"
 	"github.com/gannet-ws/gannet/pool"
 )
@@ -146,6 +147,10 @@ func (e *engine) newLoop(sys netio.System, bridge *netio.Bridge, t *table) *loop
 		engine: e, sys: sys, bridge: bridge, table: t,
 		slab: make([]byte, slabBytes), done: make(chan struct{}),
 		lane: incoming.Lane{Pool: e.pool, Deflate: e.conf.deflate, Chunks: e.hooks.chunk != nil},
+		outgoing: outgoing.Lane{
+			Sink: sys, Full: netio.ErrAgain, Pool: e.pool, Timed: e.conf.Workers > 0,
+			Deflate: e.conf.deflate, Slice: e.conf.slice, Frame: e.conf.frame, Places: e.conf.collecting,
+		},
 	}
 	l.wheel = wheel.New(wheelTick, wheelSlots, func(fd int32) *wheel.Node { return &l.table.get(int(fd)).timer })
 	return l

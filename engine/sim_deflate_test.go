@@ -10,10 +10,10 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/klauspost/compress/flate"
-
 	"github.com/gannet-ws/gannet/codec"
 	"github.com/gannet-ws/gannet/deflate"
+	"github.com/gannet-ws/gannet/engine/internal/outgoing"
+	"github.com/klauspost/compress/flate"
 )
 
 // permessage-deflate in a simulation: what the server is told to do, and peers who offer it, keep
@@ -228,11 +228,11 @@ func (m *simulation) checkPlaces() {
 	for i, l := range m.loops {
 		places := 0
 		for _, d := range m.ledgers {
-			if c := d.conn; c != nil && c.loop == l && c.out != nil && c.out.long.place {
+			if c := d.conn; c != nil && c.loop == l && !c.out.Idle() && c.out.Account().Place {
 				places++
 			}
 		}
-		if n := int(l.collecting.Load()); n != places || n > m.server.conf.collecting {
+		if n := int(l.outgoing.Collecting()); n != places || n > m.server.conf.collecting {
 			m.broke("loop %d counts %d places of %d; %d messages have one", i, n, m.server.conf.collecting, places)
 		}
 	}
@@ -244,7 +244,7 @@ func (m *simulation) payload(d *ledger) (Opcode, []byte) {
 	if n := randomSize(m.rng); !d.conn.deflates || m.rng.IntN(m.rarelyLong) != 0 {
 		return randomPayload(m.rng, n)
 	}
-	if n := sliceBytes + m.rng.IntN(sliceBytes*(1+m.rng.IntN(2))); m.rng.IntN(5) != 0 {
+	if n := outgoing.SliceBytes + m.rng.IntN(outgoing.SliceBytes*(1+m.rng.IntN(2))); m.rng.IntN(5) != 0 {
 		return OpText, cutText(m.rng, materials.phrases, n)
 	} else {
 		return randomPayload(m.rng, n)

@@ -1,9 +1,11 @@
 package engine
 
 import (
+	"bytes"
 	"slices"
 
 	"github.com/gannet-ws/gannet/codec"
+	"github.com/gannet-ws/gannet/engine/internal/outgoing"
 )
 
 // What some connections of a simulation have besides: a sealer (as TLS is one), messages in
@@ -40,10 +42,76 @@ func (o *simOpener) open(p []byte) (plain []byte) {
 	return plain
 }
 
-// seal puts a sealer into a connection that is not open yet.
+// seal puts a sealer under a connection that is not open yet.
 func (m *simulation) seal(d *ledger) {
-	d.conn.madeStages().seal = &sealing{sealer: simSealer{}}
+	d.conn.loop.outgoing.Sink.(*sealingSink).sealed[d.conn.fd] = &sealed{conn: d.conn}
 	d.opener, d.peer.opener = new(simOpener), new(simOpener)
+}
+
+// sealingSink is a carrier that seals ahead of the network what some connections send.
+type sealingSink struct {
+	outgoing.Sink
+	m      *simulation
+	loop   *loop
+	sealed map[int32]*sealed // by descriptor
+}
+
+// sealed is one of these connections.
+type sealed struct {
+	conn    *Conn
+	taken   []byte // what was taken and is not answered: it comes again
+	wire    []byte // what that became, as far as it has not left
+	records []sealedRecord
+}
+
+type sealedRecord struct{ wire, plain int }
+
+// sealAhead is how much the sink takes beyond what has left.
+const sealAhead = 64 << 10
+
+func (s *sealingSink) Write(fd int, p []byte) (int, error) { return s.Writev(fd, [][]byte{p}) }
+
+func (s *sealingSink) Writev(fd int, v [][]byte) (int, error) {
+	k := s.sealed[int32(fd)]
+	if k == nil || s.loop.table.get(fd) != k.conn {
+		if len(v) == 1 {
+			return s.Sink.Write(fd, v[0])
+		}
+		return s.Sink.Writev(fd, v)
+	}
+	p := bytes.Join(v, nil)
+	if n := min(len(p), len(k.taken)); !bytes.Equal(p[:n], k.taken[:n]) {
+		s.m.broke("what was not answered is presented changed")
+	}
+	k.take(p)
+	n, err := s.Sink.Write(fd, k.wire)
+	k.wire = k.wire[:copy(k.wire, k.wire[n:])]
+	return k.answer(n), err
+}
+
+// take seals what of p is new.
+func (k *sealed) take(p []byte) {
+	for len(k.taken) < len(p) && len(k.wire) < sealAhead {
+		part := p[len(k.taken):min(len(p), len(k.taken)+16<<10)]
+		before := len(k.wire)
+		k.wire = simSealer{}.Seal(k.wire, part)
+		k.taken = append(k.taken, part...)
+		k.records = append(k.records, sealedRecord{len(k.wire) - before, len(part)})
+	}
+}
+
+// answer is how much of what was taken has left with n more bytes of the wire: whole records.
+func (k *sealed) answer(n int) (left int) {
+	for len(k.records) > 0 && n >= k.records[0].wire {
+		n -= k.records[0].wire
+		left += k.records[0].plain
+		k.records = k.records[1:]
+	}
+	if n > 0 {
+		k.records[0].wire -= n
+	}
+	k.taken = k.taken[:copy(k.taken, k.taken[left:])]
+	return left
 }
 
 // onChunk takes the place of onMessage where a simulation has chunks.
@@ -86,7 +154,7 @@ func (d *ledger) onPart() {
 func (m *simulation) broadcast() {
 	n := randomSize(m.rng)
 	if m.server.conf.deflate != nil && m.rng.IntN(20) == 0 {
-		n = sliceBytes + m.rng.IntN(50<<10)
+		n = outgoing.SliceBytes + m.rng.IntN(50<<10)
 	}
 	op, p := randomPayload(m.rng, n)
 	k, err := Prepare(op, p)
@@ -115,7 +183,7 @@ func (m *simulation) broadcast() {
 		for _, p := range d.unleft {
 			most += uint64(p.n) + codec.MaxHeaderSize
 		}
-		d.peak = max(d.peak, d.waiting()+uint64(n)+deferredOverhead, most)
+		d.peak = max(d.peak, d.waiting()+uint64(n)+outgoing.DeferredOverhead, most)
 		return chosen[d]
 	})
 }
@@ -131,10 +199,10 @@ func (d *ledger) expect(p *posting) {
 func (d *ledger) hear() {
 	for i := 0; i < len(d.unleft); i++ {
 		p := d.unleft[i]
-		if p.number == 0 || int32(d.conn.heard-p.number) < 0 {
+		if p.number == 0 || int32(d.conn.out.Heard()-p.number) < 0 {
 			continue
 		}
-		if p.number = 0; d.conn.buffered != d.buffered {
+		if p.number = 0; d.conn.out.Buffered() != d.buffered {
 			d.buffered += uint64(p.n)
 		} else if d.conn.ReadyState() == Open && p.n > 0 {
 			d.broke("a broadcast of %d bytes has passed it by", p.n)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/gannet-ws/gannet/codec"
 	"github.com/gannet-ws/gannet/deflate"
+	"github.com/gannet-ws/gannet/engine/internal/outgoing"
 )
 
 // The laws of a connection, kept by a ledger that sees only what both ends see: what the
@@ -28,7 +29,7 @@ type posting struct {
 }
 
 // begun tells whether a writer's first fragment is on its way, and so no other message can pass it.
-func (p *posting) begun() bool { return p.writer != nil && p.writer.begun }
+func (p *posting) begun() bool { return p.writer != nil && p.writer.out.Begun() }
 
 // ledger is one connection's.
 type ledger struct {
@@ -149,21 +150,14 @@ func (d *ledger) checkBuffered() {
 		return
 	}
 	d.hear()
-	if d.conn.buffered != d.buffered {
-		d.broke("BufferedAmount is %d, accepted and not left are %d", d.conn.buffered, d.buffered)
+	if d.conn.out.Buffered() != d.buffered {
+		d.broke("BufferedAmount is %d, accepted and not left are %d", d.conn.out.Buffered(), d.buffered)
 	}
 }
 
 // waiting is what counts against HighWater and LowWater. A long message alone is no queue.
 func (d *ledger) waiting() uint64 {
-	switch o := d.conn.out; {
-	case o == nil:
-		return 0
-	case len(o.deferred) == 0:
-		return o.queueCost()
-	default:
-		return o.waiting()
-	}
+	return d.conn.out.Account().Mark
 }
 
 // watchQueue notes how far the queue has grown and fallen, given what is leaving right now.
@@ -325,15 +319,15 @@ func (d *ledger) checkTended() {
 	if d.m.holding(d) || c.todo.Load() != 0 || c.phase == phaseBuried {
 		return // who has the lock, or the loop when it serves its letters
 	}
-	if o := c.out; o != nil && o.queued() > 0 && !o.failed {
-		if !o.blocked {
-			d.broke("%d bytes wait and nobody will send them", o.queued())
+	if o := c.out.Account(); o.Queued > 0 && !o.Failed {
+		if !o.Blocked {
+			d.broke("%d bytes wait and nobody will send them", o.Queued)
 		} else if c.flags&writeWanted == 0 {
 			d.broke("the socket was full and nobody waits for room")
 		}
 	}
 	d.checkLong()
-	if in := c.in; in != nil && in.pongOwed && c.ReadyState() == Open && (c.out == nil || !c.out.pongDue) {
+	if in := c.in; in != nil && in.pongOwed && c.ReadyState() == Open && !c.out.PongAwaited() {
 		d.broke("nobody will answer the newest ping")
 	}
 	if c.owed.Load() != 0 {
@@ -350,15 +344,15 @@ func (d *ledger) checkTended() {
 // checkLong: a long message has somebody who goes on with it, and what waits behind it waits
 // for something.
 func (d *ledger) checkLong() {
-	o := d.conn.out
+	o := d.conn.out.Account()
 	switch {
-	case o == nil || o.failed:
-	case o.long.underWay() && !o.blocked && (o.long.making() || !o.awaitsBroadcast()) && d.conn.flags&enqueued == 0:
-		d.broke("%d bytes of a long message wait and nobody will compress them", o.long.rest())
-	case !o.long.underWay() && o.long.close != nil:
+	case o.Failed:
+	case o.Turns && !o.Blocked && (o.Long > 0 || !o.Awaits) && d.conn.flags&enqueued == 0:
+		d.broke("%d bytes of a long message wait and nobody will compress them", o.Long)
+	case !o.Turns && d.conn.out.CloseWaits():
 		d.broke("the Close frame waits behind nothing")
-	case !o.long.underWay() && o.releasable():
-		d.broke("%d messages wait behind nothing", len(o.deferred))
+	case o.Stuck:
+		d.broke("%d messages wait behind nothing", o.Deferred)
 	}
 	if in := d.conn.in; in != nil && in.Assembled() > simMaxMessage {
 		d.broke("%d bytes of a message are assembled, the limit is %d", in.Assembled(), simMaxMessage)
@@ -466,7 +460,7 @@ func (d *ledger) onDrain() {
 	}
 	low := uint64(d.conn.limits.Load().LowWater)
 	if d.conn.deflates {
-		low += sliceBytes // one that is made and not queued yet is counted nowhere
+		low += outgoing.SliceBytes // one that is made and not queued yet is counted nowhere
 	}
 	if !d.fell && d.waiting() > low && !d.told() {
 		d.broke("OnDrain, but the queue has not fallen to LowWater (%d) since it passed HighWater", d.conn.limits.Load().LowWater)
@@ -550,8 +544,8 @@ func (d *ledger) checkQuietOpen() {
 		d.broke("the queue is empty, OnDrain was not called")
 	case d.ran != d.posted:
 		d.broke("%d of %d postings ran", d.ran, d.posted)
-	case c.out != nil || (c.in != nil) != p.hoarding || c.opening != nil:
-		d.broke("an idle connection keeps buffers: out %v, in %v, opening %v", c.out != nil, c.in != nil, c.opening != nil)
+	case !c.out.Idle() || (c.in != nil) != p.hoarding || c.opening != nil:
+		d.broke("an idle connection keeps buffers: out %v, in %v, opening %v", !c.out.Idle(), c.in != nil, c.opening != nil)
 	}
 }
 
@@ -584,8 +578,8 @@ func (d *ledger) checkEnd() {
 		d.broke("%v at the end", s)
 	}
 	d.checkBuffered()
-	if c.out != nil || c.in != nil || c.opening != nil || c.owed.Load() != 0 {
-		d.broke("closed, but keeps: out %v, in %v, opening %v, owed %b", c.out != nil, c.in != nil, c.opening != nil, c.owed.Load())
+	if !c.out.Idle() || c.in != nil || c.opening != nil || c.owed.Load() != 0 {
+		d.broke("closed, but keeps: out %v, in %v, opening %v, owed %b", !c.out.Idle(), c.in != nil, c.opening != nil, c.owed.Load())
 	}
 	if p.broke != 0 && d.event.WasClean {
 		d.broke("the peer's violation (%d) ended cleanly: %+v", p.broke, d.event)

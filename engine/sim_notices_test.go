@@ -41,10 +41,9 @@ func (d *ledger) checkServed() {
 	if in := c.in; in != nil && in.rest != nil {
 		rest += uint64(len(in.rest.B) - in.restOff)
 	}
-	if o := c.out; o != nil {
-		rest += o.long.rest()
-	}
-	waits := c.out != nil && c.out.long.making() && !c.out.long.begun && !c.out.long.place // for others to have made theirs
+	o := c.out.Account()
+	rest += o.Long
+	waits := o.Collects && !o.Place // for others to have made theirs
 	if c.flags&enqueued == 0 || rest != d.rest || waits || d.m.holding(d) {
 		d.stuck, d.rest = 0, rest
 	} else if d.stuck++; d.stuck > mostStuck {
@@ -67,12 +66,11 @@ func (m *simulation) checkBudget() {
 func drainOf(c *Conn) <-chan struct{} {
 	c.mu.Lock()
 	defer c.unlock()
-	done := make(chan struct{})
-	if c.out == nil || c.buffered == 0 && c.out.queued() == 0 {
-		close(done)
-	} else {
-		c.out.waiters = append(c.out.waiters, done)
+	if done := c.out.Await(); done != nil {
+		return done
 	}
+	done := make(chan struct{})
+	close(done)
 	return done
 }
 
@@ -89,7 +87,7 @@ func isOver(done <-chan struct{}) bool {
 func (d *ledger) checkWaiters() {
 	for _, w := range d.waiters {
 		if !isOver(w) {
-			d.broke("Drain is not over in %v, BufferedAmount is %d", d.conn.ReadyState(), d.conn.buffered)
+			d.broke("Drain is not over in %v, BufferedAmount is %d", d.conn.ReadyState(), d.conn.out.Buffered())
 		}
 	}
 	d.waiters = nil

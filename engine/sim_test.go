@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gannet-ws/gannet/engine/internal/outgoing"
 	"github.com/gannet-ws/gannet/engine/internal/sim"
 )
 
@@ -90,6 +91,9 @@ func newSimulation(seed uint64) *simulation {
 		s.conf.frame = []int64{4 << 20, 4 << 20, -1, 1, 2000, 30_000}[own.IntN(6)]
 	}
 	m.loops, m.systems = simulatedLoops(s, m.world)
+	for _, l := range m.loops {
+		l.outgoing.Sink = &sealingSink{Sink: l.outgoing.Sink, m: m, loop: l, sealed: map[int32]*sealed{}}
+	}
 	if o.Workers > 0 {
 		s.workers = new(workers) // nobody but work runs them
 	}
@@ -291,7 +295,7 @@ func (m *simulation) sendHeld(d *ledger) {
 	op, p := m.payload(d)
 	before := d.conn.ReadyState()
 	k := d.accept(digestOf(op, p))
-	err := d.conn.sendLocked(&outgoing{op: op, p: p, compress: d.conn.mayCompress(op, len(p), nil)})
+	err := d.conn.sendLocked(&outgoing.Message{Op: op, P: p, Compress: d.conn.compressAs(op, len(p), nil)})
 	d.answered(k, err, before)
 	d.watchQueue(0)
 }

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/gannet-ws/gannet/engine/internal/outgoing"
 )
 
 // wireEvents hears of what a server sent.
@@ -194,9 +196,9 @@ func randomSize(r *rand.Rand) int {
 	case k < 45:
 		return r.IntN(126)
 	case k < 70:
-		return r.IntN(directBytes + 16)
+		return r.IntN(outgoing.DirectBytes + 16)
 	case k < 90:
-		return r.IntN(corkBytes + 16)
+		return r.IntN(outgoing.CorkBytes + 16)
 	case k < 97:
 		return r.IntN(72 << 10)
 	default:

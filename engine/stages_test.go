@@ -15,14 +15,6 @@ import (
 // stageLog notes the stages in the order they ran.
 type stageLog struct{ ran []string }
 
-// fakeSealer puts brackets around each record.
-type fakeSealer struct{ log *stageLog }
-
-func (f fakeSealer) Seal(dst, p []byte) []byte {
-	f.log.ran = append(f.log.ran, "seal")
-	return append(append(append(dst, '['), p...), ']')
-}
-
 // wireSystem keeps what is written, up to room bytes at a time.
 type wireSystem struct {
 	nullSystem
@@ -44,17 +36,13 @@ func (w *wireSystem) Write(_ int, p []byte) (int, error) {
 
 func (w *wireSystem) Writev(fd int, v [][]byte) (int, error) { return w.Write(fd, bytes.Join(v, nil)) }
 
-// stagedConn is an open connection whose seal stage is a fake, and which compresses everything.
-func stagedConn(t *testing.T, s *stages) (*Conn, *wireSystem) {
+// stagedConn is an open connection that compresses everything.
+func stagedConn(t *testing.T) (*Conn, *wireSystem) {
 	t.Helper()
 	log := &stageLog{}
 	_, c := nullConnWith(t, Funcs{}, Options{Deflate: &deflate.Policy{MinSize: 1}}, nil)
-	if s.seal != nil {
-		s.seal.sealer = fakeSealer{log}
-	}
 	w := &wireSystem{log: log, room: 1 << 20}
-	c.loop.sys = w
-	c.stages.Store(s)
+	c.loop.sys, c.loop.outgoing.Sink = w, w
 	return c, w
 }
 
@@ -70,17 +58,18 @@ func deflated(t *testing.T, c *Conn, p string) []byte {
 
 func TestStagesInOrder(t *testing.T) {
 	key := [4]byte{1, 2, 3, 4}
-	c, w := stagedConn(t, &stages{seal: new(sealing), mask: func() [4]byte { return key }})
+	c, w := stagedConn(t)
+	c.loop.outgoing.Mask = func() [4]byte { return key }
 	const text = "abcabcabcabcabcabcabc"
 	if err := c.SendText(text); err != nil {
 		t.Fatal(err)
 	}
-	if want := []string{"seal", "socket"}; !slices.Equal(w.log.ran, want) {
+	if want := []string{"socket"}; !slices.Equal(w.log.ran, want) {
 		t.Errorf("ran %q, not %q", w.log.ran, want)
 	}
-	// Compressed before it was framed (RSV1), framed before it was masked, masked before it was sealed.
+	// Compressed before it was framed (RSV1), framed before it was masked.
 	frame := codec.AppendMaskedFrame(nil, OpText, true, true, key, deflated(t, c, text))
-	if want := "[" + string(frame) + "]"; string(w.wire) != want {
+	if want := string(frame); string(w.wire) != want {
 		t.Errorf("on the wire % x, not % x", w.wire, want)
 	}
 	if n := c.BufferedAmount(); n != 0 {
@@ -91,7 +80,7 @@ func TestStagesInOrder(t *testing.T) {
 // TestStagesAfterStateAndLimits: what is refused, or sent as it is, never reaches the
 // compressor, whose history must be what the peer's window holds.
 func TestStagesAfterStateAndLimits(t *testing.T) {
-	c, w := stagedConn(t, &stages{})
+	c, w := stagedConn(t)
 	if err := c.SetLimits(Limits{MaxBufferedAmount: 100, Overflow: DropMessage}); err != nil {
 		t.Fatal(err)
 	}
@@ -160,47 +149,12 @@ func inflateWire(t *testing.T, wire []byte) (payloads []string) {
 }
 
 func TestNoCompressSkipsTheStage(t *testing.T) {
-	c, w := stagedConn(t, &stages{})
+	c, w := stagedConn(t)
 	text := []byte("abcabcabcabcabcabcabc")
 	if err := c.Send(OpText, text, NoCompress); err != nil {
 		t.Fatal(err)
 	}
 	if want := codec.AppendFrame(nil, OpText, true, false, text); !bytes.Equal(w.wire, want) {
 		t.Errorf("% x", w.wire)
-	}
-}
-
-// TestSealedMessageCountsUntilItsLastByteLeft: bufferedAmount falls when the last sealed
-// byte of a message has left, not when it was sealed.
-func TestSealedMessageCountsUntilItsLastByteLeft(t *testing.T) {
-	c, w := stagedConn(t, &stages{seal: new(sealing)})
-	c.deflates = false
-	w.room = 100
-	payload := bytes.Repeat([]byte("x"), 40_000) // three records
-	for range 2 {
-		if err := c.SendBinary(payload); err != nil {
-			t.Fatal(err)
-		}
-	}
-	sealedLen := 2 * (len(payload) + 4)
-	for c.BufferedAmount() != 0 {
-		left := len(w.wire)
-		want := uint64(len(payload)) * 2
-		if left >= sealedLen {
-			want = 0
-		} else if left >= sealedLen/2+6 {
-			want /= 2
-		}
-		if got := c.BufferedAmount(); got > want+uint64(len(payload)) || got < want {
-			t.Fatalf("bufferedAmount %d with %d of about %d bytes on the wire", got, left, sealedLen)
-		}
-		if w.room = 5000; left > 2*sealedLen {
-			t.Fatal("more on the wire than was sent")
-		}
-		c.loop.serveTask(task{conn: c})
-		c.onWritable()
-	}
-	if got := bytes.Count(w.wire, []byte("x")); got != 2*len(payload) {
-		t.Errorf("%d bytes of payload left", got)
 	}
 }

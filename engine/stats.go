@@ -7,6 +7,7 @@ import (
 
 	"github.com/gannet-ws/gannet/deflate"
 	"github.com/gannet-ws/gannet/engine/internal/incoming"
+	"github.com/gannet-ws/gannet/engine/internal/outgoing"
 	"github.com/gannet-ws/gannet/pool"
 )
 
@@ -56,11 +57,11 @@ type DeflateStats struct {
 	BytesOut    uint64 `json:"bytesOut"`    // what those were made of
 }
 
-// loopStats are counted by one loop, and by those who send on its connections.
+// loopStats are counted by one loop. What is sent on its connections outgoing counts.
 type loopStats struct {
-	messagesIn, bytesIn, messagesOut, bytesOut atomic.Uint64
-	pingsIn, pongsIn, pauses, dropped          atomic.Uint64
-	inflated, compressed                       deflateCounter
+	messagesIn, bytesIn      atomic.Uint64
+	pingsIn, pongsIn, pauses atomic.Uint64
+	inflated                 deflateCounter
 }
 
 type deflateCounter struct{ messages, wire, bytes atomic.Uint64 }
@@ -69,15 +70,6 @@ func (n *deflateCounter) add(k incoming.Count) {
 	n.messages.Add(k.Messages)
 	n.wire.Add(k.Wire)
 	n.bytes.Add(k.Bytes)
-}
-
-// deflated counts a compressed frame, and with its last one the message.
-func (s *loopStats) deflated(wire, bytes int, last bool) {
-	k := incoming.Count{Wire: uint64(wire), Bytes: uint64(bytes)}
-	if last {
-		k.Messages = 1
-	}
-	s.compressed.add(k)
 }
 
 // countDeflate counts a connection that agreed on a, when it opens (1) and when it closes (-1).
@@ -101,13 +93,6 @@ func (l *loop) countTurn() {
 	if l.lane.Inflated != (incoming.Count{}) {
 		l.stats.inflated.add(l.lane.Inflated)
 		l.lane.Inflated = incoming.Count{}
-	}
-}
-
-func (s *loopStats) sent(messages int, payload uint64) {
-	if messages != 0 {
-		s.messagesOut.Add(uint64(messages))
-		s.bytesOut.Add(payload)
 	}
 }
 
@@ -155,25 +140,25 @@ func (e *engine) snapshot() Stats {
 	}
 	s.Deflate.Conns = k.deflating.Load()
 	for _, l := range e.allLoops() {
-		t := &l.stats
+		t, out := &l.stats, &l.outgoing.Counts
 		s.MessagesIn += t.messagesIn.Load()
 		s.BytesIn += t.bytesIn.Load()
-		s.MessagesOut += t.messagesOut.Load()
-		s.BytesOut += t.bytesOut.Load()
+		s.MessagesOut += out.Messages.Load()
+		s.BytesOut += out.Bytes.Load()
 		s.PingsIn += t.pingsIn.Load()
 		s.PongsIn += t.pongsIn.Load()
 		s.Pauses += t.pauses.Load()
-		s.Dropped += t.dropped.Load()
-		s.Deflate.add(t)
+		s.Dropped += out.Dropped.Load()
+		s.Deflate.add(t, out)
 	}
 	return s
 }
 
-func (d *DeflateStats) add(t *loopStats) {
+func (d *DeflateStats) add(t *loopStats, out *outgoing.Counts) {
 	d.MessagesIn += t.inflated.messages.Load()
 	d.WireIn += t.inflated.wire.Load()
 	d.BytesIn += t.inflated.bytes.Load()
-	d.MessagesOut += t.compressed.messages.Load()
-	d.WireOut += t.compressed.wire.Load()
-	d.BytesOut += t.compressed.bytes.Load()
+	d.MessagesOut += out.Deflated.Messages.Load()
+	d.WireOut += out.Deflated.Wire.Load()
+	d.BytesOut += out.Deflated.Bytes.Load()
 }

@@ -390,15 +390,12 @@ func (c *Conn) pingLocked() {
 	if c.ReadyState() != Open {
 		return
 	}
-	c.controlLocked(OpPing, nil)
-	if o := c.out; o != nil && o.left != o.placed {
-		o.pingEnd = o.placed
-	}
+	c.out.Probe(c.outCall())
 }
 
 // seePingLocked starts the clock of a ping that has left. On the loop.
 func (c *Conn) seePingLocked() {
-	if c.flags&pingOnWay == 0 || c.owed.Load()&todoPing != 0 || c.out != nil && c.out.pingEnd > c.out.left {
+	if c.flags&pingOnWay == 0 || c.owed.Load()&todoPing != 0 || c.out.PingWaits() {
 		return
 	}
 	// Any byte from now on is an answer: a pong may come back within this moment.

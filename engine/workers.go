@@ -224,8 +224,12 @@ func (w *worker) recoverLetter() {
 	c := w.conn
 	r := recover()
 	w.exited = r == nil
-	err := c.loop.engine.blamed(c, r)
+	_ = c.loop.engine.blamed(c, r)
+	f := handlerPanicked
+	if w.exited {
+		f = handlerExited
+	}
 	c.lock()
-	c.failLocked(&CloseError{codeInternalError, err})
+	c.failLocked(f)
 	c.unlock()
 }

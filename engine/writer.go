@@ -4,20 +4,18 @@ import (
 	"io"
 
 	"github.com/gannet-ws/gannet/codec"
+	"github.com/gannet-ws/gannet/engine/internal/outgoing"
 	"github.com/gannet-ws/gannet/pool"
 )
 
-// messageWriter sends one message in fragments.
+// messageWriter is what NewWriter answers.
 type messageWriter struct {
 	conn    *Conn
 	op      Opcode
-	begun   bool
-	closed  bool
-	deflate bool // its message is compressed, each Write as it comes
-	payload uint64
+	out     *outgoing.Writer
 	text    codec.UTF8
-	waits   bool       // it has a place among what is deferred, and its turn has not come
-	waiting []fragment // what was written meanwhile
+	payload int
+	closed  bool
 }
 
 // NewWriter begins a message that is sent in fragments: each Write is a frame, Close is
@@ -43,7 +41,7 @@ func (c *Conn) NewWriter(op Opcode, opts ...SendOption) io.WriteCloser {
 	if op != OpText && op != OpBinary {
 		return refusedWriter{ErrSyntax}
 	}
-	deflate := c.mayCompress(op, -1, opts)
+	as := c.compressAs(op, -1, opts)
 	c.lock()
 	defer c.unlock()
 	switch c.ReadyState() {
@@ -53,19 +51,11 @@ func (c *Conn) NewWriter(op Opcode, opts ...SendOption) io.WriteCloser {
 	default:
 		return refusedWriter{ErrClosed}
 	}
-	if o := c.out; o != nil && o.writer != nil {
+	out := c.out.Begin(c.outCall(), op, as)
+	if out == nil {
 		return refusedWriter{ErrInvalidState}
 	}
-	if last := c.announced(); c.behindLocked(last) {
-		c.queueBehind(last)
-	}
-	o := c.outLocked()
-	w := &messageWriter{conn: c, op: op, deflate: deflate, waits: o.holdsBack()}
-	if w.waits && !plantedBug(bugWriterLast) {
-		o.deferPlace(deferredFrame{writer: w}, len(o.deferred))
-	}
-	o.writer = w
-	return w
+	return &messageWriter{conn: c, op: op, out: out}
 }
 
 // refusedWriter answers why there is no writer.
@@ -79,31 +69,27 @@ func (w *messageWriter) Write(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
-	if w.payload+uint64(len(p)) > MaxMessage {
+	if w.payload+len(p) > MaxMessage {
 		return 0, ErrMessageTooBig
 	}
 	text := w.text // w's own goes on only with what is accepted
 	if w.op == OpText {
 		if at, ok := text.Write(p); !ok {
-			return 0, &UTF8Error{Offset: int(w.payload) + at}
+			return 0, &UTF8Error{Offset: w.payload + at}
 		}
 	}
 	c := w.conn
 	var copied *pool.Buffer // of a long payload that has to wait, or to be compressed: made before the lock is taken
 	c.lock()
-	if len(p) > copyBytes && (w.waits || w.deflate) && w.usableLocked() == nil {
+	if w.out.MustCopy(len(p)) && w.usableLocked() == nil {
 		c.unlock()
 		copied = c.loop.engine.pool.Get(len(p))
 		defer copied.Release()
 		copied.B = append(copied.B, p...)
 		c.lock()
 	}
-	err := w.admitLocked(len(p))
-	if err == nil {
-		w.text = text
-		w.writeLocked(p, copied)
-	}
-	rest := c.lentLocked()
+	err := w.writeLocked(p, copied)
+	rest := c.out.Lent()
 	c.unlock()
 	if rest != nil {
 		c.keepRest(rest)
@@ -111,60 +97,20 @@ func (w *messageWriter) Write(p []byte) (int, error) {
 	if err != nil {
 		return 0, err
 	}
+	w.text = text
+	w.payload += len(p)
 	return len(p), nil
 }
 
-// admitLocked counts n bytes more, if they may be written.
-func (w *messageWriter) admitLocked(n int) error {
+func (w *messageWriter) writeLocked(p []byte, copied *pool.Buffer) error {
 	c := w.conn
 	if err := w.usableLocked(); err != nil {
 		if err == ErrClosed {
-			c.buffered += uint64(n)
+			c.out.Count(len(p))
 		}
 		return err
 	}
-	if o := c.outLocked(); o.placed != o.left || w.waits {
-		if err := c.admitLocked(o, n, w); err != nil {
-			return err
-		}
-	}
-	w.payload += uint64(n)
-	c.buffered += uint64(n)
-	return nil
-}
-
-// writeLocked sends p: as one fragment, or, where it is to be compressed, a slice of it, and the
-// loop goes on with the rest as with a long message. copied is a buffer with p in it, or nil.
-func (w *messageWriter) writeLocked(p []byte, copied *pool.Buffer) {
-	c := w.conn
-	o, most := c.outLocked(), len(p)
-	if w.deflate {
-		most = c.loop.engine.conf.slice
-	}
-	w.nextLocked(o, p, copied, 0, min(most, len(p)), false)
-	if len(p) <= most {
-		return
-	}
-	if !w.waits {
-		w.waits, o.long.over = true, true
-		o.deferPlace(deferredFrame{writer: w}, 0)
-		c.notify(todoSlice)
-	}
-	for from := most; from < len(p); from += most {
-		w.deferLocked(o, p, copied, from, min(from+most, len(p)), false)
-	}
-	c.settleLocked(o)
-}
-
-// deferLocked keeps p[from:to] until the writer's turn has come.
-func (w *messageWriter) deferLocked(o *outbound, p []byte, copied *pool.Buffer, from, to int, fin bool) {
-	k := kept{buf: copied, from: from, to: to}
-	if copied == nil {
-		k = w.conn.keep(p[from:to], w.lastKept())
-	} else {
-		copied.Retain()
-	}
-	o.deferFragment(w, k, fin)
+	return c.answerLocked(w.out.Write(c.outCall(), p, copied))
 }
 
 // Close ends the message and lets those go that waited.
@@ -176,54 +122,11 @@ func (w *messageWriter) Close() error {
 		return err
 	}
 	if w.op == OpText && !w.text.Complete() {
-		return &UTF8Error{Offset: int(w.payload)}
+		return &UTF8Error{Offset: w.payload}
 	}
-	o := c.outLocked()
-	o.writer = nil
 	w.closed = true
-	if plantedBug(bugWriterLast) && w.waits {
-		o.deferPlace(deferredFrame{writer: w}, len(o.deferred))
-	}
-	w.nextLocked(o, nil, nil, 0, 0, true)
-	c.releaseDeferredLocked()
+	w.out.End(c.outCall())
 	return nil
-}
-
-// nextLocked sends p[from:to] as the next fragment now, or when its turn has come.
-func (w *messageWriter) nextLocked(o *outbound, p []byte, copied *pool.Buffer, from, to int, fin bool) {
-	if w.waits && !plantedBug(bugWriterPasses) {
-		w.deferLocked(o, p, copied, from, to, fin)
-		w.conn.settleLocked(o)
-	} else {
-		w.fragmentLocked(o, &outgoing{p: p[from:to], lent: true}, fin)
-	}
-}
-
-// fragmentLocked sends m as one fragment. A message that was empty is not compressed.
-func (w *messageWriter) fragmentLocked(o *outbound, m *outgoing, fin bool) {
-	c, first, p := w.conn, !w.begun, m.p
-	m.op, m.payload = w.op, w.payload
-	w.begun = true
-	if !w.deflate || first && fin {
-		c.frameLocked(o, m, first, fin)
-		return
-	}
-	s := c.senderLocked()
-	if first {
-		s.Begin()
-	}
-	b := c.loop.engine.pool.Get(len(p) + compressSlack)
-	switch {
-	case fin:
-		b.B = s.End(b.B)
-	case o.hurried:
-		b.B = s.Store(b.B, p)
-	default:
-		b.B = s.Write(b.B, p, !plantedBug(bugNoFlush))
-	}
-	c.compressedLocked(o, m, b.B, first, fin)
-	b.Release()
-	c.parkLocked()
 }
 
 func (w *messageWriter) usableLocked() error {
@@ -234,21 +137,4 @@ func (w *messageWriter) usableLocked() error {
 		return ErrClosed
 	}
 	return nil
-}
-
-// abortWriterLocked: the connection closes. A message that has begun stays unfinished, and
-// no other can follow it (RFC 6455 5.4): those that wait are not sent, and stay counted.
-// Before a writer's first frame they can, and leave as all that is queued does.
-func (c *Conn) abortWriterLocked(o *outbound) {
-	w := o.writer
-	if w == nil {
-		return
-	}
-	o.writer = nil
-	if w.begun {
-		o.forgetDeferred()
-		return
-	}
-	o.forgetWriter(w)
-	c.releaseDeferredLocked()
 }

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gannet-ws/gannet/engine/internal/outgoing"
 	"github.com/gobwas/ws"
 )
 
@@ -134,7 +135,7 @@ func TestManySmallMessagesBehindAWriter(t *testing.T) {
 			}
 			bytesSent += len(text(i))
 		}
-		if b := s.Stats().Buffers; b.OutBytes > int64(bytesSent*5/4+2*tailBytes) {
+		if b := s.Stats().Buffers; b.OutBytes > int64(bytesSent*5/4+2*outgoing.TailBytes) {
 			t.Errorf("%d buffers of %d bytes for %d bytes of messages", b.Out, b.OutBytes, bytesSent)
 		}
 		if err := w.Close(); err != nil {
