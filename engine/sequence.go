@@ -241,9 +241,6 @@ func (c *Conn) serveBits(bits uint32) {
 	if bits&todoShed != 0 {
 		c.beShed()
 	}
-	if bits&todoHear != 0 {
-		c.hear()
-	}
 	if bits&todoSlice != 0 {
 		l.enqueue(c)
 	}
@@ -275,6 +272,9 @@ func (c *Conn) serveBits(bits uint32) {
 	if bits&todoClose != 0 || c.ReadyState() == Closing {
 		c.advanceClosing()
 	}
+	if bits&todoHear != 0 {
+		c.hear() // last: it serves what it brings, and what bits say of before would be told after that
+	}
 	c.watch()
 }
 
@@ -292,7 +292,7 @@ func (c *Conn) settleHigh(bits uint32) {
 		c.loop.stats.pauses.Add(1)
 		c.call(h.highWater)
 	}
-	if c.flags&pausedByHigh != 0 && c.holds.Load()&heldByHigh == 0 {
+	if c.flags&pausedByHigh != 0 && c.holds.Load()&heldByHigh == 0 && c.ReadyState() == Open { // OnHighWater may have closed
 		c.lowAgain()
 	}
 }

@@ -319,7 +319,7 @@ func (d *ledger) checkTended() {
 	if d.m.holding(d) || c.todo.Load() != 0 || c.phase == phaseBuried {
 		return // who has the lock, or the loop when it serves its letters
 	}
-	if o := c.out.Account(); o.Queued > 0 && !o.Failed {
+	if o := c.out.Account(); o.Queued > 0 && !o.Failed && !(c.phase == phaseHearing && c.flags&enqueued != 0) { // else it is about to fail
 		if !o.Blocked {
 			d.broke("%d bytes wait and nobody will send them", o.Queued)
 		} else if c.flags&writeWanted == 0 {
