@@ -147,6 +147,7 @@ func TestBudgetCountsUndecidedHandshakes(t *testing.T) {
 	for range 2 * waiting {
 		l.OnWake() // what came behind the request
 	}
+	l.OnBatchEnd()
 	if st := s.Stats(); st.Open != int64(waiting-refused) || st.MessagesIn != uint64(waiting-refused) || st.InboundBytes != 0 {
 		t.Errorf("%+v", st)
 	}

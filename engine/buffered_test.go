@@ -151,6 +151,7 @@ func meteredConn(t *testing.T, h Handler, o Options) (*loop, *meter, *Conn) {
 	m.input = []byte("GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
 		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n")
 	l.OnEvent(5, netio.Readable)
+	l.OnBatchEnd()
 	c := l.table.get(5)
 	if c.ReadyState() != Open {
 		t.Fatal("not open")

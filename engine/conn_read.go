@@ -14,8 +14,9 @@ func (l *loop) onReadable(c *Conn) {
 	if !c.readsDirect() && !l.readSlab(c) {
 		return
 	}
-	for c.readsDirect() && l.readDirect(c) {
-		if l.sys.Now()-l.now > turnBudget {
+	var p pace
+	for p.begin(l.began()); c.readsDirect() && l.readDirect(c); {
+		if p.due() && p.look(l.sys.Now()) > turnBudget {
 			return
 		}
 	}

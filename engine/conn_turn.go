@@ -14,7 +14,7 @@ const costlyBytes = 4 << 10
 func (l *loop) turn(c *Conn, in *inbound, b []byte) (rest []byte) {
 	defer l.recoverCallback(c)
 	l.turning, l.decoding = c, in
-	l.pace.begin(l.now)
+	l.pace.begin(l.began())
 	if c.holdsTurn() { // since OnOpen, or since the poller looked
 		return b
 	}
@@ -58,6 +58,7 @@ func (l *loop) turnOver() bool {
 		return false
 	}
 	l.spent += took
+	l.untimed = 0 // the next event looks at the clock
 	return true
 }
 
@@ -137,7 +138,7 @@ func (l *loop) resumeTurn(c *Conn) {
 	if in == nil || in.rest == nil || c.turnHeld() {
 		return
 	}
-	l.now = l.sys.Now()
+	l.look()
 	left := l.turn(c, in, in.rest.B[in.restOff:])
 	if in.restOff = len(in.rest.B) - len(left); len(left) > 0 || in.More() {
 		c.holdTurn()
@@ -157,10 +158,9 @@ func (c *Conn) deaf() bool { return c.flags&sawClose != 0 || c.phase >= phaseLin
 // endTurn settles what a turn left: corked frames, the budget, interest.
 func (l *loop) endTurn(c *Conn, in *inbound) {
 	l.turning, l.decoding = nil, nil
-	if l.lane.Inflated != (incoming.Count{}) {
+	if l.countInflated() {
 		c.keepReceiver(in)
 	}
-	l.countTurn()
 	if c.deaf() {
 		l.discard(c, in)
 	} else {

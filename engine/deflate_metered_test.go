@@ -36,6 +36,7 @@ func meteredDeflate(t *testing.T, h Handler, o Options) (*loop, *clocked, *Conn)
 	l.adopt(arrival{fd: 5})
 	m.input = nullRequest
 	l.OnEvent(5, netio.Readable)
+	l.OnBatchEnd()
 	c := l.table.get(5)
 	if c.ReadyState() != Open || !c.deflates {
 		t.Fatal("not open")

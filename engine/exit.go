@@ -28,7 +28,7 @@ func (l *loop) takeOver() {
 		return
 	}
 	l.exit = exit{}
-	l.now = l.sys.Now()
+	l.look()
 	l.sys.Wake() // OnWake may not have come to its end
 	l.serveAgain()
 	if l.asked != nil {

@@ -73,7 +73,7 @@ func (l *loop) hearOn(c *Conn) {
 	c.sendNoMore()
 	if !c.holdsHeard() {
 		before := c.progress.heard
-		l.now = l.sys.Now()
+		l.look()
 		l.onReadable(c)
 		if c.phase >= phaseLingering {
 			return

@@ -151,6 +151,7 @@ func (r *tapeRig) feed(reads ...[]byte) {
 
 // turn is one turn of the poller; it reports whether there was anything to do.
 func (r *tapeRig) turn() bool {
+	defer r.l.OnBatchEnd()
 	var ev netio.Event
 	if len(r.sys.in) > 0 || r.sys.ended != nil {
 		ev |= netio.Readable

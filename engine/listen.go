@@ -47,7 +47,7 @@ func (l *loop) acceptOn(fd int) {
 				go ln.of.endClosed()
 				return
 			}
-			l.now = l.sys.Now()
+			l.look()
 			l.accept(ln, acceptsPerTurn)
 			return
 		}
@@ -113,7 +113,7 @@ func (e *engine) turnAway(l *loop, fd int, reason string) {
 		l.bury(fd, false)
 		return
 	}
-	l.now = l.sys.Now()
+	l.look()
 	c := &Conn{loop: l, fd: int32(fd), phase: phaseLingering, flags: discarding | stranger, watched: netio.Readable}
 	c.limits.Store(e.conf.limits)
 	c.state.Store(uint32(Closed))
@@ -167,7 +167,7 @@ func (l *loop) closeListener(fd int, drain bool) {
 		if ln.fd != fd {
 			continue
 		}
-		l.now = l.sys.Now()
+		l.look()
 		if drain {
 			l.accept(ln, 1<<16)
 		}

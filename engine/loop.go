@@ -41,7 +41,9 @@ type loop struct {
 	req    handshake.Request // for the handshake at hand
 	plain  Upgrade           // for a handshake that nobody is asked about
 
-	now        time.Duration // when this event began
+	now        time.Duration // as the clock was last read
+	timed      bool          // when this event began
+	untimed    int           // how many events may go without a look
 	inCallback bool          // a handler's code is running: a panic is its own
 	entered    bool          // the connection at hand is corked
 	at         *Conn         // which that is
@@ -168,6 +170,7 @@ func (l *loop) end() {
 	for len(l.dead)+len(l.dying) > 0 {
 		l.closeDead(forever)
 	}
+	l.countBatch()
 	if err := l.sys.Release(); err != nil {
 		l.engine.log().Warn("gannet: releasing a poller", "loop", l.index, "err", err)
 	}
@@ -180,7 +183,7 @@ func (l *loop) OnEvent(fd int, ev netio.Event) {
 		l.acceptOn(fd)
 		return
 	}
-	l.now = l.sys.Now()
+	l.lookInTime()
 	if ev&netio.Writable != 0 && c.flags&writeWanted != 0 {
 		c.onWritable()
 	}
@@ -190,6 +193,36 @@ func (l *loop) OnEvent(fd int, ev netio.Event) {
 	if l.doomed.Load() {
 		l.serveDoomed()
 	}
+}
+
+// eventsPerLook is for how many events of a batch one look at the clock serves: a look costs a fifth of
+// a small echo, and callbacks may take long.
+const eventsPerLook = 16
+
+// lookInTime looks at the clock at a batch's first event, and then at each sixteenth.
+func (l *loop) lookInTime() {
+	if l.timed = false; l.untimed == 0 {
+		l.look()
+		l.untimed = eventsPerLook
+	}
+	l.untimed--
+}
+
+// look looks at the clock.
+func (l *loop) look() { l.now, l.timed = l.sys.Now(), true }
+
+// began is when the event at hand did; 0 when nobody looked.
+func (l *loop) began() time.Duration {
+	if l.timed {
+		return l.now
+	}
+	return 0
+}
+
+// OnBatchEnd ends what a batch of events shares: a look at the clock, and what its turns have counted.
+func (l *loop) OnBatchEnd() {
+	l.untimed = 0
+	l.countBatch()
 }
 
 // serveDoomed closes the connections that the inbound budget chose, at once: until the
@@ -204,7 +237,7 @@ func (l *loop) serveDoomed() {
 // OnWake goes on with all that the loop has to do beside its events. Each kind of work is done for
 // a bounded time and goes on at the next wake, so that whoever has something to say waits for one wake.
 func (l *loop) OnWake() bool {
-	l.now = l.sys.Now()
+	l.look()
 	l.spent = 0
 	l.closeDead(stageBudget)
 	l.serveLetters(stageBudget)
@@ -391,7 +424,7 @@ func (l *loop) adopt(a arrival) {
 		c.flags |= bridged
 		l.engine.stats.bridged.Add(1)
 	}
-	l.now = l.sys.Now()
+	l.look()
 	c.times.begin(l.now)
 	if err := l.sys.Add(a.fd); err != nil {
 		l.engine.log().Error("gannet: a connection could not be watched", "err", err)

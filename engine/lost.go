@@ -12,7 +12,7 @@ func (l *loop) lose(err error) {
 	l.engine.log().Error("gannet: poller failed; its connections are lost", "loop", l.index, "err", err)
 	l.lost.Store(true)
 	l.stop = true // nobody lingers
-	l.now = l.sys.Now()
+	l.look()
 	why := fmt.Errorf("gannet: the poller of loop %d failed: %w", l.index, err)
 	for _, ln := range l.listeners {
 		if ln.until == 0 && !ln.gone {

@@ -37,6 +37,7 @@ func (b *breakable) Run(h netio.Handler) error {
 }
 
 func (b *breakable) OnEvent(fd int, ev netio.Event) { b.handler.OnEvent(fd, ev) }
+func (b *breakable) OnBatchEnd()                    { b.handler.OnBatchEnd() }
 func (b *breakable) OnWake() bool                   { return !b.broken.Load() && b.handler.OnWake() }
 
 func (b *breakable) fail() {

@@ -20,6 +20,7 @@ const (
 	slowUnit = turnBudget / paceMost
 )
 
+// begin begins at now; at 0 with the first look.
 func (p *pace) begin(now time.Duration) { *p = pace{began: now, looked: now, next: 1} }
 
 // due counts a unit, and tells whether to look now.
@@ -33,6 +34,9 @@ func (p *pace) ripe() bool { return p.done >= p.next }
 
 // look is told the time, and returns how much has passed since begin.
 func (p *pace) look(now time.Duration) time.Duration {
+	if p.began == 0 {
+		p.began, p.looked = now, now
+	}
 	slow := now-p.looked > slowUnit*time.Duration(max(p.done-p.seen, 1))
 	p.looked, p.seen = now, p.done
 	if p.next = p.done + min(max(p.done, 1), paceMost); slow {

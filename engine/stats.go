@@ -83,17 +83,23 @@ func (e *engine) countDeflate(a deflate.Agreement, by int64) {
 	}
 }
 
-// countTurn publishes what a turn has received: one atomic addition, not one a message.
-func (l *loop) countTurn() {
+// countBatch publishes what a batch of events has brought: one atomic addition, not one a message.
+func (l *loop) countBatch() {
 	if l.messages+l.bytes != 0 {
 		l.stats.messagesIn.Add(l.messages)
 		l.stats.bytesIn.Add(l.bytes)
 		l.messages, l.bytes = 0, 0
 	}
-	if l.lane.Inflated != (incoming.Count{}) {
-		l.stats.inflated.add(l.lane.Inflated)
-		l.lane.Inflated = incoming.Count{}
+}
+
+// countInflated publishes what a turn has inflated, if it has, and reports that.
+func (l *loop) countInflated() bool {
+	if l.lane.Inflated == (incoming.Count{}) {
+		return false
 	}
+	l.stats.inflated.add(l.lane.Inflated)
+	l.lane.Inflated = incoming.Count{}
+	return true
 }
 
 // engineStats are the rarer counters.

@@ -10,6 +10,8 @@ import (
 
 const ownWaitMallocs = gnetWaitMallocs
 
+const ownWait = false
+
 // Attachments whose descriptors left are forgotten two wakes later, which the loop
 // gives itself; those of living descriptors stay, whatever the collector does.
 func TestAttachmentsAreKeptAndFreed(t *testing.T) {

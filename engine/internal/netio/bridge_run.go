@@ -40,10 +40,10 @@ func (b *Bridge) Run(h Handler) error {
 	for {
 		b.report(h)
 		expired := b.expired() // both are asked: one call serves both
-		if b.woken.Swap(false) || expired {
-			if !h.OnWake() {
-				return nil
-			}
+		alive := !b.woken.Swap(false) && !expired || h.OnWake()
+		h.OnBatchEnd()
+		if !alive {
+			return nil
 		}
 		if b.idle() {
 			<-b.signal

@@ -34,3 +34,4 @@ type countingHandler struct{ events int }
 
 func (h *countingHandler) OnEvent(int, Event) { h.events++ }
 func (h *countingHandler) OnWake() bool       { return true }
+func (h *countingHandler) OnBatchEnd()        {}

@@ -57,7 +57,7 @@ var _ System = (*Native)(nil)
 func NewNative() (*Native, error) {
 	n := &Native{wakeFD: -1, timerFD: -1, epoll: -1, start: time.Now()}
 	n.edge.current = -1
-	n.onEvent = n.dispatch
+	n.onEvent = n.dispatchAlone
 	if err := n.open(); err != nil {
 		_ = n.Release()
 		return nil, err
@@ -133,15 +133,22 @@ func (n *Native) signalAgain() {
 // dispatch is the poller's callback. It answers nil or ErrEngineShutdown: gnet's
 // Polling ends for that one and for one more error that it never gets from us.
 func (n *Native) dispatch(fd int, ev netpoll.IOEvent, _ netpoll.IOFlags) error {
-	if fd == n.wakeFD || fd == n.timerFD {
+	switch {
+	case fd == n.wakeFD || fd == n.timerFD:
 		return n.onSignal(fd)
-	}
-	if n.edge.on {
+	case n.edge.on:
 		n.arrived(fd, readiness(ev), ev&sticky != 0)
-	} else {
+	default:
 		n.handler.OnEvent(fd, readiness(ev))
 	}
 	return nil
+}
+
+// dispatchAlone is dispatch where gnet's Polling calls it: each event is a batch.
+func (n *Native) dispatchAlone(fd int, ev netpoll.IOEvent, flags netpoll.IOFlags) error {
+	err := n.dispatch(fd, ev, flags)
+	n.handler.OnBatchEnd()
+	return err
 }
 
 // readiness reads the kernel's mask, which holds only what is watched, besides

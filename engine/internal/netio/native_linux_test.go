@@ -16,6 +16,7 @@ type wakeCounter int
 
 func (w *wakeCounter) OnEvent(int, Event) {}
 func (w *wakeCounter) OnWake() bool       { *w++; return true }
+func (w *wakeCounter) OnBatchEnd()        {}
 
 // A turn may report the eventfd and the timerfd. What closes waits for "the second
 // OnWake from now", which must therefore be another turn's.

@@ -48,6 +48,12 @@ type Handler interface {
 	// turn: what left the poller before one OnWake cannot be named any more when the
 	// next one begins. It may be called without either. Run returns when it answers false.
 	OnWake() bool
+	// OnBatchEnd is called when everything that one look at the poller found has been reported, a
+	// wake included: before Run looks again, and before it returns nil. It is for what is done once
+	// for many events. It may be called when nothing was found. Where gnet's own Polling makes the
+	// looks (its tag poll_opt, or a gnet whose descriptor is not found) nobody tells where a batch
+	// ends, and it is called after each event and after each wake.
+	OnBatchEnd()
 }
 
 // System is one loop's view of the machine. Descriptors are small non-negative

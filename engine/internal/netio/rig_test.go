@@ -26,6 +26,7 @@ type rig struct {
 	// kernel: Probe can see behind unread bytes.
 	halves, resets, kernel bool
 	mallocs                float64 // a message at most
+	alone                  bool    // each event is a batch
 }
 
 // loop runs a System in a goroutine of its own and lets a test act on it.
@@ -42,9 +43,20 @@ type loop struct {
 	stopped bool
 
 	events map[int]func(ev Event) // loop; by descriptor
+
+	reported int   // loop; events since the last batch ended
+	batches  []int // loop; how many events each batch had, of those that had any
+}
+
+func (l *loop) OnBatchEnd() {
+	if l.reported > 0 {
+		l.batches = append(l.batches, l.reported)
+	}
+	l.reported = 0
 }
 
 func (l *loop) OnEvent(fd int, ev Event) {
+	l.reported++
 	if f := l.events[fd]; f != nil {
 		f(ev)
 	}

@@ -73,11 +73,13 @@ func (w *waiter) wait(n *Native) error {
 			ev := &w.list[w.at]
 			w.at++
 			if n.dispatch(int(ev.Fd), ev.Events, 0) != nil {
+				n.handler.OnBatchEnd()
 				return gneterrors.ErrEngineShutdown
 			}
 		}
 		n.reportAgain()
 		w.busy = false
+		n.handler.OnBatchEnd()
 	}
 }
 

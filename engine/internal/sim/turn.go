@@ -23,6 +23,13 @@ func (s *System) Turn(h netio.Handler) (alive bool) {
 	s.turning = true
 	s.world.mu.Unlock()
 	defer s.endTurn()
+	alive = s.report(h, found)
+	h.OnBatchEnd()
+	return alive
+}
+
+// report reports what was found, until the handler ends the loop.
+func (s *System) report(h netio.Handler, found []report) (alive bool) {
 	for _, r := range found {
 		if !r.wake {
 			s.event(true)
