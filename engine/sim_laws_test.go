@@ -447,7 +447,8 @@ func (d *ledger) onHighWater() {
 	if d.high {
 		d.broke("OnHighWater twice")
 	}
-	if limit := uint64(d.conn.limits.Load().HighWater); d.peak <= limit && !d.told() {
+	late := d.told() || d.m.explores // it may have passed HighWater twice before the first time was told
+	if limit := uint64(d.conn.limits.Load().HighWater); d.peak <= limit && !late {
 		d.broke("OnHighWater, but at most %d bytes were queued (HighWater %d)", d.peak, limit)
 	}
 	d.high, d.peak = true, 0

@@ -3,4 +3,7 @@
 package engine
 
 // explore lets other goroutines act at the engine's scheduling points too.
-func (m *simulation) explore() { m.server.scheduling.at = m.atSchedulingPoint }
+func (m *simulation) explore() bool {
+	m.server.scheduling.at = m.atSchedulingPoint
+	return true
+}

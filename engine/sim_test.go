@@ -3,6 +3,7 @@ package engine
 import (
 	"fmt"
 	"log/slog"
+	"math"
 	"math/rand/v2"
 	"os"
 	"runtime/debug"
@@ -18,7 +19,8 @@ import (
 // who speak WebSocket, a handler and other goroutines that do random things, and laws that
 // are checked after every step. One seed decides everything, on one goroutine, so a run that
 // breaks a law can be repeated: GANNET_SIM_SEED=n go test -run TestSim ./engine
-// (GANNET_SIM_TRACE=1 shows the system calls; GANNET_SIM_SECONDS=n tries random seeds for so long).
+// (GANNET_SIM_TRACE=1 shows the system calls; GANNET_SIM_SECONDS=n tries random seeds for so long, GANNET_SIM_TURNS=n
+// those from 0 on for so many turns of the loops).
 type simulation struct {
 	seed    uint64
 	rng     *rand.Rand
@@ -42,6 +44,7 @@ type simulation struct {
 	tightBudget bool
 	rarelyLong  int // one of so many messages takes several slices, where it is compressed
 	tracing     bool
+	explores    bool  // other goroutines act at the lock's scheduling points too
 	law         error // the first that was broken
 }
 
@@ -140,7 +143,7 @@ func (m *simulation) tell(d *ledger, format string, args ...any) {
 
 // run is a whole life: storm, calm, a rest in the middle of messages, what comes after it, end. It returns the law that was broken.
 func (m *simulation) run() error {
-	m.explore()
+	m.explores = m.explore()
 	for range simSteps {
 		m.step()
 		if m.check(); m.law != nil {
@@ -504,39 +507,49 @@ func (m *simulation) checkNothingLeft() {
 	}
 }
 
+// TestSim runs some seeds, until one breaks a law.
 func TestSim(t *testing.T) {
-	if text := os.Getenv("GANNET_SIM_SEED"); text != "" {
-		seed, err := strconv.ParseUint(text, 10, 64)
-		if err != nil {
-			t.Fatal(err)
-		}
+	if seed, ok := simNumber(t, "SEED"); ok {
 		simulate(t, seed)
 		return
 	}
-	if text := os.Getenv("GANNET_SIM_SECONDS"); text != "" {
-		seconds, err := strconv.Atoi(text)
-		if err != nil {
-			t.Fatal(err)
-		}
+	if seconds, ok := simNumber(t, "SECONDS"); ok {
 		n := 0
-		for end := time.Now().Add(time.Duration(seconds) * time.Second); time.Now().Before(end); n++ {
+		for end := time.Now().Add(time.Duration(seconds) * time.Second); time.Now().Before(end) && !t.Failed(); n++ {
 			simulate(t, rand.Uint64())
 			playTrials(t, rand.Uint64())
 		}
 		t.Logf("%d seeds", n)
 		return
 	}
-	seeds := uint64(simSeeds)
+	seeds, most := uint64(simSeeds), uint64(math.MaxUint64)
 	if raceEnabled {
 		seeds /= 10
 	}
-	for seed := range seeds {
-		simulate(t, seed)
+	if turns, ok := simNumber(t, "TURNS"); ok {
+		seeds, most = turns, turns
+	}
+	for seed, turns := uint64(0), uint64(0); seed < seeds && turns < most && !t.Failed(); seed++ {
+		turns += uint64(simulate(t, seed))
 	}
 }
 
-// simulate runs one seed. A run that hangs is a broken law too: somebody waits for a lock.
-func simulate(t *testing.T, seed uint64) {
+// simNumber is what an environment variable asks for, if it is set.
+func simNumber(t *testing.T, name string) (n uint64, ok bool) {
+	t.Helper()
+	text := os.Getenv("GANNET_SIM_" + name)
+	if text == "" {
+		return 0, false
+	}
+	n, err := strconv.ParseUint(text, 10, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n, true
+}
+
+// simulate runs one seed, and returns its turns. A run that hangs is a broken law too: somebody waits for a lock.
+func simulate(t *testing.T, seed uint64) (turns int) {
 	t.Helper()
 	defer simWatchdog(fmt.Sprintf("seed %d", seed))()
 	defer func() {
@@ -544,9 +557,11 @@ func simulate(t *testing.T, seed uint64) {
 			t.Errorf("seed %d: panic: %v\n%s", seed, r, debug.Stack())
 		}
 	}()
-	if err := newSimulation(seed).run(); err != nil {
+	m := newSimulation(seed)
+	if err := m.run(); err != nil {
 		t.Error(err)
 	}
+	return m.turns
 }
 
 // simWatchdog ends the process, with all stacks, unless it is stopped in time. It counts
