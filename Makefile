@@ -1,17 +1,26 @@
-# make run: serve on :8080, page at /.   make test: all modules.   make race: with the race detector.
+# make run: serve on :8080, page at /.   make test: all modules.
+# make race: race detector and debug build.   make sim: the simulator in the debug build, all seeds.
+#   make purego: no assembly, gnet's poll_opt poller.   make 386: the engine on 386.
+# make foreign: mask, codec, deflate and the handshake on emulated arm64 and s390x, and on 386.
 # make bench: benchmarks.   make fuzz: each fuzz target for FUZZTIME.   make lint: vet, staticcheck, gofmt.
 # make turns: the engine's own time a message, an old commit against this tree.
 # make curve: measure and chart compression, docs/deflate-curve.*, two minutes.
 # make gen: regenerate assembly.   make autobahn: the quick set (SET=all for every case).   make ci: what CI runs.
 SHELL   := bash -o pipefail
 TIME    ?= 5m
+# Tests that mostly wait run eight at a time. -short leaves out those whose result the other passes cannot change: see once in engine/once_test.go.
+TESTS    = go test -parallel 8 -timeout $(TIME)
 FUZZTIME ?= 20s
 SET     ?= quick
 
-.PHONY: run test race bench turns curve fuzz lint gen autobahn ci
+.PHONY: run test race sim purego 386 foreign bench turns curve fuzz lint gen autobahn ci
 run:      ; go run ./cmd/gannet serve
-test:     ; @.ci/modules | while read -r work m; do echo "go -C $$m test ./..."; GOWORK=$$work go -C $$m test -timeout $(TIME) ./... || exit 1; done
-race:     ; go test -race -timeout $(TIME) ./... ./cmd/gannet/...
+test:     ; @.ci/modules | while read -r work m; do echo "go -C $$m test ./..."; GOWORK=$$work go -C $$m test -parallel 8 -timeout $(TIME) ./... || exit 1; done
+race:     ; $(TESTS) -short -race -tags gannetdebug ./... ./cmd/gannet/...
+sim:      ; $(TESTS) -tags gannetdebug -run '^TestSim' ./engine
+purego:   ; GOWORK=off $(TESTS) -short -tags purego,poll_opt ./... && go -C cmd/gannet test -tags purego,poll_opt ./...
+386:      ; GOARCH=386 CGO_ENABLED=0 $(TESTS) -short ./engine
+foreign:  ; .ci/foreign arm64 aarch64 && .ci/foreign s390x s390x && .ci/foreign 386
 bench:    ; go test -run '^$$' -bench . -benchmem ./...
 turns:    ; @bench/turns
 curve:    ; GOWORK=off go -C bench/curve run .

@@ -6,6 +6,7 @@ package codec
 var (
 	utf8AnyByte = utf8EveryByte()
 	utf8AnyEdge = utf8Edges
+	utf8Stride  = 1
 )
 
 func utf8EveryByte() (all []byte) {

@@ -7,4 +7,5 @@ package codec
 var (
 	utf8AnyByte = utf8Edges
 	utf8AnyEdge = []byte("\x00\x7F\x80\xBF\xC0\xFF")
+	utf8Stride  = 7 // of offsets: no block of a kernel has a length that it divides
 )

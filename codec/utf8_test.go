@@ -120,7 +120,7 @@ func utf8CheckFour(t *testing.T, p []byte, s [4]byte) {
 func TestUTF8BadClassAtEveryOffset(t *testing.T) {
 	utf8EachKernel(t, func(t *testing.T) {
 		for _, filler := range utf8Fillers {
-			for at := range 131 {
+			for at := 0; at < 131; at += utf8Stride {
 				front := utf8Filler(filler, at)
 				for _, bad := range utf8Bad {
 					utf8Check(t, []byte(front+bad.bytes))

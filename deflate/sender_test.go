@@ -259,7 +259,11 @@ func TestStreams(t *testing.T) {
 		for _, bits := range []uint8{8, 9, 12, 15} {
 			w := newWire(t, p, Direction{bits, p.Takeover != NoTakeover})
 			r := rand.New(rand.NewPCG(uint64(bits), 1))
-			for range 12 {
+			rounds := 12
+			if testing.Short() {
+				rounds = 3
+			}
+			for range rounds {
 				w.stream(r, corpus.Page(r, 100+r.IntN(90000)))
 				w.send(corpus.Orders(r, 500))
 				w.stream(r, corpus.Random(r, r.IntN(3000)))
@@ -476,6 +480,9 @@ func mustPanic(t *testing.T, want string, f func()) {
 
 // What a connection's own compressor, or a message in parts, adds to what cannot shrink is within what the documents say.
 func TestOwnGrowth(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the same bytes everywhere")
+	}
 	r := rand.New(rand.NewPCG(8, 10))
 	for level := 1; level <= maxLevel; level++ {
 		for _, bits := range []uint8{8, 15} {

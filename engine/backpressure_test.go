@@ -113,7 +113,9 @@ func TestPongsCountAsQueued(t *testing.T) {
 // hanging: it is not read while it does not read, and when nothing moves for
 // WriteStallTimeout the connection ends.
 func TestClientThatWritesEverythingFirst(t *testing.T) {
+	t.Parallel()
 	inEveryMode(t, func(t *testing.T, m mode) {
+		t.Parallel()
 		d := newDiary(t)
 		h := d.handler(echoHandler)
 		h.Message = echoHandler.Message
@@ -564,6 +566,7 @@ func TestPingFloodWithABlockedQueue(t *testing.T) {
 // Memory follows what is queued: small, middling and large messages to a peer that does
 // not read take at most twice their bytes.
 func TestQueueMemory(t *testing.T) {
+	once(t)
 	for _, size := range []int{10, 1000, 4096, 5000, 20_000, 100_000} {
 		for _, way := range senders[:4] {
 			l, _, c := meteredConn(t, Funcs{}, Options{Limits: Limits{MaxBufferedAmount: -1}})

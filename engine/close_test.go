@@ -410,7 +410,9 @@ func TestPeerLeavesWithMessagesUndelivered(t *testing.T) {
 
 // A peer that never answers our Close is cut off after CloseTimeout: 1006, with an error.
 func TestCloseTimeout(t *testing.T) {
+	t.Parallel()
 	inEveryMode(t, func(t *testing.T, m mode) {
+		t.Parallel()
 		d := newDiary(t)
 		s := m.start(t, d.handler(Funcs{}), Options{Limits: Limits{CloseTimeout: 150 * time.Millisecond}})
 		f := dialForeign(t, s, 0)
@@ -432,7 +434,9 @@ func TestCloseTimeout(t *testing.T) {
 
 // A peer that neither reads nor answers cannot hold a connection that closes, queue or not.
 func TestCloseTimeoutWithAQueue(t *testing.T) {
+	t.Parallel()
 	inEveryMode(t, func(t *testing.T, m mode) {
+		t.Parallel()
 		d := newDiary(t)
 		s := m.start(t, d.handler(Funcs{}), Options{Limits: Limits{CloseTimeout: 150 * time.Millisecond}})
 		f := dialForeign(t, s, 4096)

@@ -221,7 +221,9 @@ func TestNoRestInAMessage(t *testing.T) {
 
 // Shutdown while long messages are compressed: they leave, then the Close frame.
 func TestShutdownWhileCompressing(t *testing.T) {
+	t.Parallel()
 	inEveryMode(t, func(t *testing.T, m mode) {
+		t.Parallel()
 		h, conns := noteOpen(Funcs{})
 		s := m.start(t, h, deflating(Options{Loops: 2}))
 		r := rand.New(rand.NewPCG(5, 1))
@@ -244,6 +246,7 @@ func TestShutdownWhileCompressing(t *testing.T) {
 			p.wants(OpBinary, long)
 			p.wantsClose(1001)
 			p.sayClose(1001, "")
+			_ = p.Close()
 		}
 		if err := <-ended; err != nil {
 			t.Error(err)

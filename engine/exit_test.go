@@ -159,6 +159,7 @@ func TestExitInOnChunk(t *testing.T) {
 
 // Who decides about requests, broadcasts and compression.
 func TestExitWhileDeciding(t *testing.T) {
+	t.Parallel()
 	exit := func(u *Upgrade) {
 		if u.Target() == "/exit" {
 			u.Later()
@@ -281,6 +282,7 @@ func TestExitKeepsKnowingItsGoroutines(t *testing.T) {
 
 // Shutdown returns with its context, whatever blocks; what was blocked ends when it returns, and OnClose comes once.
 func TestShutdownReturnsThoughACallbackBlocks(t *testing.T) {
+	t.Parallel()
 	for what, in := range map[string]string{"a message": "message", "OnClose": "close", "a posted function": "post"} {
 		inEveryMode(t, func(t *testing.T, m mode) {
 			t.Run(what, func(t *testing.T) { shutdownBlocked(t, m, in) })

@@ -209,6 +209,7 @@ func TestDeflateLongAnswersBesideInnocent(t *testing.T) {
 
 // TestDeflateManyStall: connections that stop in the middle of a compressed message are closed for being idle, like any.
 func TestDeflateManyStall(t *testing.T) {
+	t.Parallel()
 	var messages, got atomic.Int64
 	h, ends := watching(swallowing(&messages, &got))
 	s := startServer(t, h, Options{Deflate: deflateOn(), Limits: Limits{
@@ -233,6 +234,7 @@ func TestDeflateManyStall(t *testing.T) {
 
 // TestDeflateClosedMidFlood: Terminate, Close and the peer's reset while both directions compress, from other goroutines.
 func TestDeflateClosedMidFlood(t *testing.T) {
+	t.Parallel()
 	text := accounts(200_000)
 	opened := make(chan *Conn, 16)
 	h := echoHandler

@@ -272,6 +272,7 @@ func TestAnswersLargerThanQuestions(t *testing.T) {
 // TestCloseIgnored: a peer that does not answer our Close, and goes on sending, is cut
 // off at CloseTimeout and hears nothing more.
 func TestCloseIgnored(t *testing.T) {
+	t.Parallel()
 	h, ends := watching(Funcs{
 		Open:    func(c *Conn) { _ = c.CloseWith(4000, "go") },
 		Message: func(c *Conn, _ Message) { t.Error("a message was delivered after Close") },

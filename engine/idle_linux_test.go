@@ -46,12 +46,15 @@ func TestIdleConnectionMemory(t *testing.T) { testIdleMemory(t, Options{Loops: 1
 // TestIdleDeflateConnectionMemory: a connection that agreed on permessage-deflate and had no
 // compressed message yet costs what a plain one does.
 func TestIdleDeflateConnectionMemory(t *testing.T) {
+	once(t)
+	once(t)
 	testIdleMemory(t, Options{Loops: 1, Deflate: deflateOn()})
 }
 
 // TestIdleMemoryAfterBursts: what a busy moment took, the idle connection does not keep, whatever it was busy with. The slope
 // is from a few connections that had their burst to many more that had one, too.
 func TestIdleMemoryAfterBursts(t *testing.T) {
+	once(t)
 	echo := func(c *Conn, m Message) { _ = c.Send(m.Op, m.Data) }
 	for name, k := range map[string]struct {
 		h Handler

@@ -19,8 +19,10 @@ import (
 // Messages and a Close that came before the peer broke off are taken, though reading was paused, for the peer
 // did not read, and though every write fails: RFC 6455 7.1.5, the code is the one of the peer's Close frame.
 func TestLastWordsBehindAFullQueue(t *testing.T) {
+	t.Parallel()
 	for _, n := range []int{0, 1, 300} {
 		inEveryMode(t, func(t *testing.T, m mode) {
+			t.Parallel()
 			d := newDiary(t)
 			s := m.start(t, d.handler(Funcs{Message: func(c *Conn, m Message) { _ = c.Send(m.Op, m.Data) }}), Options{})
 			f := dialForeign(t, s, 4096)
@@ -51,7 +53,9 @@ func TestLastWordsBehindAFullQueue(t *testing.T) {
 
 // A write that fails does not throw away what the peer had said, at the pace at which it is wanted.
 func TestLastWordsWhilePaused(t *testing.T) {
+	t.Parallel()
 	inEveryMode(t, func(t *testing.T, m mode) {
+		t.Parallel()
 		if m.workers != 0 {
 			t.Skip("a worker's inbox has them already")
 		}
@@ -110,6 +114,7 @@ func TestGoneWhilePaused(t *testing.T) {
 // Who is refused, or failed, while it uploads slowly gets to read why: the reset that closing a socket
 // with unread bytes means does not overtake what we said, as long as the upload goes on.
 func TestRefusedWhileUploading(t *testing.T) {
+	t.Parallel()
 	const upload = 2600 * time.Millisecond // longer than lingerTime
 	type refusal struct {
 		name   string

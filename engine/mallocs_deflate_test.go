@@ -126,6 +126,7 @@ func mustCompress(t *testing.T, compressed bool) {
 }
 
 func TestMallocsDeflateEcho(t *testing.T) {
+	once(t)
 	batch := bytes.Repeat(maskedFrame(0xc1, alone(t, accounts(1000))), 10)
 	demandNoDeflateMallocs(t, echoHandler, 40_000, 10, func(t *testing.T, d *drum, _ *Conn) {
 		d.beat(t, batch)
@@ -134,6 +135,7 @@ func TestMallocsDeflateEcho(t *testing.T) {
 }
 
 func TestMallocsDeflateFragmentsIn(t *testing.T) {
+	once(t)
 	batch := bytes.Repeat(fragmentsOf(0xc1, alone(t, accounts(5000)), 300), 5)
 	demandNoDeflateMallocs(t, echoHandler, 20_000, 5, func(t *testing.T, d *drum, _ *Conn) {
 		d.beat(t, batch)
@@ -143,6 +145,7 @@ func TestMallocsDeflateFragmentsIn(t *testing.T) {
 
 // TestMallocsDeflateWriter: a NewWriter is one allocation, and its fragments, compressed each as it is written, are none.
 func TestMallocsDeflateWriter(t *testing.T) {
+	once(t)
 	const fragments = 2000
 	part := accounts(700)
 	demandNoDeflateMallocs(t, Funcs{}, 20*fragments, fragments, func(t *testing.T, d *drum, c *Conn) {
@@ -163,6 +166,7 @@ func TestMallocsDeflateWriter(t *testing.T) {
 }
 
 func TestMallocsDeflateSendFromElsewhere(t *testing.T) {
+	once(t)
 	p := accounts(1000)
 	demandNoDeflateMallocs(t, Funcs{}, 20_000, 1, func(t *testing.T, d *drum, c *Conn) {
 		if err := c.Send(OpText, p); err != nil {
@@ -176,6 +180,7 @@ func TestMallocsDeflateSendFromElsewhere(t *testing.T) {
 // leave in one frame or in fragments; and of 8, of which more than a MiB is collected. They are too long to send enough of
 // them for a mean, in which what the pools take once would vanish: some run needs none at all.
 func TestMallocsDeflateLong(t *testing.T) {
+	once(t)
 	testMallocsDeflateLong(t, 1<<20, 20, deflate.Policy{})
 	testMallocsDeflateLong(t, 1<<20, 20, deflate.Policy{Takeover: deflate.NoTakeover})
 	testMallocsDeflateLong(t, 1<<20, 20, deflate.Policy{FrameBytes: -1})
@@ -209,6 +214,7 @@ func testMallocsDeflateLong(t *testing.T, size, messages int, policy deflate.Pol
 
 // TestMallocsDeflatePrepared: a broadcast is compressed once, and none of its receivers allocates.
 func TestMallocsDeflatePrepared(t *testing.T) {
+	once(t)
 	const receivers = 50
 	for name, policy := range deflatePolicies {
 		t.Run(name, func(t *testing.T) {

@@ -99,10 +99,12 @@ func TestMallocsEchoText(t *testing.T) {
 }
 
 func TestMallocsEcho16KiB(t *testing.T) {
+	once(t)
 	testEchoMallocs(t, clientFrame(OpBinary, true, make([]byte, 16<<10)), 1, 16<<10+4)
 }
 
 func TestMallocsFragments(t *testing.T) {
+	once(t)
 	var m []byte
 	m = append(m, clientFrame(OpBinary, false, make([]byte, 100))...)
 	m = append(m, clientFrame(OpPing, true, []byte("between"))...)

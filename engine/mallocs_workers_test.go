@@ -9,6 +9,7 @@ import (
 
 // Callbacks on workers allocate nothing either: inboxes, letters and buffers come and go with every message.
 func TestMallocsWorkers(t *testing.T) {
+	once(t)
 	for name, k := range map[string]struct{ size, batch, part int }{"one by one": {100, 1, 8}, "batches": {100, 10, 2}, "long": {5000, 4, 4}} {
 		t.Run(name, func(t *testing.T) {
 			n := mallocMessages(t) / k.part

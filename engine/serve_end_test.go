@@ -27,8 +27,10 @@ func serving(t *testing.T, s *Server, ln net.Listener) chan error {
 // TestListenerClosed: whoever closes the listener ends Serve, as with net/http: it answers net.ErrClosed,
 // nobody listens any more, connections go on, and another listener may be served.
 func TestListenerClosed(t *testing.T) {
+	t.Parallel()
 	for _, network := range []string{"tcp", "unix"} {
 		inEveryMode(t, func(t *testing.T, m mode) {
+			t.Parallel()
 			if network == "unix" && runtime.GOOS == "windows" {
 				t.Skip("no unix sockets to rely on")
 			}

@@ -523,8 +523,11 @@ func TestSim(t *testing.T) {
 		return
 	}
 	seeds, most := uint64(simSeeds), uint64(math.MaxUint64)
-	if raceEnabled {
+	switch {
+	case raceEnabled:
 		seeds /= 10
+	case testing.Short(): // the other passes play them all
+		seeds /= 4
 	}
 	if turns, ok := simNumber(t, "TURNS"); ok {
 		seeds, most = turns, turns

@@ -38,8 +38,10 @@ type modFile struct {
 		Path, Version string
 		Indirect      bool
 	}
-	Replace []struct{ Old, New struct{ Path, Version string } }
-	Use     []struct{ DiskPath string }
+	Replace []struct {
+		Old, New struct{ Path, Version string }
+	}
+	Use []struct{ DiskPath string }
 }
 
 func readMod(t *testing.T, command, file string) (m modFile) {
