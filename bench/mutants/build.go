@@ -26,7 +26,7 @@ func (b *builder) build(ctx context.Context, dir, folder string, changed map[str
 		return "", "", err
 	}
 	binary = filepath.Join(dir, flat(folder)+".test")
-	cmd := exec.CommandContext(ctx, "go", "test", "-c", "-overlay", list, "-tags", b.tags, "-o", binary, "./"+folder)
+	cmd := exec.CommandContext(ctx, "go", "test", "-c", "-vet=off", "-overlay", list, "-tags", b.tags, "-o", binary, "./"+folder)
 	cmd.Dir, cmd.Env = b.root, append(os.Environ(), b.env...)
 	out, err := cmd.CombinedOutput()
 	switch {
