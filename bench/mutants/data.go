@@ -168,10 +168,18 @@ func (b *bug) apply(root string) (map[string][]byte, error) {
 	return changed, nil
 }
 
-// makes tells whether the bug makes the same files.
+// makes tells whether the bug makes the same files, space around lines and empty lines apart.
 func (b *bug) makes(root string, changed map[string][]byte) (bool, error) {
 	ours, err := b.apply(root)
-	return maps.EqualFunc(ours, changed, bytes.Equal), err
+	return maps.EqualFunc(ours, changed, func(a, b []byte) bool { return bytes.Equal(tight(a), tight(b)) }), err
+}
+
+func tight(text []byte) []byte {
+	lines := bytes.Split(text, []byte("\n"))
+	for i, line := range lines {
+		lines[i] = bytes.TrimSpace(line)
+	}
+	return bytes.Join(slices.DeleteFunc(lines, func(l []byte) bool { return len(l) == 0 }), []byte("\n"))
 }
 
 // apply replaces the one place in text where the edit's old lines stand.

@@ -5,9 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
+	"path"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"sync"
 	"time"
 )
@@ -20,81 +23,135 @@ const (
 	timedOut verdict = "timeout" // counts as killed
 	excused  verdict = "known"   // nothing noticed it, and testdata/survivors.txt says why
 	survived verdict = "SURVIVED"
-	refused  verdict = "no build" // does not count, and the next one is taken
 )
 
 // draw is a run over drawn mutants.
 type draw struct {
 	plan
-	builder builder
-	known   []bug // that nothing notices
+	builder  builder
+	sources  map[string]*source // by folder
+	known    []bug              // that nothing notices
+	mutants  []site             // a mutant's number is its place here, plus one
+	dir      string
+	binaries map[string]string // test binaries with all mutants in them, asleep; by folder
 
 	mu     sync.Mutex
-	sites  []site // not taken yet
 	err    error
 	report report
 }
 
-// drawAll draws mutants whose names match until so many could be built, and tells how many the tests noticed.
+// newDraw draws the mutants.
+func newDraw(root string) (d *draw, err error) {
+	d = &draw{builder: builder{root: root}, sources: map[string]*source{}, binaries: map[string]string{}}
+	if d.plan, err = readPlan(root); err != nil {
+		return nil, err
+	}
+	if d.known, err = readBugs(filepath.Join(root, folder, "testdata", "survivors.txt")); err != nil {
+		return nil, err
+	}
+	return d, d.choose()
+}
+
+// drawAll draws mutants and tells how many of those whose names match the tests notice.
 func drawAll(ctx context.Context, root string, only *regexp.Regexp, workers int, out io.Writer) error {
-	cache, err := os.MkdirTemp("", "mutants-cache")
+	fmt.Fprintln(out, "drawing, building, and running the tests with nothing changed")
+	d, err := newDraw(root)
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(cache)
-	d, err := newDraw(root, only)
-	if err != nil {
+	if d.dir, err = os.MkdirTemp("", "mutants"); err != nil {
 		return err
 	}
-	d.builder.env = []string{"GOCACHE=" + cache} // some GB that nobody needs again
-	if err := d.sound(ctx); err != nil {
+	defer os.RemoveAll(d.dir)
+	if err := d.build(ctx); err != nil {
 		return err
 	}
-	line := newProgress(out, d.Count)
-	eachOf(workers, d.Count, func(int) {
-		if err := d.next(ctx, line); err != nil {
-			d.mu.Lock()
-			d.err, d.sites = errors.Join(d.err, err), nil
-			d.mu.Unlock()
+	var numbers []int
+	for i := range d.mutants {
+		if only.MatchString(d.mutants[i].name()) {
+			numbers = append(numbers, i+1)
 		}
-	})
+	}
+	line := newProgress(out, len(numbers))
+	eachOf(workers, len(numbers), func(i int) { d.next(ctx, numbers[i], line) })
 	if d.err != nil {
 		return d.err
 	}
 	return d.report.print(out, d.Least)
 }
 
-func newDraw(root string, only *regexp.Regexp) (*draw, error) {
-	p, err := readPlan(root)
-	if err != nil {
-		return nil, err
-	}
-	d := &draw{plan: p, builder: builder{root: root}}
-	all, err := findSites(root, p.Files)
-	if err != nil {
-		return nil, err
-	}
-	for _, s := range all {
-		if only.MatchString(s.name()) {
-			d.sites = append(d.sites, s)
+// choose draws as many as the plan wants of those that compile.
+func (d *draw) choose() error {
+	var all []site
+	for _, pattern := range d.Files {
+		folder := path.Dir(pattern)
+		if d.sources[folder] != nil {
+			continue
 		}
+		s, err := loadSource(d.builder.root, folder)
+		if err != nil {
+			return err
+		}
+		d.sources[folder] = s
+		some, err := s.sites(d.Files)
+		if err != nil {
+			return err
+		}
+		all = append(all, some...)
 	}
-	shuffle(d.sites, p.Seed)
-	d.Count = min(d.Count, len(d.sites))
-	d.known, err = readBugs(filepath.Join(root, folder, "testdata", "survivors.txt"))
-	return d, err
+	shuffle(all, d.Seed)
+	for len(d.mutants) < d.Count && len(all) > 0 {
+		n := min(d.Count-len(d.mutants), len(all))
+		d.mutants = append(d.mutants, d.sound(all[:n])...)
+		all = all[n:]
+	}
+	return nil
 }
 
-// sound makes sure that all stages pass when nothing is changed: a failure says something only then.
-func (d *draw) sound(ctx context.Context) error {
-	m, err := d.newMutant(nil)
-	if err != nil {
-		return err
+// sound returns those of some sites that compile.
+func (d *draw) sound(some []site) (good []site) {
+	var numbers []int
+	for _, folder := range slices.Sorted(maps.Keys(d.sources)) {
+		var ours []int
+		for i := range some {
+			if path.Dir(some[i].file) == folder {
+				ours = append(ours, i)
+			}
+		}
+		numbers = append(numbers, d.sources[folder].sound(some, ours)...)
 	}
-	defer m.remove()
+	slices.Sort(numbers)
+	for _, i := range numbers {
+		good = append(good, some[i])
+	}
+	return good
+}
+
+// build makes the test binaries with all mutants in them, and makes sure that all tests pass while none is awake: a
+// failure says something only then.
+func (d *draw) build(ctx context.Context) error {
+	changed := map[string][]byte{}
+	for folder, s := range d.sources {
+		var ours []int
+		for i := range d.mutants {
+			if path.Dir(d.mutants[i].file) == folder {
+				ours = append(ours, i)
+			}
+		}
+		maps.Copy(changed, s.weave(d.mutants, ours))
+	}
 	for _, s := range d.Stages {
-		v, said, err := m.stage(ctx, s)
-		switch {
+		if d.binaries[s.Folder] == "" {
+			binary, refused, err := d.builder.build(ctx, d.dir, s.Folder, changed)
+			if err == nil && refused != "" {
+				err = fmt.Errorf("the mutants of %s do not compile: %s", s.Folder, refused)
+			}
+			if err != nil {
+				return err
+			}
+			d.binaries[s.Folder] = binary
+		}
+		switch v, said, err := d.stage(ctx, &s, 0); {
 		case err != nil:
 			return err
 		case v != survived:
@@ -104,55 +161,35 @@ func (d *draw) sound(ctx context.Context) error {
 	return nil
 }
 
-// take is the next site; none when all are taken, or an error has ended the run.
-func (d *draw) take() (s site, ok bool) {
+// next tries the mutant of a number, unless an error has ended the run.
+func (d *draw) next(ctx context.Context, number int, line *progress) {
+	d.mu.Lock()
+	over := d.err != nil
+	d.mu.Unlock()
+	if over {
+		return
+	}
+	began := time.Now()
+	s := &d.mutants[number-1]
+	v, said, err := d.try(ctx, s, number)
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if len(d.sites) == 0 {
-		return s, false
+	if err != nil {
+		d.err = errors.Join(d.err, err)
+		return
 	}
-	s, d.sites = d.sites[0], d.sites[1:]
-	return s, true
-}
-
-// next tries one mutant that can be built.
-func (d *draw) next(ctx context.Context, line *progress) error {
-	for {
-		s, ok := d.take()
-		if !ok {
-			return nil
-		}
-		began := time.Now()
-		v, said, err := d.try(ctx, &s)
-		if err != nil {
-			return err
-		}
-		d.mu.Lock()
-		d.report.add(&s, v)
-		d.mu.Unlock()
-		if v != refused {
-			line.add(nil, "%-8s %5.0f s  %s  %s", v, time.Since(began).Seconds(), s.name(), said)
-			return nil
-		}
-	}
+	d.report.add(s, v)
+	line.add(nil, "%-8s %5.0f s  %s  %s", v, time.Since(began).Seconds(), s.name(), said)
 }
 
 // try runs the stages on a mutant until one notices it.
-func (d *draw) try(ctx context.Context, s *site) (v verdict, said string, err error) {
-	changed, err := s.apply(d.builder.root)
-	if err != nil {
-		return "", "", err
-	}
-	m, err := d.newMutant(changed)
-	if err != nil {
-		return "", "", err
-	}
-	defer m.remove()
+func (d *draw) try(ctx context.Context, s *site, number int) (v verdict, said string, err error) {
 	for _, stage := range d.stagesFor(s.file) {
-		if v, said, err = m.stage(ctx, stage); err != nil || v != survived {
+		if v, said, err = d.stage(ctx, &stage, number); err != nil || v != survived {
 			return v, said, err
 		}
 	}
+	changed := s.apply(d.sources[path.Dir(s.file)].text[s.file])
 	for i := range d.known {
 		same, err := d.known[i].makes(d.builder.root, changed)
 		if err != nil {
@@ -165,33 +202,11 @@ func (d *draw) try(ctx context.Context, s *site) (v verdict, said string, err er
 	return survived, "", nil
 }
 
-// mutant is a changed tree, with the test binaries that were made of it.
-type mutant struct {
-	*builder
-	dir      string
-	changed  map[string][]byte
-	binaries map[string]string // by folder
-}
-
-func (d *draw) newMutant(changed map[string][]byte) (*mutant, error) {
-	dir, err := os.MkdirTemp("", "mutant")
-	return &mutant{&d.builder, dir, changed, map[string]string{}}, err
-}
-
-func (m *mutant) remove() { _ = os.RemoveAll(m.dir) }
-
-// stage tells whether a stage's tests notice the mutant, and what they say.
-func (m *mutant) stage(ctx context.Context, s stage) (v verdict, said string, err error) {
-	if m.binaries[s.Folder] == "" {
-		binary, no, err := m.build(ctx, m.dir, s.Folder, m.changed)
-		if err != nil || no != "" {
-			return refused, no, err
-		}
-		m.binaries[s.Folder] = binary
-	}
-	var chance []string // tests that failed once and not again: what they say is chance
+// stage tells whether a stage's tests notice a mutant, and what they say.
+func (d *draw) stage(ctx context.Context, s *stage, number int) (v verdict, said string, err error) {
+	var chance []string // tests that failed once and not again: that was chance
 	for {
-		r, err := m.run(ctx, &s, s.selection(chance))
+		r, err := d.run(ctx, s, s.selection(number, chance))
 		switch {
 		case err != nil:
 			return "", "", err
@@ -202,7 +217,7 @@ func (m *mutant) stage(ctx context.Context, s stage) (v verdict, said string, er
 		case s.Certain || r.failed == "":
 			return killed, r.complaint(), nil
 		}
-		again, err := m.run(ctx, &s, selection{run: exactly(r.failed), limit: time.Duration(s.Seconds) * time.Second})
+		again, err := d.run(ctx, s, selection{run: exactly(r.failed), limit: s.limit(), env: awake(number)})
 		if err != nil || !again.passed {
 			return killed, r.failed + ": " + r.complaint(), err
 		}
@@ -210,6 +225,6 @@ func (m *mutant) stage(ctx context.Context, s stage) (v verdict, said string, er
 	}
 }
 
-func (m *mutant) run(ctx context.Context, s *stage, which selection) (result, error) {
-	return runTests(ctx, m.root, s.Folder, m.binaries[s.Folder], which)
+func (d *draw) run(ctx context.Context, s *stage, which selection) (result, error) {
+	return runTests(ctx, d.builder.root, s.Folder, d.binaries[s.Folder], which)
 }

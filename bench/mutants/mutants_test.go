@@ -36,3 +36,24 @@ func planted(t *testing.T) (root string, all []bug) {
 	}
 	return root, all
 }
+
+// TestDraw: there are as many mutants as the plan wants, their program compiles, and what survives for a reason can still
+// be made.
+func TestDraw(t *testing.T) {
+	root, _ := planted(t)
+	d, err := newDraw(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(d.mutants) != d.Count {
+		t.Errorf("%d mutants can be drawn of %d", len(d.mutants), d.Count)
+	}
+	for i := range d.mutants {
+		t.Log(d.mutants[i].name())
+	}
+	for _, b := range d.known {
+		if _, err := b.apply(root); err != nil {
+			t.Error(err)
+		}
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -48,10 +49,15 @@ func (p *plan) stagesFor(file string) (some []stage) {
 	return some
 }
 
-// selection is what the stage runs, without these tests besides.
-func (s *stage) selection(without []string) selection {
-	return selection{run: anyOf(s.Run, "."), skip: anyOf(append(without, s.Skip...), ""), limit: time.Duration(s.Seconds) * time.Second}
+// selection is what the stage runs, without these tests besides, on the mutant of this number.
+func (s *stage) selection(number int, without []string) selection {
+	return selection{run: anyOf(s.Run, "."), skip: anyOf(append(without, s.Skip...), ""), limit: s.limit(), env: awake(number)}
 }
+
+func (s *stage) limit() time.Duration { return time.Duration(s.Seconds) * time.Second }
+
+// awake is the environment in which the mutant of this number is awake, or, with 0, none.
+func awake(number int) []string { return []string{mutantVariable + "=" + strconv.Itoa(number)} }
 
 // anyOf is the pattern for any of these tests, which may be patterns themselves.
 func anyOf(tests []string, none string) string {

@@ -35,7 +35,7 @@ func (r *report) add(s *site, v verdict) {
 // print shows the table, and returns an error if fewer than least in a hundred were noticed, or one that
 // was not is not explained.
 func (r *report) print(out io.Writer, least int) error {
-	columns := []verdict{killed, timedOut, excused, survived, refused}
+	columns := []verdict{killed, timedOut, excused, survived}
 	fmt.Fprintf(out, "\n%-10s %-9s", "", "")
 	for _, v := range columns {
 		fmt.Fprintf(out, " %8s", v)

@@ -4,11 +4,10 @@ import (
 	"fmt"
 	"go/ast"
 	"go/constant"
-	"go/parser"
 	"go/token"
+	"go/types"
 	"hash/fnv"
-	"os"
-	"path/filepath"
+	"path"
 	"slices"
 	"strings"
 )
@@ -19,87 +18,69 @@ type site struct {
 	file     string // in the repository
 	line     int
 	from, to int // bytes of the file
-	with     string
 	was      string
-	key      string // where it is in the file, whatever stands above it
+	with     string
+	key      string   // where it is, whatever stands above it
+	splices  []splice // how it is woven in
+	order    int      // in which it was found
 }
 
 // The kinds of changes.
 const (
-	negated  = "negated"  // a condition: if, for, case
-	compared = "compared" // < and <=, > and >=, == and !=
+	negated  = "negated"  // a condition: if, for, case, == and !=
+	compared = "compared" // < and <=, > and >=
 	joined   = "joined"   // && and ||
 	shifted  = "shifted"  // a number, one more or one less
 	dropped  = "dropped"  // a statement
 )
 
-// swapped is what an operator becomes.
-var swapped = map[token.Token]struct {
-	with token.Token
-	kind string
+// operators says what an operator becomes, and which helper does so.
+var operators = map[token.Token]struct {
+	with   token.Token
+	helper string
 }{
-	token.LSS: {token.LEQ, compared}, token.LEQ: {token.LSS, compared}, token.GTR: {token.GEQ, compared}, token.GEQ: {token.GTR, compared},
-	token.EQL: {token.NEQ, compared}, token.NEQ: {token.EQL, compared}, token.LAND: {token.LOR, joined}, token.LOR: {token.LAND, joined},
+	token.LSS: {token.LEQ, "Lss"}, token.LEQ: {token.LSS, "Leq"}, token.GTR: {token.GEQ, "Gtr"}, token.GEQ: {token.GTR, "Geq"},
+	token.LAND: {token.LOR, "And"}, token.LOR: {token.LAND, "Or"},
 }
 
-// findSites lists all changes of these files (patterns, in the repository), tests left out.
-func findSites(root string, patterns []string) ([]site, error) {
-	var all []site
-	for _, pattern := range patterns {
-		files, err := filepath.Glob(filepath.Join(root, pattern))
-		if err != nil {
-			return nil, err
-		}
-		found := 0
-		for _, path := range files {
-			if strings.HasSuffix(path, "_test.go") {
-				continue
-			}
-			found++
-			some, err := sitesOf(root, path)
+// sites lists all changes of the package's files that match one of these patterns.
+func (s *source) sites(patterns []string) (all []site, err error) {
+	for _, name := range s.names() {
+		for _, p := range patterns {
+			ok, err := path.Match(p, name)
 			if err != nil {
 				return nil, err
 			}
-			all = append(all, some...)
-		}
-		if found == 0 {
-			return nil, fmt.Errorf("no file is called %s", pattern)
+			if ok {
+				w := walk{source: s, file: name, text: s.text[name]}
+				w.all()
+				all = append(all, w.found...)
+				break
+			}
 		}
 	}
 	return all, nil
 }
 
-func sitesOf(root, path string) ([]site, error) {
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err
-	}
-	name, err := filepath.Rel(root, path)
-	if err != nil {
-		return nil, err
-	}
-	w := walk{file: filepath.ToSlash(name), text: text, set: token.NewFileSet()}
-	parsed, err := parser.ParseFile(w.set, path, text, parser.SkipObjectResolution)
-	if err != nil {
-		return nil, err
-	}
-	for _, d := range parsed.Decls {
+// walk collects the sites of a file, function by function.
+type walk struct {
+	*source
+	file     string
+	text     []byte
+	function string
+	conds    map[ast.Expr]bool // that are negated as a whole already
+	seen     map[string]int
+	found    []site
+}
+
+func (w *walk) all() {
+	w.conds, w.seen = map[ast.Expr]bool{}, map[string]int{}
+	for _, d := range w.files[w.file].Decls {
 		if f, ok := d.(*ast.FuncDecl); ok && f.Body != nil {
-			w.function, w.seen = f, map[string]int{}
+			w.function = f.Name.Name
 			ast.Inspect(f.Body, w.visit)
 		}
 	}
-	return w.sites, nil
-}
-
-// walk collects the sites of a file, function by function.
-type walk struct {
-	file     string
-	text     []byte
-	set      *token.FileSet
-	function *ast.FuncDecl
-	seen     map[string]int
-	sites    []site
 }
 
 func (w *walk) visit(n ast.Node) bool {
@@ -110,10 +91,14 @@ func (w *walk) visit(n ast.Node) bool {
 		w.negate(n.Cond)
 	case *ast.SwitchStmt:
 		if n.Tag == nil {
-			w.negateCases(n.Body)
+			for _, s := range n.Body.List {
+				for _, e := range s.(*ast.CaseClause).List {
+					w.negate(e)
+				}
+			}
 		}
 	case *ast.BinaryExpr:
-		w.swap(n)
+		w.operator(n)
 	case *ast.BasicLit:
 		w.shift(n)
 	case *ast.BlockStmt:
@@ -127,32 +112,48 @@ func (w *walk) visit(n ast.Node) bool {
 }
 
 func (w *walk) negate(e ast.Expr) {
-	if e != nil {
-		w.add(negated, e.Pos(), e.End(), "!("+w.source(e)+")")
+	if e == nil || w.conds[e] {
+		return
 	}
+	w.conds[e] = true
+	w.wrap(negated, e, "!("+w.of(e)+")", "((", ") != mutant(%d))")
 }
 
-func (w *walk) negateCases(body *ast.BlockStmt) {
-	for _, s := range body.List {
-		for _, e := range s.(*ast.CaseClause).List {
-			w.negate(e)
-		}
+func (w *walk) operator(b *ast.BinaryExpr) {
+	if b.Op == token.EQL || b.Op == token.NEQ {
+		w.negate(b)
+		return
 	}
-}
-
-func (w *walk) swap(b *ast.BinaryExpr) {
-	if s, ok := swapped[b.Op]; ok {
-		w.add(s.kind, b.OpPos, b.OpPos+token.Pos(len(b.Op.String())), s.with.String())
+	o, ok := operators[b.Op]
+	if !ok {
+		return
 	}
+	at, end := w.offset(b.OpPos), w.offset(b.OpPos)+len(b.Op.String())
+	kind, between, last := compared, ", ", ")"
+	if b.Op == token.LAND || b.Op == token.LOR {
+		kind, between, last = joined, ", func() bool { return (", ") })"
+	}
+	s := site{kind: kind, from: at, to: end, with: o.with.String()}
+	s.splices = append(around(w, b, "mutant"+o.helper+"(%d, ", last), splice{from: at, to: end, text: between})
+	w.add(s)
 }
 
 func (w *walk) shift(l *ast.BasicLit) {
-	if l.Kind != token.INT {
+	t := w.info.Types[l].Type
+	if l.Kind != token.INT || t == nil {
 		return
 	}
-	v, one := constant.MakeFromLiteral(l.Value, token.INT, 0), constant.MakeInt64(1)
-	w.add(shifted, l.Pos(), l.End(), constant.BinaryOp(v, token.ADD, one).ExactString())
-	w.add(shifted, l.Pos(), l.End(), constant.BinaryOp(v, token.SUB, one).ExactString())
+	name := types.TypeString(t, func(p *types.Package) string {
+		if p.Path() == w.folder {
+			return ""
+		}
+		return p.Name()
+	})
+	v := constant.MakeFromLiteral(l.Value, token.INT, 0)
+	for _, by := range []int64{1, -1} {
+		with := constant.BinaryOp(v, token.ADD, constant.MakeInt64(by)).ExactString()
+		w.wrap(shifted, l, with, "mutantPick["+name+"](%d, ", ", "+with+")")
+	}
 }
 
 // drop takes away each statement that the others may do without. Those that panic are for our own mistakes.
@@ -160,11 +161,11 @@ func (w *walk) drop(list []ast.Stmt) {
 	for _, s := range list {
 		switch s := s.(type) {
 		case *ast.ExprStmt:
-			if call, ok := s.X.(*ast.CallExpr); ok && w.source(call.Fun) == "panic" {
+			if call, ok := s.X.(*ast.CallExpr); ok && w.of(call.Fun) == "panic" {
 				continue
 			}
 		case *ast.AssignStmt:
-			if s.Tok == token.DEFINE || w.source(s.Lhs[0]) == "_" && len(s.Lhs) == 1 {
+			if s.Tok == token.DEFINE || len(s.Lhs) == 1 && w.of(s.Lhs[0]) == "_" {
 				continue
 			}
 		case *ast.IncDecStmt, *ast.DeferStmt, *ast.BranchStmt, *ast.SendStmt, *ast.GoStmt:
@@ -175,24 +176,35 @@ func (w *walk) drop(list []ast.Stmt) {
 		default:
 			continue
 		}
-		w.add(dropped, s.Pos(), s.End(), "")
+		w.wrap(dropped, s, "", "if !mutant(%d) { ", " }")
 	}
 }
 
-func (w *walk) source(n ast.Node) string {
-	return string(w.text[w.offset(n.Pos()):w.offset(n.End())])
+// wrap adds a change of a node that is woven in by what is put around it.
+func (w *walk) wrap(kind string, n ast.Node, with, before, after string) {
+	w.add(site{kind: kind, from: w.offset(n.Pos()), to: w.offset(n.End()), with: with, splices: around(w, n, before, after)})
 }
+
+func around(w *walk, n ast.Node, before, after string) []splice {
+	from, to := w.offset(n.Pos()), w.offset(n.End())
+	return []splice{{from: from, to: from, text: before}, {from: to, to: to, text: after, closes: true}}
+}
+
+func (w *walk) of(n ast.Node) string { return string(w.text[w.offset(n.Pos()):w.offset(n.End())]) }
 
 func (w *walk) offset(p token.Pos) int { return w.set.Position(p).Offset }
 
-func (w *walk) add(kind string, from, to token.Pos, with string) {
-	s := site{kind: kind, file: w.file, line: w.set.Position(from).Line, from: w.offset(from), to: w.offset(to), with: with}
+func (w *walk) add(s site) {
+	s.file, s.order = w.file, len(w.found)
 	s.was = string(w.text[s.from:s.to])
-	line := strings.TrimSpace(strings.Split(string(w.text), "\n")[s.line-1])
-	s.key = strings.Join([]string{filepath.Dir(w.file), w.function.Name.Name, line, kind, s.was, with}, "\x00")
+	lines := strings.Split(string(w.text[:s.from]), "\n")
+	s.line = len(lines)
+	rest, _, _ := strings.Cut(string(w.text[s.from:]), "\n")
+	line := strings.TrimSpace(lines[len(lines)-1]) + rest
+	s.key = strings.Join([]string{w.folder, w.function, line, s.kind, s.was, s.with}, "\x00")
 	w.seen[s.key]++
 	s.key = fmt.Sprint(s.key, w.seen[s.key])
-	w.sites = append(w.sites, s)
+	w.found = append(w.found, s)
 }
 
 // shuffle puts sites into an order that depends on the seed and on each site's own line alone, so that a change
@@ -201,7 +213,7 @@ func shuffle(sites []site, seed uint64) {
 	rank := func(s site) uint64 {
 		h := fnv.New64a()
 		fmt.Fprint(h, seed, s.key)
-		x := h.Sum64() // FNV's high bits hardly move: stir
+		x := h.Sum64() // its high bits hardly move: stir
 		x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
 		x = (x ^ x>>27) * 0x94d049bb133111eb
 		return x ^ x>>31
@@ -217,13 +229,9 @@ func shuffle(sites []site, seed uint64) {
 	})
 }
 
-// apply makes the changed file.
-func (s *site) apply(root string) (map[string][]byte, error) {
-	text, err := os.ReadFile(filepath.Join(root, s.file))
-	if err != nil {
-		return nil, err
-	}
-	return map[string][]byte{s.file: slices.Concat(text[:s.from], []byte(s.with), text[s.to:])}, nil
+// apply makes the changed file as if somebody had written it so.
+func (s *site) apply(text []byte) map[string][]byte {
+	return map[string][]byte{s.file: slices.Concat(text[:s.from], []byte(s.with), text[s.to:])}
 }
 
 // name says what is changed where.
