@@ -41,6 +41,7 @@ type Native struct {
 	_       [64]byte      // Wake's callers write below, the loop reads above at each event
 	woken   atomic.Uint32 // 1: a wake is on its way, or Release began
 	writing atomic.Int32  // goroutines between taking woken and having written wakeFD
+	yields  yields
 }
 
 // scratch is memory for the system calls of the loop's goroutine, here because a
@@ -207,6 +208,7 @@ func (n *Native) expired() bool {
 
 // Wake implements System: one write of the eventfd per batch.
 func (n *Native) Wake() {
+	n.yields.called()
 	if n.woken.Load() != 0 {
 		return
 	}

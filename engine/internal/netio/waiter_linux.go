@@ -4,7 +4,6 @@ package netio
 
 import (
 	"reflect"
-	"runtime"
 	"unsafe"
 
 	gneterrors "github.com/panjf2000/gnet/v2/pkg/errors"
@@ -43,8 +42,8 @@ func epollOf(p *netpoll.Poller, member int) int {
 }
 
 // wait turns the loop until the callback ends it. After a turn with events it looks
-// once more without sleeping; when that finds nothing it lets other goroutines of this
-// processor run before the thread sleeps, which the scheduler would notice late.
+// once more without sleeping; when that finds nothing it may let other goroutines of this
+// processor run (yields) and sleeps.
 //
 // Where a turn stands is kept, so that another goroutine can go on with it: what the kernel reports
 // by the edge it reports once.
@@ -57,13 +56,16 @@ func (w *waiter) wait(n *Native) error {
 	for {
 		if !w.busy {
 			found, err := w.look(n.epoll, sleep)
+			if sleep {
+				n.yields.come()
+			}
 			if err != 0 && err != unix.EINTR {
 				return err
 			}
 			n.edge.turn()
 			if found == 0 && len(n.edge.serving) == 0 {
 				sleep = true
-				runtime.Gosched()
+				n.yields.leave()
 				continue
 			}
 			w.at, w.found, w.busy = 0, found, true

@@ -22,6 +22,7 @@ var iovPool = sync.Pool{New: func() any { return new([iovMax]unix.Iovec) }}
 
 // Writev implements System. unix.Writev and gnet's io.Writev both allocate above 8 slices.
 func (n *Native) Writev(fd int, v [][]byte) (int, error) {
+	n.yields.called()
 	if len(v) <= iovFew {
 		var few [iovFew]unix.Iovec
 		return writev(fd, few[:], v)
