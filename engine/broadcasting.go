@@ -28,15 +28,20 @@ func (b *broadcast) weight() int64 { return int64(b.p.made.Size()) + 512 }
 type broadcasts struct {
 	last  atomic.Uint32 // the number of the newest; never 0 once there was one
 	mu    sync.Mutex
-	fresh []broadcast // those that the loop has not seen
+	fresh []broadcast // mu; those that the loop has not seen
+
+	// loop
+	taken    uint32      // the number of the newest that it has
+	underWay []broadcast // those that it goes through the table for
+	asking   int         // the descriptor that it has come to
 }
 
 const (
 	// broadcastBacklog is how much of broadcasts, in bytes, may be under way for each loop before those whose callbacks
 	// make them have to wait.
 	broadcastBacklog = 1 << 20
-	// slotsPerLook is how many descriptors without a connection are passed between looks at the clock.
-	slotsPerLook = 1 << 10
+	// slotsPerUnit is how many descriptors without a connection are passed at once.
+	slotsPerUnit = 1 << 10
 	// mostAsked is how many broadcasts a connection is asked for at once.
 	mostAsked = 64
 )
@@ -56,45 +61,52 @@ func (l *loop) announce(p *Prepared, keep func(*Conn) bool) {
 	l.sys.Wake()
 }
 
-// takeBroadcasts begins those that are new.
-func (l *loop) takeBroadcasts() {
-	q := &l.broadcasts
+// take begins those that are new.
+func (q *broadcasts) take() {
+	if q.last.Load() == q.taken {
+		return
+	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for _, b := range q.fresh {
-		b.from = l.asking
-		l.underWay = append(l.underWay, b)
+		b.from = q.asking
+		q.underWay = append(q.underWay, b)
 	}
+	q.taken = q.last.Load()
 	clear(q.fresh)
 	q.fresh = shrunk(q.fresh)
 }
 
-// serveBroadcasts goes on through the table.
-func (l *loop) serveBroadcasts() {
-	l.takeBroadcasts()
-	if len(l.underWay) == 0 {
-		return
-	}
-	var p pace
-	p.begin(l.sys.Now())
+func (q *broadcasts) begin(*loop) bool {
+	q.take()
+	return q.left()
+}
+
+func (q *broadcasts) left() bool { return len(q.underWay) > 0 }
+
+// unit goes on through the table to the next connection, or past many descriptors that have none.
+func (q *broadcasts) unit(l *loop) bool {
 	slots := l.table.slots()
-	for passed := 1; len(l.underWay) > 0; passed++ {
-		c := l.table.get(l.asking)
-		if c == nil || c.loop != l || l.ask(c) {
+	for range slotsPerUnit {
+		c := l.table.get(q.asking)
+		mine := c != nil && c.loop == l
+		if !mine || l.ask(c) {
 			l.nextAsked(slots)
 		}
-		if (c != nil && p.due() || passed%slotsPerLook == 0) && p.look(l.sys.Now()) > stageBudget {
-			return
+		if mine || !q.left() {
+			break
 		}
 	}
+	return q.left()
 }
 
 // nextAsked goes on to the next descriptor.
 func (l *loop) nextAsked(slots int) {
-	if l.asking++; l.asking >= slots {
-		l.asking = 0
-		for i := range l.underWay {
-			l.underWay[i].wrapped = true
+	q := &l.broadcasts
+	if q.asking++; q.asking >= slots {
+		q.asking = 0
+		for i := range q.underWay {
+			q.underWay[i].wrapped = true
 		}
 	}
 	l.endBroadcasts()
@@ -102,15 +114,15 @@ func (l *loop) nextAsked(slots int) {
 
 // endBroadcasts drops those that have come to everybody.
 func (l *loop) endBroadcasts() {
-	n := 0
-	for n < len(l.underWay) && l.underWay[n].wrapped && l.asking >= l.underWay[n].from {
-		l.engine.broadcasting.Add(-l.underWay[n].weight())
+	n, q := 0, &l.broadcasts
+	for n < len(q.underWay) && q.underWay[n].wrapped && q.asking >= q.underWay[n].from {
+		l.engine.broadcasting.Add(-q.underWay[n].weight())
 		n++
 	}
 	if n == 0 {
 		return
 	}
-	l.underWay = slices.Delete(l.underWay, 0, n)
+	q.underWay = slices.Delete(q.underWay, 0, n)
 	l.engine.releaseBroadcasters()
 }
 
@@ -121,17 +133,20 @@ func (l *loop) ask(c *Conn) (all bool) {
 		return true
 	}
 	all = true
+	var p pace
+	p.begin(l.now)
 	l.asked = c // until all is given: a keep may end the goroutine, and the next one goes on here
-	for i := range l.underWay {
-		b := &l.underWay[i]
+	for i := range l.broadcasts.underWay {
+		b := &l.broadcasts.underWay[i]
 		if int32(b.number-c.asked) <= 0 {
 			continue
 		}
-		if all = len(l.given) < mostAsked; !all {
+		if all = len(l.given) < mostAsked && (!p.ripe() || p.look(l.sys.Now()) < stepBudget); !all {
 			break
 		}
 		c.asked = b.number
 		l.given = append(l.given, handedCall{op: b.p.made.Op(), heard: b.number})
+		p.due()
 		if c.ReadyState() != Closed && (b.keep == nil || l.keeps(c, b.keep)) {
 			m := c.preparedMessage(b.p, nil)
 			l.given[len(l.given)-1].message = m
@@ -153,7 +168,7 @@ func (l *loop) ask(c *Conn) (all bool) {
 // hear asks for what c is behind, out of its turn, because something waits behind that. On the loop.
 func (c *Conn) hear() {
 	l := c.loop
-	l.takeBroadcasts()
+	l.broadcasts.take()
 	if !l.ask(c) {
 		c.flags |= hearDue
 		l.enqueue(c)

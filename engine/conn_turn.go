@@ -54,7 +54,7 @@ func (l *loop) cutsShort(c *Conn, in *inbound, left, work int) bool {
 // same wait for the poller have had their whole turn, that is soon.
 func (l *loop) turnOver() bool {
 	took := l.pace.look(l.sys.Now())
-	if took <= turnBudget && l.spent <= spentBudget {
+	if took <= l.share && l.spent <= spentBudget {
 		return false
 	}
 	l.spent += took

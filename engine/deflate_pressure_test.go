@@ -161,7 +161,7 @@ func TestHighWaterCountsWhatIsToBeCompressed(t *testing.T) {
 
 // mailboxServed serves the letters, and no unfinished work.
 func (l *loop) mailboxServed() {
-	l.serveLetters(forever)
+	l.serveMail()
 }
 
 // MaxBufferedAmount with a peer that does not read: it is what waits, uncompressed, that counts.

@@ -2,7 +2,6 @@ package engine
 
 import (
 	"net"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -17,15 +16,6 @@ const (
 	// slabBytes is what one read takes at most: each loop has one slab that every
 	// connection's bytes pass through, so idle connections have no buffer.
 	slabBytes = 512 << 10
-	// turnBudget is how long one connection may keep its loop before the others are served.
-	turnBudget = time.Millisecond
-	// spentBudget is how long unfinished turns may take in all before whoever comes later
-	// gets but a step: forty bombs that arrive at once would keep the others for 40 ms.
-	spentBudget = 2 * turnBudget
-	// stageBudget is how long one wake serves letters, and closes descriptors.
-	stageBudget = turnBudget / 2
-	// forever is for a loop that ends.
-	forever = time.Duration(1<<63 - 1)
 )
 
 // loop is one goroutine around one poller, and everything that it alone touches.
@@ -54,20 +44,19 @@ type loop struct {
 	messages   uint64        // received in this turn
 	bytes      uint64
 	lane       incoming.Lane // what its connections share when they receive
-	letters    []task        // taken from the mailbox; letters[opened:] are not served yet
-	opened     int
-	ready      []*Conn // with an unfinished turn, a long message to compress, or a timer that fired
-	resting    []*Conn // whose sender and receiver may rest
 
-	broadcasts   broadcasts   // as others give them
-	underWay     []broadcast  // those that it goes through the table for
-	asking       int          // the descriptor that it has come to
-	given        []handedCall // what the connection at hand gets
+	graves     graves // what it has to do beside its events: see loop_work.go
+	mail       mail
+	ready      readyConns
+	broadcasts broadcasts
+	resting    resting
+	next       int           // the kind whose step is next
+	share      time.Duration // how long a turn may take
+
+	given        []handedCall // what the connection at hand gets of broadcasts
 	asked        *Conn        // which that is
 	broadcasters []*Conn      // that wait until there are fewer
 
-	dying     []grave // left the poller in this turn
-	dead      []grave // left it in an earlier one: their descriptors may be reused
 	listeners []*listener
 	strangers int // connections over the limits that linger
 	armed     time.Duration
@@ -85,62 +74,6 @@ type loop struct {
 	lost      atomic.Bool  // its poller failed: nobody is sent to it any more
 	stop      bool
 	done      chan struct{}
-}
-
-// grave is a descriptor to close once no event of this turn can name it.
-type grave struct {
-	fd    int
-	abort bool
-}
-
-// task is a letter to a loop: serve conn's todo, or run something.
-type task struct {
-	conn *Conn
-	run  func(*Conn)
-	call func()
-}
-
-// mailbox is a loop's one FIFO, with many producers.
-type mailbox struct {
-	mu     sync.Mutex
-	tasks  []task
-	closed bool
-}
-
-func (m *mailbox) put(t task) (ok bool) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.closed {
-		return false
-	}
-	m.tasks = append(m.tasks, t)
-	return true
-}
-
-// take returns what there is, in exchange for an empty slice to go on with.
-func (m *mailbox) take(empty []task) []task {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	all := m.tasks
-	m.tasks = empty
-	return all
-}
-
-// closeEmpty closes the mailbox unless there is something in it.
-func (m *mailbox) closeEmpty() bool {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.closed = len(m.tasks) == 0
-	return m.closed
-}
-
-// post leaves a letter and wakes the loop. Any goroutine. It reports false once the loop has ended.
-func (l *loop) post(t task) bool {
-	if !l.mailbox.put(t) {
-		return false
-	}
-	l.sys.Wake()
-	return true
 }
 
 func (l *loop) run() {
@@ -164,11 +97,11 @@ func (l *loop) run() {
 // last turn bring, a connection to adopt among them.
 func (l *loop) end() {
 	for again := true; again; again = !l.mailbox.closeEmpty() {
-		l.serveLetters(forever)
+		l.serveMail()
 		l.terminateEach()
 	}
-	for len(l.dead)+len(l.dying) > 0 {
-		l.closeDead(forever)
+	for l.graves.left() {
+		l.closeNow(l.graves.pop())
 	}
 	l.countBatch()
 	if err := l.sys.Release(); err != nil {
@@ -234,122 +167,20 @@ func (l *loop) serveDoomed() {
 	}
 }
 
-// OnWake goes on with all that the loop has to do beside its events. Each kind of work is done for
-// a bounded time and goes on at the next wake, so that whoever has something to say waits for one wake.
+// OnWake goes on with all that the loop has to do beside its events.
 func (l *loop) OnWake() bool {
 	l.look()
 	l.spent = 0
-	l.closeDead(stageBudget)
-	l.serveLetters(stageBudget)
 	l.wheel.Advance(l.now, l.fire)
-	l.serveReady()
-	l.serveBroadcasts()
-	if len(l.resting) > 0 {
-		l.serveResting()
-	}
+	l.share = stepBudget
+	all := l.goOn()
+	l.share = turnBudget
 	l.reopenListeners()
 	l.armTimer()
-	if len(l.dead)+len(l.dying)+len(l.letters)+len(l.ready)+len(l.underWay)+len(l.resting) > 0 {
+	if !all {
 		l.sys.Wake()
 	}
 	return !l.stop
-}
-
-// serveLetters serves the mailbox in order, for so long. What came before this wake is taken in it: the wake was for that.
-func (l *loop) serveLetters(budget time.Duration) {
-	var p pace
-	p.begin(l.now)
-	for fresh := false; ; fresh = true {
-		for l.opened < len(l.letters) {
-			t := l.letters[l.opened]
-			l.letters[l.opened] = task{}
-			l.opened++
-			l.serveTask(t)
-			if p.due() && p.look(l.sys.Now()) > budget {
-				break
-			}
-		}
-		if l.opened < len(l.letters) || fresh {
-			break
-		}
-		l.letters, l.opened = l.mailbox.take(shrunk(l.letters)), 0
-	}
-	if l.opened == len(l.letters) {
-		l.letters, l.opened = shrunk(l.letters), 0
-	}
-}
-
-// shrunk is an emptied slice, without its array if a busy moment made that large.
-func shrunk[T any](s []T) []T {
-	const most = 1 << 10
-	if cap(s) > most {
-		return nil
-	}
-	return s[:0]
-}
-
-func (l *loop) serveTask(t task) {
-	switch {
-	case t.conn == nil:
-		t.call()
-	case t.run != nil:
-		t.conn.callPosted(t.run)
-	default:
-		t.conn.serve()
-	}
-}
-
-// enqueue has c's unfinished work gone on with, when the others were served.
-func (l *loop) enqueue(c *Conn) {
-	if c.flags&enqueued == 0 {
-		c.flags |= enqueued
-		l.ready = append(l.ready, c)
-		l.sys.Wake()
-	}
-}
-
-// serveReady goes on with unfinished work, each for another turn. After a turn's time the
-// rest waits for the next wake: however many connections have work left, whoever else has
-// something to say waits for one of them.
-func (l *loop) serveReady() {
-	began, n := l.now, len(l.ready)
-	served := 0
-	for served < n && (served == 0 || l.sys.Now()-began <= turnBudget) {
-		c := l.ready[served]
-		served++
-		c.flags &^= enqueued
-		if c.flags&timerDue != 0 {
-			c.flags &^= timerDue
-			c.onTimer()
-		}
-		if c.phase != phaseBuried {
-			l.resumeTurn(c)
-			c.nextSlice()
-			l.hearOn(c)
-		}
-		if c.flags&hearDue != 0 {
-			c.flags &^= hearDue
-			c.hear()
-		}
-		if l.doomed.Load() {
-			l.serveDoomed()
-		}
-	}
-	if served != 0 {
-		left := copy(l.ready, l.ready[served:])
-		clear(l.ready[left:])
-		if l.ready = l.ready[:left]; left == 0 {
-			l.ready = shrunk(l.ready)
-		}
-	}
-}
-
-// fire is the wheel's callback. The timers of thousands may be due together, so they are served like
-// all that takes time.
-func (l *loop) fire(fd int32) {
-	c := l.table.get(int(fd))
-	c.flags |= timerDue
-	l.enqueue(c)
 }
 
 // armTimer sees to it that OnWake runs when the wheel's next timer, or a listener's pause, is due.
@@ -374,40 +205,6 @@ func (l *loop) schedule(c *Conn, at time.Duration) {
 		l.armed = at
 		l.sys.SetTimer(at)
 	}
-}
-
-// bury closes a descriptor once no event of this turn can name it: the poller reports
-// each descriptor once a turn, and OnWake at most once a turn, so what was in dying when
-// OnWake ran, and is in dead when it runs again, is of an earlier turn.
-func (l *loop) bury(fd int, abort bool) {
-	l.dying = append(l.dying, grave{fd, abort})
-	l.sys.Wake()
-}
-
-// closeDead closes the descriptors that left in an earlier turn, for so long: thousands may have.
-func (l *loop) closeDead(budget time.Duration) {
-	var p pace
-	k := 0
-	for p.begin(l.now); k < len(l.dead); {
-		l.closeNow(l.dead[k])
-		if k++; p.due() && p.look(l.sys.Now()) > budget {
-			break
-		}
-	}
-	if k < len(l.dead) {
-		l.dead = append(l.dead[:copy(l.dead, l.dead[k:])], l.dying...)
-		l.dying = shrunk(l.dying)
-		return
-	}
-	l.dead, l.dying = l.dying, shrunk(l.dead)
-}
-
-func (l *loop) closeNow(g grave) {
-	if g.abort {
-		_ = l.sys.Abort(g.fd)
-		return
-	}
-	_ = l.sys.Close(g.fd)
 }
 
 // adopt takes over a connection that admitConn has counted. On the loop.

@@ -25,7 +25,7 @@ func (l *loop) lose(err error) {
 	}
 	l.listeners = nil
 	for {
-		l.serveLetters(forever)
+		l.serveMail()
 		l.loseEach(why)
 		if l.conns.Load() == 0 {
 			return

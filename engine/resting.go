@@ -45,7 +45,7 @@ func (c *Conn) ifUsed() time.Duration {
 }
 
 // onRestDue lets sender and receiver rest, if they were not used since the clock looked last,
-// when the loop has time for it: to pack a window takes a tenth of a millisecond (serveResting).
+// when the loop has time for it: to pack a window takes a tenth of a millisecond (loop_work.go).
 func (c *Conn) onRestDue() {
 	s := c.stages.Load()
 	s.looked = c.loop.now
@@ -54,34 +54,33 @@ func (c *Conn) onRestDue() {
 	}
 }
 
+// resting are the connections whose sender and receiver may rest.
+type resting struct {
+	fifo[*Conn]
+	round int // of them, how many were there when the step began
+}
+
 func (l *loop) restLater(c *Conn) {
 	if c.flags&restDue == 0 {
 		c.flags |= restDue
-		l.resting = append(l.resting, c)
+		l.resting.push(c)
 		l.sys.Wake()
 	}
 }
 
-// restBudget is how long one wake lets connections rest: thousands that fell silent at the same
-// time must not stand in front of those that have something to do.
-const restBudget = turnBudget / 4
+func (r *resting) begin(*loop) bool {
+	r.round = r.len()
+	return r.round > 0
+}
 
-// serveResting lets connections rest: one, and while nobody else has unfinished work a few more.
-func (l *loop) serveResting() {
-	began := l.sys.Now()
-	for last := len(l.resting) - 1; last >= 0; last-- {
-		c := l.resting[last]
-		l.resting[last] = nil
-		if l.resting = l.resting[:last]; last == 0 {
-			l.resting = shrunk(l.resting)
-		}
-		if c.phase != phaseBuried {
-			c.rest()
-		}
-		if len(l.ready) > 0 || l.sys.Now()-began > restBudget {
-			return
-		}
+func (r *resting) left() bool { return r.len() > 0 }
+
+func (r *resting) unit(*loop) bool {
+	r.round--
+	if c := r.pop(); c.phase != phaseBuried {
+		c.rest()
 	}
+	return r.round > 0
 }
 
 // rest is what onRestDue asked for. Whoever holds the lock sends: then the clock looks again.

@@ -145,7 +145,7 @@ func (e *engine) newLoop(sys netio.System, bridge *netio.Bridge, t *table) *loop
 	}
 	l := &loop{
 		engine: e, sys: sys, bridge: bridge, table: t,
-		slab: make([]byte, slabBytes), done: make(chan struct{}),
+		slab: make([]byte, slabBytes), share: turnBudget, done: make(chan struct{}),
 		lane: incoming.Lane{Pool: e.pool, Deflate: e.conf.deflate, Chunks: e.hooks.chunk != nil},
 		outgoing: outgoing.Lane{
 			Sink: sys, Full: netio.ErrAgain, Pool: e.pool, Timed: e.conf.Workers > 0,

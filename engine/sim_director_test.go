@@ -23,7 +23,7 @@ func (s *rig) turn(i int) {
 func (w *workers) waiting() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return len(w.queue) - w.head
+	return w.queue.len()
 }
 
 // work is what a worker does next, if there is something.

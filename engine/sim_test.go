@@ -494,7 +494,7 @@ func (m *simulation) checkNothingLeft() {
 		m.broke("open %d, connecting %d, counted %d", st.Open, st.Connecting, s.total)
 	}
 	for i, l := range m.loops {
-		if n := l.wheel.Len() + len(l.ready) + len(l.resting) + len(l.dying) + len(l.dead) + len(l.mailbox.tasks); n != 0 || l.conns.Load() != 0 {
+		if n := l.wheel.Len() + l.ready.len() + l.resting.len() + l.graves.len() + len(l.mailbox.tasks); n != 0 || l.conns.Load() != 0 {
 			m.broke("loop %d keeps %d timers, turns, graves and letters, %d connections", i, n, l.conns.Load())
 		}
 	}

@@ -96,7 +96,7 @@ func BenchmarkTurn(b *testing.B) {
 			b.ReportAllocs()
 			for i := 0; b.Loop(); i++ {
 				l.OnEvent(5, netio.Readable)
-				if len(l.ready) > 0 { // the machine took longer than a turn
+				if l.ready.left() { // the machine took longer than a turn
 					l.OnWake()
 				}
 				if i%k.batch == 0 {

@@ -12,8 +12,7 @@ const batch = 64
 type workers struct {
 	mu    sync.Mutex
 	ready sync.Cond
-	queue []*Conn
-	head  int
+	queue fifo[*Conn]
 	end   bool
 	alive sync.WaitGroup
 	all   []worker
@@ -66,7 +65,7 @@ func (e *engine) workerHere(id uint64) *worker {
 
 func (w *workers) put(c *Conn) {
 	w.mu.Lock()
-	w.queue = append(w.queue, c)
+	w.queue.push(c)
 	w.mu.Unlock()
 	w.ready.Signal()
 }
@@ -74,22 +73,13 @@ func (w *workers) put(c *Conn) {
 func (w *workers) take() *Conn {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for w.head == len(w.queue) {
+	for w.queue.len() == 0 {
 		if w.end {
 			return nil
 		}
 		w.ready.Wait()
 	}
-	c := w.queue[w.head]
-	w.queue[w.head] = nil
-	if w.head++; w.head == len(w.queue) {
-		w.queue, w.head = shrunk(w.queue), 0
-	} else if w.head > 1024 && w.head > len(w.queue)/2 {
-		n := copy(w.queue, w.queue[w.head:])
-		clear(w.queue[n:])
-		w.queue, w.head = w.queue[:n], 0
-	}
-	return c
+	return w.queue.pop()
 }
 
 // stop ends the workers once what is queued has run.

@@ -1,0 +1,251 @@
+package engine
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/gannet-ws/gannet/engine/internal/netio"
+)
+
+// flood is a machine whose time goes on when work is done, and only then: each unit costs unitCost.
+type flood struct {
+	nullSystem
+	now    time.Duration
+	woken  bool
+	input  map[int][]byte
+	closed []int
+	heard  map[int]int // messages, by descriptor
+}
+
+const unitCost = 100 * time.Microsecond
+
+func (f *flood) cost() { f.now += unitCost }
+
+func (f *flood) Now() time.Duration { return f.now }
+func (f *flood) Wake()              { f.woken = true }
+func (f *flood) Close(fd int) error {
+	f.closed = append(f.closed, fd)
+	f.cost()
+	return nil
+}
+
+func (f *flood) Read(fd int, p []byte) (int, error) {
+	n := copy(p, f.input[fd])
+	if f.input[fd] = f.input[fd][n:]; n == 0 {
+		return 0, netio.ErrAgain
+	}
+	return n, nil
+}
+
+// floods are ways to give a loop more work than a wake can do. Each returns how many units of how many are done.
+var floods = map[string]func(t *testing.T, l *loop, f *flood) (done func() int, of int){
+	"graves": func(_ *testing.T, l *loop, f *flood) (func() int, int) {
+		for fd := range 500 {
+			l.bury(1000+fd, false)
+		}
+		return func() int { return len(f.closed) }, 500
+	},
+	"mail": func(t *testing.T, l *loop, f *flood) (func() int, int) {
+		served := 0
+		for i := range 500 {
+			l.post(task{call: func() {
+				if served != i {
+					t.Errorf("letter %d is served after %d", i, served)
+				}
+				served++
+				f.cost()
+			}})
+		}
+		return func() int { return served }, 500
+	},
+	"turns": func(t *testing.T, l *loop, f *flood) (func() int, int) {
+		for fd := range 10 {
+			for range 50 {
+				f.input[fd] = append(f.input[fd], maskedFrame(finBit|2, []byte("flood"))...)
+			}
+			l.OnEvent(fd, netio.Readable)
+		}
+		return func() (n int) {
+			for fd := range 10 {
+				n += f.heard[fd]
+			}
+			return n
+		}, 500
+	},
+	"timers": func(_ *testing.T, l *loop, _ *flood) (func() int, int) {
+		const n = 40
+		for fd := range n {
+			c := l.table.get(fd)
+			c.times.opened = -time.Hour // MaxLifetime is up: OnClose costs time
+			l.fire(int32(fd))
+		}
+		return func() int { return n - l.ready.len() }, n
+	},
+	"broadcasts": func(t *testing.T, l *loop, f *flood) (func() int, int) {
+		asked := 0
+		p, err := Prepare(OpText, []byte("to all"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 50 {
+			l.announce(p, func(*Conn) bool { asked++; f.cost(); return false })
+		}
+		return func() int { return asked }, 50 * 50
+	},
+	"resting": func(_ *testing.T, l *loop, _ *flood) (func() int, int) {
+		const n = 20
+		for range n {
+			o := &Conn{loop: l}
+			o.stages.Store(new(stages))
+			l.restLater(o)
+		}
+		return func() int { return n - l.resting.len() }, n
+	},
+}
+
+// flooded is a loop with 50 connections.
+func flooded(t *testing.T) (*loop, *flood) {
+	t.Helper()
+	f := &flood{now: time.Hour, input: map[int][]byte{}, heard: map[int]int{}}
+	s, err := NewServer(Funcs{
+		Message: func(c *Conn, _ Message) { f.heard[int(c.fd)]++; f.cost() },
+		Close:   func(*Conn, CloseEvent) { f.cost() },
+	}, Options{Loops: 1, Limits: Limits{MaxLifetime: 24 * time.Hour}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := s.newLoop(f, nil, nil)
+	s.loops.Store(&[]*loop{l})
+	for fd := range 50 {
+		l.adopt(arrival{fd: fd})
+		f.input[fd] = slices.Clone(nullRequest)
+		l.OnEvent(fd, netio.Readable)
+		if l.table.get(fd).ReadyState() != Open {
+			t.Fatal("not open")
+		}
+	}
+	for f.woken {
+		f.woken = false
+		l.OnWake()
+	}
+	l.OnBatchEnd()
+	return l, f
+}
+
+// With however much work of one kind, or of all, a wake takes a turn's time and a step at most, an event is served
+// between, and each kind goes on every few wakes until all is done.
+func TestNoWorkHoldsTheLoop(t *testing.T) {
+	kinds := [][]string{{"graves", "mail", "turns", "broadcasts", "resting"}, {"mail", "timers", "broadcasts"}}
+	for name := range floods {
+		kinds = append(kinds, []string{name})
+	}
+	for _, names := range kinds {
+		t.Run(fmt.Sprint(names), func(t *testing.T) {
+			l, f := flooded(t)
+			done := map[string]func() int{}
+			of, last := map[string]int{}, map[string]int{}
+			for _, name := range names {
+				done[name], of[name] = floods[name](t, l, f)
+			}
+			const innocent = 49
+			stood := map[string]int{} // for how many wakes
+			for wakes := 0; f.woken; wakes++ {
+				f.woken = false
+				began := f.now
+				l.OnWake()
+				if took := f.now - began; took > turnBudget+stepBudget+unitCost {
+					t.Fatalf("wake %d took %v", wakes, took)
+				}
+				for _, name := range names {
+					n := done[name]()
+					if stood[name]++; n != last[name] {
+						stood[name] = 0
+					}
+					if last[name] = n; stood[name] > 4 && n < of[name] {
+						t.Fatalf("wake %d: no %s for %d wakes, %v", wakes, name, stood[name], last)
+					}
+				}
+				if l.table.get(innocent) != nil && !slices.Contains(names, "timers") {
+					before := f.heard[innocent]
+					f.input[innocent] = maskedFrame(finBit|2, []byte("innocent"))
+					if l.OnEvent(innocent, netio.Readable); f.heard[innocent] != before+1 {
+						t.Fatalf("wake %d: the innocent's message was not served", wakes)
+					}
+				}
+				if l.OnBatchEnd(); wakes > 2000 {
+					t.Fatal("it does not end")
+				}
+			}
+			for _, name := range names {
+				if last[name] != of[name] || l.left() {
+					t.Errorf("%d %s are done, of %d, and no wake is asked for", last[name], name, of[name])
+				}
+			}
+		})
+	}
+}
+
+// What is there when a wake begins is done in it if there is time, each kind after the one that it may leave work to.
+func TestLittleWorkIsDoneInOneWake(t *testing.T) {
+	l, f := flooded(t)
+	var order []string
+	c := l.table.get(3)
+	l.post(task{call: func() {
+		order = append(order, "letter")
+		c.flags |= timerDue
+		l.enqueue(c)
+	}})
+	p, err := Prepare(OpText, []byte("to all"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.announce(p, func(to *Conn) bool {
+		if to == c {
+			order = append(order, "broadcast")
+		}
+		return false
+	})
+	f.woken = false
+	l.OnWake()
+	if !slices.Equal(order, []string{"letter", "broadcast"}) || c.flags&(timerDue|enqueued) != 0 || l.left() {
+		t.Error(order, c.flags&(timerDue|enqueued), l.left())
+	}
+}
+
+// A descriptor is closed in the wake after the next at the latest, and never in the wake in which it left the poller
+// or in the one before which it did.
+func TestGravesWaitForAnotherWake(t *testing.T) {
+	l, f := flooded(t)
+	l.bury(700, false) // before a wake, in the same turn perhaps
+	l.post(task{call: func() { l.bury(701, false) }})
+	var closed []int
+	for range 3 {
+		l.OnWake()
+		closed = append(closed, len(f.closed))
+	}
+	if !slices.Equal(closed, []int{0, 1, 2}) && !slices.Equal(closed, []int{0, 2, 2}) || l.graves.left() {
+		t.Errorf("closed %v: after each wake %v", f.closed, closed)
+	}
+}
+
+// A doomed connection is closed behind the unit that doomed it, not behind the others of its step.
+func TestDoomedAreServedBetweenUnits(t *testing.T) {
+	l, _ := flooded(t)
+	c := l.table.get(7)
+	l.engine.budget.list(c)
+	l.post(task{call: func() {
+		l.engine.budget.mu.Lock()
+		l.engine.budget.holders[0].shed = true
+		l.engine.budget.mu.Unlock()
+		c.todo.Or(todoShed)
+		l.doomed.Store(true)
+	}})
+	var state ReadyState
+	l.post(task{call: func() { state = c.ReadyState() }})
+	l.OnWake()
+	if state == Open {
+		t.Error("the next letter found it open")
+	}
+}
