@@ -35,6 +35,9 @@ func (b *builder) build(ctx context.Context, dir, folder string, changed map[str
 	case err != nil:
 		return "", strings.TrimSpace(string(out)), nil
 	}
+	if _, err := os.Stat(binary); err != nil {
+		return "", string(out), nil // there are no tests
+	}
 	return binary, "", nil
 }
 

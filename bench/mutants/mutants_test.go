@@ -1,8 +1,11 @@
 package main
 
 import (
+	"fmt"
 	"go/parser"
 	"go/token"
+	"hash/fnv"
+	"strings"
 	"testing"
 )
 
@@ -24,6 +27,64 @@ func TestPlantedBugsApply(t *testing.T) {
 	}
 }
 
+// TestSomePlantedBugs: the tests notice one bug of each file of testdata/planted. Which one depends on the code that it
+// changes, so that in time it is each one's turn. make mutants plants them all.
+func TestSomePlantedBugs(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the result is the same in every build")
+	}
+	root, all := planted(t)
+	some := map[string]*bug{}
+	for i := range all {
+		file, _, _ := strings.Cut(all[i].at, ":")
+		if some[file] == nil || rankOf(t, root, &all[i]) < rankOf(t, root, some[file]) {
+			some[file] = &all[i]
+		}
+	}
+	for file, k := range some {
+		t.Run(file, func(t *testing.T) {
+			t.Parallel()
+			said, err := plant(t.Context(), &builder{root: root, tags: plantedTags}, k)
+			if err != nil {
+				t.Error(err)
+			}
+			t.Logf("%s: %s", k.name, said)
+		})
+	}
+}
+
+func rankOf(t *testing.T, root string, k *bug) uint64 {
+	t.Helper()
+	changed, err := k.apply(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := fnv.New64a()
+	fmt.Fprint(h, changed)
+	return stirred(h.Sum64())
+}
+
+// TestDraw: there are as many mutants as the plan wants, their program compiles, and those that survive for a reason can
+// still be made.
+func TestDraw(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the result is the same in every build")
+	}
+	root, _ := planted(t)
+	d, err := newDraw(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(d.mutants) != d.Count {
+		t.Errorf("%d mutants can be drawn of %d", len(d.mutants), d.Count)
+	}
+	for _, b := range d.known {
+		if _, err := b.apply(root); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 func planted(t *testing.T) (root string, all []bug) {
 	t.Helper()
 	root, err := findRoot()
@@ -35,25 +96,4 @@ func planted(t *testing.T) (root string, all []bug) {
 		t.Fatal(err)
 	}
 	return root, all
-}
-
-// TestDraw: there are as many mutants as the plan wants, their program compiles, and what survives for a reason can still
-// be made.
-func TestDraw(t *testing.T) {
-	root, _ := planted(t)
-	d, err := newDraw(root)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(d.mutants) != d.Count {
-		t.Errorf("%d mutants can be drawn of %d", len(d.mutants), d.Count)
-	}
-	for i := range d.mutants {
-		t.Log(d.mutants[i].name())
-	}
-	for _, b := range d.known {
-		if _, err := b.apply(root); err != nil {
-			t.Error(err)
-		}
-	}
 }

@@ -213,10 +213,7 @@ func shuffle(sites []site, seed uint64) {
 	rank := func(s site) uint64 {
 		h := fnv.New64a()
 		fmt.Fprint(h, seed, s.key)
-		x := h.Sum64() // its high bits hardly move: stir
-		x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
-		x = (x ^ x>>27) * 0x94d049bb133111eb
-		return x ^ x>>31
+		return stirred(h.Sum64())
 	}
 	slices.SortStableFunc(sites, func(a, b site) int {
 		switch ra, rb := rank(a), rank(b); {
@@ -227,6 +224,13 @@ func shuffle(sites []site, seed uint64) {
 		}
 		return 0
 	})
+}
+
+// stirred mixes the bits of a short hash, whose high ones hardly move.
+func stirred(x uint64) uint64 {
+	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
+	x = (x ^ x>>27) * 0x94d049bb133111eb
+	return x ^ x>>31
 }
 
 // apply makes the changed file as if somebody had written it so.
