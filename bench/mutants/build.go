@@ -18,8 +18,8 @@ type builder struct {
 	tags string
 }
 
-// build compiles the tests of a folder's package into dir with these files replaced. If the compiler
-// refuses, said is what it says.
+// build compiles the tests of a folder's package into dir with these files replaced, or, where they are nil, left out. If
+// the compiler refuses, said is what it says.
 func (b *builder) build(ctx context.Context, dir, folder string, changed map[string][]byte) (binary, said string, err error) {
 	list, err := b.overlay(dir, changed)
 	if err != nil {
@@ -45,6 +45,10 @@ func (b *builder) build(ctx context.Context, dir, folder string, changed map[str
 func (b *builder) overlay(dir string, changed map[string][]byte) (list string, err error) {
 	replace := map[string]string{}
 	for file, text := range changed {
+		if text == nil {
+			replace[filepath.Join(b.root, file)] = ""
+			continue
+		}
 		at := filepath.Join(dir, flat(file))
 		if err := os.WriteFile(at, text, 0o644); err != nil {
 			return "", err

@@ -20,6 +20,13 @@ func plant(ctx context.Context, b *builder, k *bug) (said string, err error) {
 	if err != nil {
 		return "", err
 	}
+	rest, err := needless(b.root, k.folder, k.testFunction())
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", k.at, err)
+	}
+	for _, file := range rest {
+		changed[file] = nil
+	}
 	dir, err := os.MkdirTemp("", "mutant")
 	if err != nil {
 		return "", err
@@ -39,6 +46,11 @@ func plant(ctx context.Context, b *builder, k *bug) (said string, err error) {
 		return "", err
 	}
 	return r.complaint(), k.judge(&r)
+}
+
+func (k *bug) testFunction() string {
+	name, _, _ := strings.Cut(k.test, "/")
+	return name
 }
 
 // judge tells why a result does not say that the bug was caught.
