@@ -88,6 +88,38 @@ func (d *Decoder) NextMasked(b []byte, p *Piece) (int, error) {
 	return d.next(b, p, false)
 }
 
+// Whole is NextMasked for what most frames are: a message of its own, not compressed, all of which is at the start of b.
+// key unmasks the payload, and n is how much of b the frame takes. 0 means that it may be anything else, or too near
+// to the end of b: nothing was used, and Next finds out.
+func (d *Decoder) Whole(b []byte) (op Opcode, payload []byte, key uint32, n int) {
+	if d.remaining != 0 || len(b) < 8 {
+		return 0, nil, 0, 0
+	}
+	head := binary.LittleEndian.Uint64(b)
+	b0, b1 := byte(head), byte(head>>8)
+	field := b1 &^ maskBit
+	if b0 != finBit|byte(OpBinary) && b0 != finBit|byte(OpText) || field >= legalLengths[legalIndex(b0, b1, d.state)&legalIndexMask] {
+		return 0, nil, 0, 0
+	}
+	at, size := 2, int(field)
+	key = uint32(head >> 16)
+	if field == length16 {
+		at, size, key = 4, int(head>>8&0xff00|head>>24&0xff), uint32(head>>32)
+		if size <= maxLength7 {
+			return 0, nil, 0, 0
+		}
+	}
+	if b1&maskBit == 0 {
+		key = 0
+	} else {
+		at += keySize
+	}
+	if n = at + size; n > len(b) {
+		return 0, nil, 0, 0
+	}
+	return Opcode(b0 & 0x0f), b[at:n:n], key, n
+}
+
 // next is the fast path: a whole frame with a length of at most 16 bits is in b. Eight bytes hold all of such a header,
 // so one load fetches it. Nothing is refused here: what does not fit goes to the slow path, which finds out why.
 func (d *Decoder) next(b []byte, p *Piece, unmask bool) (int, error) {

@@ -28,43 +28,32 @@ var inboundPool = sync.Pool{New: func() any { return new(inbound) }}
 
 func (in *inbound) idle() bool { return in.Idle() && !in.pongOwed && in.rest == nil }
 
-// inboundOf is c's inbound; the loop's spare, made ready for c, when it has none.
+// inboundOf is c's inbound; when c has none, the loop's spare. That is always ready for a connection without
+// permessage-deflate.
 func (l *loop) inboundOf(c *Conn) *inbound {
 	if c.in != nil {
 		return c.in
 	}
 	if l.spare == nil {
 		l.spare = inboundPool.Get().(*inbound)
+		l.spare.Begin(&l.lane, deflate.Agreement{}, nil)
 	}
 	if c.deflates {
 		l.spare.Begin(&l.lane, c.agreed.Value().deflate, c.receiver())
-	} else {
-		l.spare.Begin(&l.lane, deflate.Agreement{}, nil)
 	}
 	return l.spare
 }
 
 // keep attaches in to c, or takes it back from an idle one.
 func (l *loop) keep(c *Conn, in *inbound) {
-	idle := in.idle()
-	if idle {
-		in.End()
-	}
-	switch {
-	case !idle && c.in == nil:
-		c.in, l.spare = in, nil
-	case idle && c.in != nil:
-		c.in = nil
+	if in.idle() {
 		in.budget.set(c, 0)
-		inboundPool.Put(in)
+		l.takeBack(c, in)
+		return
 	}
-}
-
-// dropInbound gives up what a connection had received in part; the turn's end does it
-// when the turn is this connection's.
-func (c *Conn) dropInbound() {
-	if c.in != nil && c.loop.turning != c {
-		c.loop.discard(c, c.in)
+	in.budget.set(c, in.held())
+	if c.in == nil {
+		c.in, l.spare = in, nil
 	}
 }
 
@@ -77,9 +66,25 @@ func (l *loop) discard(c *Conn, in *inbound) {
 	in.Release()
 	in.budget.set(c, 0)
 	*in = inbound{}
-	if c.in == in {
-		c.in = nil
-		inboundPool.Put(in)
+	l.takeBack(c, in)
+}
+
+// takeBack makes in, which keeps nothing of c's any more, the next connection's.
+func (l *loop) takeBack(c *Conn, in *inbound) {
+	if c.in == nil {
+		in.Begin(&l.lane, deflate.Agreement{}, nil)
+		return
+	}
+	c.in = nil
+	*in = inbound{}
+	inboundPool.Put(in)
+}
+
+// dropInbound gives up what a connection had received in part; the turn's end does it
+// when the turn is this connection's.
+func (c *Conn) dropInbound() {
+	if c.in != nil && c.loop.turning != c.in {
+		c.loop.discard(c, c.in)
 	}
 }
 

@@ -67,7 +67,12 @@ func (l *loop) feed(c *Conn, b []byte) {
 		return
 	}
 	in := l.inboundOf(c)
-	rest := l.turn(c, in, b)
+	rest, plain := l.turn(c, in, b)
+	if plain {
+		l.turning = nil
+		c.settleTurn()
+		return
+	}
 	if (len(rest) > 0 || in.More()) && !c.deaf() {
 		in.rest = l.engine.pool.Get(len(rest))
 		in.rest.B = append(in.rest.B, rest...)
@@ -101,7 +106,7 @@ func (l *loop) readDirect(c *Conn) (full bool) {
 // directTurn takes n bytes that were read into the message's buffer.
 func (l *loop) directTurn(c *Conn, in *inbound, n int) {
 	defer l.recoverCallback(c)
-	l.turning, l.decoding = c, in
+	l.turning = in
 	var e incoming.Event
 	err := in.Filled(n, &e)
 	l.take(c, in, &e, err)

@@ -9,38 +9,83 @@ import (
 // costlyBytes: what takes this much work is followed by a look at the clock. Work is bytes, as incoming counts them.
 const costlyBytes = 4 << 10
 
-// turn decodes b and delivers what it holds, for at most turnBudget. What it returns
-// is for the next turn. A panic of the handler's ends the connection, not the loop.
-func (l *loop) turn(c *Conn, in *inbound, b []byte) (rest []byte) {
+// turn decodes b and delivers what it holds, for at most turnBudget. What it returns is for the next turn. A turn is plain
+// if it was whole messages and nothing else: then in is as it was, and nothing is to be settled but what the callbacks
+// have sent and asked for. A panic of the handler's ends the connection, not the loop.
+func (l *loop) turn(c *Conn, in *inbound, b []byte) (rest []byte, plain bool) {
 	defer l.recoverCallback(c)
-	l.turning, l.decoding = c, in
+	l.turning = in
 	l.pace.begin(l.began())
 	if c.holdsTurn() { // since OnOpen, or since the poller looked
-		return b
+		return b, false
 	}
 	if c.flags&discarding != 0 {
 		in.Discard()
 	}
-	var e incoming.Event
-	for len(b) > 0 || in.More() {
-		n, err := in.Next(b, &c.limits.Load().incoming, &e)
-		b = b[n:]
-		l.take(c, in, &e, err)
-		if c.deaf() {
-			return nil
+	over := false
+	for plain = true; ; plain = false {
+		if b, over = l.wholeMessages(c, in, b); over {
+			return b, false
 		}
-		if (c.holds.Load() != 0 || c.flags&pausedByInbox != 0 || l.pace.due() || c.deflates) && l.cutsShort(c, in, len(b), e.Work) {
-			return b
+		if len(b) == 0 && !in.More() {
+			return nil, plain
+		}
+		if b, over = l.oneEvent(c, in, b); over {
+			return b, false
 		}
 	}
-	return nil
+}
+
+// wholeMessages is the straight path: it delivers the whole messages that b starts with, one after the other, as long as
+// nothing is in the way. It returns the rest, and whether the turn is over. (With workers each message is an event like
+// any other: what the loop does for one is most of the work anyway.)
+func (l *loop) wholeMessages(c *Conn, in *inbound, b []byte) (rest []byte, over bool) {
+	if l.engine.workers != nil {
+		return b, false
+	}
+	for c.ReadyState() == Open {
+		op, data, n := in.Whole(b, &c.limits.Load().incoming)
+		if n == 0 {
+			break
+		}
+		b = b[n:]
+		l.messages++
+		l.bytes += uint64(len(data))
+		c.enter()
+		l.inCallback = true
+		l.engine.hooks.message(c, Message{Op: op, Data: data, pool: l.lane.Pool})
+		l.inCallback = false
+		if len(b) == 0 {
+			break
+		}
+		if (l.pace.due() || c.holds.Load() != 0 || c.deflates) && l.cutsShort(c, in, b, 0) {
+			return b, true
+		}
+	}
+	return b, false
+}
+
+// oneEvent takes what comes next in b, whatever it is. It returns the rest, and whether the turn is over.
+func (l *loop) oneEvent(c *Conn, in *inbound, b []byte) (rest []byte, over bool) {
+	var e incoming.Event
+	n, err := in.Next(b, &c.limits.Load().incoming, &e)
+	b = b[n:]
+	l.take(c, in, &e, err)
+	if c.deaf() {
+		return nil, true
+	}
+	if c.flags&discarding != 0 {
+		in.Discard()
+	}
+	asks := l.pace.due() || c.flags&pausedByInbox != 0 || c.holds.Load() != 0 || c.deflates
+	return b, asks && l.cutsShort(c, in, b, e.Work)
 }
 
 // cutsShort tells, after an event, whether that was enough for a turn: asked when something holds the rest, or when it is
 // time to look at the clock. With permessage-deflate that is after each message: a few bytes may have asked for much,
 // inflated here or compressed in the callback.
-func (l *loop) cutsShort(c *Conn, in *inbound, left, work int) bool {
-	if left > 0 || in.More() {
+func (l *loop) cutsShort(c *Conn, in *inbound, left []byte, work int) bool {
+	if len(left) > 0 || in.More() {
 		if c.flags&pausedByInbox != 0 || c.holdsTurn() {
 			return true
 		}
@@ -78,9 +123,6 @@ func (l *loop) take(c *Conn, in *inbound, e *incoming.Event, err error) {
 	}
 	if err != nil {
 		c.fail(ruleOf(err))
-	}
-	if c.flags&discarding != 0 {
-		in.Discard()
 	}
 }
 
@@ -139,7 +181,7 @@ func (l *loop) resumeTurn(c *Conn) {
 		return
 	}
 	l.look()
-	left := l.turn(c, in, in.rest.B[in.restOff:])
+	left, _ := l.turn(c, in, in.rest.B[in.restOff:])
 	if in.restOff = len(in.rest.B) - len(left); len(left) > 0 || in.More() {
 		c.holdTurn()
 	} else {
@@ -157,14 +199,13 @@ func (c *Conn) deaf() bool { return c.flags&sawClose != 0 || c.phase >= phaseLin
 
 // endTurn settles what a turn left: corked frames, the budget, interest.
 func (l *loop) endTurn(c *Conn, in *inbound) {
-	l.turning, l.decoding = nil, nil
+	l.turning = nil
 	if l.countInflated() {
 		c.keepReceiver(in)
 	}
 	if c.deaf() {
 		l.discard(c, in)
 	} else {
-		in.budget.set(c, in.held())
 		l.keep(c, in)
 	}
 	c.settleTurn()

@@ -41,7 +41,7 @@ func (l *loop) takeOver() {
 		c.todo.Or(todoClose)
 	}
 	if l.turning != nil {
-		l.endTurn(l.turning, l.decoding)
+		l.endTurn(c, l.turning)
 	}
 	c.settleTurn()
 	c.watch()

@@ -37,8 +37,7 @@ type loop struct {
 	inCallback bool          // a handler's code is running: a panic is its own
 	entered    bool          // the connection at hand is corked
 	at         *Conn         // which that is
-	turning    *Conn         // whose bytes are being decoded
-	decoding   *inbound      // with this
+	turning    *inbound      // of the connection whose turn it is; nil between turns
 	pace       pace          // of its turn
 	spent      time.Duration // by turns that were cut short, since the last wake: what they left asks for one
 	messages   uint64        // received in this turn

@@ -81,7 +81,7 @@ func (in *In) chunk(data []byte, last bool, e *Event) (err error) {
 
 // Direct tells whether so much is missing of the frame under way that it is worth reading it to where Room says.
 func (in *In) Direct() bool {
-	return in.msg != nil && !in.compressed && in.tailLen == 0 && in.dec.Remaining() >= directBytes
+	return in.msg != nil && !in.compressed && in.ways&cutHeader == 0 && in.dec.Remaining() >= directBytes
 }
 
 // Room is where the next bytes of the frame under way belong, at most so many; Direct has to be true. When they are

@@ -65,7 +65,7 @@ type In struct {
 
 	op        codec.Opcode // of the message under way
 	begun     bool         // its first chunk was delivered
-	discards  bool         // see Discard
+	ways      ways
 	fragments int
 	size      uint64       // declared by the headers of this message so far
 	msg       *pool.Buffer // what was assembled of it
@@ -77,26 +77,36 @@ type In struct {
 	controlLen uint8
 }
 
+// ways are the reasons for Next to look closer: while there are none, and the decoder is between frames, a whole message
+// is delivered at once.
+type ways uint8
+
+const (
+	cutHeader  ways = 1 << iota // the tail is not empty
+	midStep                     // More
+	discarding                  // Discard
+	chunking                    // the lane's
+)
+
 // Begin makes an idle In ready for a connection of the lane, whose peer is a client. a is what was agreed on
 // permessage-deflate, and r what the connection has received with, if it has: see Receiver.
 func (in *In) Begin(lane *Lane, a deflate.Agreement, r *deflate.Receiver) {
 	in.lane = lane
 	in.dec.Reset(codec.RoleServer, a != deflate.Agreement{})
 	in.agreed, in.receiver = a, r
-	in.discards = false
+	if in.ways = 0; lane.Chunks {
+		in.ways = chunking
+	}
 }
 
-// End takes the connection out of an idle In.
-func (in *In) End() { in.receiver = nil }
-
 // Idle tells whether In is between messages.
-func (in *In) Idle() bool { return in.dec.Idle() && in.tailLen == 0 && !in.stopped }
+func (in *In) Idle() bool { return in.dec.Idle() && in.ways&(cutHeader|midStep) == 0 }
 
 // InMessage tells whether a frame or a message is under way whose header was read.
 func (in *In) InMessage() bool { return !in.dec.Idle() }
 
 // More tells whether Next has something to do without new bytes.
-func (in *In) More() bool { return in.stopped }
+func (in *In) More() bool { return in.ways&midStep != 0 }
 
 // Held is the memory that an unfinished message takes, the peer's window included, in bytes.
 func (in *In) Held() (n int64) {
@@ -117,7 +127,7 @@ func (in *In) Assembled() int64 {
 // Discard has data dropped from now on: it is still checked against the protocol and the limits on sizes, and
 // control frames are events, but no message or chunk is. What was kept of a message is given up.
 func (in *In) Discard() {
-	in.discards = true
+	in.ways |= discarding
 	in.drop()
 }
 
@@ -138,22 +148,41 @@ func (in *In) drop() {
 	}
 }
 
+// Whole is Next for what most calls find: a whole message, not compressed, all of which lies at the start of b. data
+// is a view of it. n is 0 where there may be anything else: nothing was used, and Next finds out.
+func (in *In) Whole(b []byte, lim *Limits) (op codec.Opcode, data []byte, n int) {
+	if in.ways != 0 {
+		return 0, nil, 0
+	}
+	op, data, key, n := in.dec.Whole(b)
+	if n == 0 || int64(len(data)) > lim.MaxMessageSize {
+		return 0, nil, 0
+	}
+	mask.XOR(data, key)
+	if op == codec.OpText && !codec.ValidUTF8(data) {
+		mask.XOR(data, key) // as it was
+		return 0, nil, 0
+	}
+	return op, data, n
+}
+
 // Next uses some of b, n bytes from its start, and fills in e. It returns an error when the peer has broken a rule: then
 // e is a chunk that came before, or nothing. What it uses it may change; what it does not use has to
 // be there again with the next call. It uses something of every b that is not empty, unless More was true.
 func (in *In) Next(b []byte, lim *Limits, e *Event) (n int, err error) {
 	e.Kind, e.Held, e.Work = Nothing, nil, 0
-	if in.stopped {
+	if in.ways&midStep != 0 {
 		return in.nextStep(b, lim, e)
 	}
 	var p codec.Piece
-	if in.tailLen != 0 {
+	if in.ways&cutHeader != 0 {
 		n, err = in.completeHeader(b, &p)
 	} else if n, err = in.dec.NextMasked(b, &p); n == 0 && err == nil {
 		in.tailLen = uint8(copy(in.tail[:], b))
+		in.ways |= cutHeader
 		n = len(b)
 	}
-	if err != nil || in.tailLen != 0 {
+	if err != nil || in.ways&cutHeader != 0 {
 		return n, err
 	}
 	err = in.piece(&p, lim, e)
@@ -168,7 +197,7 @@ func (in *In) completeHeader(b []byte, p *codec.Piece) (n int, err error) {
 		in.tailLen++
 		n++
 		if used, err := in.dec.NextMasked(in.tail[:in.tailLen], p); used != 0 || err != nil {
-			in.tailLen = 0
+			in.ways &^= cutHeader
 			return n, err
 		}
 	}
@@ -186,7 +215,7 @@ func (in *In) piece(p *codec.Piece, lim *Limits, e *Event) error {
 			return err
 		}
 	}
-	if in.discards {
+	if in.ways&discarding != 0 {
 		return nil
 	}
 	last := p.Last && p.Fin

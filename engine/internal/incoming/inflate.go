@@ -20,9 +20,8 @@ type inflation struct {
 	agreed     deflate.Agreement
 	receiver   *deflate.Receiver // nil before the connection's first compressed message
 	compressed bool              // the message under way is
-	stopped    bool              // a step ended in the middle of a piece
-	final      bool              // that piece is the message's last
-	ahead      int               // how much of it stands, unmasked, at the start of the next b
+	final      bool              // midStep: the piece is the message's last
+	ahead      int               // midStep: how much of the piece stands, unmasked, at the start of the next b
 	inflated   uint64            // bytes of the message so far
 }
 
@@ -60,7 +59,8 @@ func (in *In) inflate(p []byte, final bool, lim *Limits, e *Event) error {
 		if len(dst) == 0 && step == deflate.NeedRoom { // MaxMessageSize is full, and there is more
 			return ErrTooLarge
 		}
-		in.stopped, in.final, in.ahead = true, final, len(p)-k
+		in.ways |= midStep
+		in.final, in.ahead = final, len(p)-k
 	}
 	return nil
 }
@@ -106,8 +106,9 @@ func (in *In) takeInflated(added []byte, last bool, e *Event) error {
 // nextStep goes on with the piece that the last step ended in, which is at the start of b.
 func (in *In) nextStep(b []byte, lim *Limits, e *Event) (n int, err error) {
 	n = in.ahead
-	in.stopped, in.ahead = false, 0
-	if in.discards {
+	in.ways &^= midStep
+	in.ahead = 0
+	if in.ways&discarding != 0 {
 		return n, nil
 	}
 	err = in.inflate(b[:n], in.final, lim, e)
