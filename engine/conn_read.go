@@ -7,15 +7,22 @@ import (
 	"github.com/gannet-ws/gannet/engine/internal/netio"
 )
 
+// directReadBytes: what is missing of a frame from which on it is read straight into the message's buffer, past the slab.
+const directReadBytes = 32 << 10
+
 // onReadable is one read and what follows from it; or a few, while a big message comes as
 // fast as it is read: its buffer is then still in the cache when it is delivered, and
 // again when the next connection's message takes it over.
 func (l *loop) onReadable(c *Conn) {
-	if !c.readsDirect() && !l.readSlab(c) {
-		return
+	least := uint64(directReadBytes)
+	if !c.readsDirect(least) {
+		if !l.readSlab(c) {
+			return
+		}
+		least = 1 // the end of a frame does not wait for the next turn
 	}
 	var p pace
-	for p.begin(l.began()); c.readsDirect() && l.readDirect(c); {
+	for p.begin(l.began()); c.readsDirect(least) && l.readDirect(c); least = 1 {
 		if p.due() && p.look(l.sys.Now()) > turnBudget {
 			return
 		}
@@ -82,9 +89,9 @@ func (l *loop) feed(c *Conn, b []byte) {
 	l.endTurn(c, in)
 }
 
-// readsDirect tells whether the connection's next bytes go straight into its message.
-func (c *Conn) readsDirect() bool {
-	return c.in != nil && c.in.rest == nil && c.in.Direct() && c.flags&discarding == 0 && c.phase != phaseBuried && c.watched&netio.Readable != 0 && c.holds.Load() == 0
+// readsDirect tells whether the connection's next bytes, at least so many, go straight into its message.
+func (c *Conn) readsDirect(least uint64) bool {
+	return c.in != nil && c.in.rest == nil && c.in.Direct() >= least && c.flags&discarding == 0 && c.phase != phaseBuried && c.watched&netio.Readable != 0 && c.holds.Load() == 0
 }
 
 // readDirect reads into the message's buffer what belongs there, and reports whether

@@ -9,8 +9,8 @@ import (
 // of chunks, delivered in parts.
 
 const (
-	// directBytes: what is missing of a frame from which on it is read straight into the message's buffer.
-	directBytes = 32 << 10
+	// smallRest is what is too little of a frame to be left for another read.
+	smallRest = 32 << 10
 	// firstBytes is what a message's buffer starts with at least: memory follows the bytes received, never a length
 	// declared.
 	firstBytes = 4 << 10
@@ -79,17 +79,24 @@ func (in *In) chunk(data []byte, last bool, e *Event) (err error) {
 	return err
 }
 
-// Direct tells whether so much is missing of the frame under way that it is worth reading it to where Room says.
-func (in *In) Direct() bool {
-	return in.msg != nil && !in.compressed && in.ways&cutHeader == 0 && in.dec.Remaining() >= directBytes
+// Direct is how much of the frame under way may be read to where Room says; 0 while what comes next belongs elsewhere.
+func (in *In) Direct() uint64 {
+	if in.msg == nil || in.compressed || in.ways != 0 {
+		return 0
+	}
+	return in.dec.Remaining()
 }
 
-// Room is where the next bytes of the frame under way belong, at most so many; Direct has to be true. When they are
-// there, Filled comes instead of Next.
+// Room is where the next bytes of the frame under way belong: about so many at most, since a small rest would cost a
+// read of its own, and wait for it. Direct must not be 0. When the bytes are there, Filled comes instead of Next.
 func (in *In) Room(most int, lim *Limits) []byte {
+	left := in.dec.Remaining()
+	if left >= uint64(most)+smallRest {
+		left = uint64(most)
+	}
 	in.makeRoom(1, lim)
 	from := len(in.msg.B)
-	return in.msg.B[from:min(uint64(cap(in.msg.B)), uint64(from)+in.dec.Remaining(), uint64(from)+uint64(most))]
+	return in.msg.B[from:min(uint64(cap(in.msg.B)), uint64(from)+left)]
 }
 
 // Filled takes n bytes that were read to where Room said.
