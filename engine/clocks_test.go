@@ -14,7 +14,7 @@ import (
 	"github.com/gannet-ws/gannet/engine/internal/sim"
 )
 
-// A clock starts by the act: timers.go.
+// A clock starts by the act: conn_clocks.go.
 
 // A ping that could not be sent, for somebody held the lock, starts no clock, and is sent when he lets go: issue 7, 13.
 func TestPingOwed(t *testing.T) {

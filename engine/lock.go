@@ -5,7 +5,7 @@ import "github.com/gannet-ws/gannet/engine/internal/outgoing"
 // The connection's lock orders what is sent. Any goroutine may hold it across a
 // write to the socket, so the loop never waits for it: it tries, and when somebody
 // else has it, leaves a bit in owed, which the holder serves on unlock, or hands over a
-// call (handed.go). Everybody unlocks with unlock, which makes that promise good. Nobody copies
+// call (conn_handed.go). Everybody unlocks with unlock, which makes that promise good. Nobody copies
 // or compresses more than some 100 KiB under it: see send.go.
 
 // tryLockOr locks, or leaves bits to the holder and reports false. The second try

@@ -8,7 +8,7 @@ import (
 )
 
 // The sequence: a connection's callbacks, one at a time. On the loop they are plain
-// calls; with Options.Workers they wait in the connection's inbox (inbox.go).
+// calls; with Options.Workers they wait in the connection's inbox (worker_inbox.go).
 
 // enter corks the connection at hand: what its callbacks send is one write, at their end.
 func (c *Conn) enter() {

@@ -10,7 +10,7 @@ import (
 // stages are what only connections with permessage-deflate have.
 type stages struct {
 	receiver *deflate.Receiver // loop; nil before the first compressed message
-	use      atomic.Uint32     // of the compressor too: see resting.go
+	use      atomic.Uint32     // of the compressor too: see conn_resting.go
 	looked   time.Duration     // loop
 }
 

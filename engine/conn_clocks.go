@@ -33,9 +33,9 @@ import (
 //	                    either way
 //	lingerBound         our half has ended            -                            closes the descriptor
 //	probeInterval       the peer is not read          -                            looks whether it has gone
-//	restAfter           the compressor was used       -                            resting.go
+//	restAfter           the compressor was used       -                            conn_resting.go
 //
-// Progress is progressBytes, or all that is left, taken by the peer's machine (progress.go). Who has taken
+// Progress is progressBytes, or all that is left, taken by the peer's machine (conn_progress.go). Who has taken
 // all starts its clocks at that moment, or rather when we see it: the kernel is asked when a clock is
 // about to end something, and every quarter of the shortest one while the peer is slow, never for each message.
 //
