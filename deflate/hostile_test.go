@@ -36,7 +36,7 @@ func TestLimit(t *testing.T) {
 	for _, c := range []struct {
 		size int
 		step Step
-	}{{limit - 1, Done}, {limit, Done}, {limit + 1, NeedRoom}, {64 << 20, NeedRoom}} {
+	}{{limit - 1, Done}, {limit, Done}, {limit + 1, NeedRoom}, {unraced(64, 4) << 20, NeedRoom}} {
 		r := newReceiver(t, full())
 		payload := bomb(t, c.size)
 		dst := make([]byte, limit)

@@ -259,11 +259,7 @@ func TestStreams(t *testing.T) {
 		for _, bits := range []uint8{8, 9, 12, 15} {
 			w := newWire(t, p, Direction{bits, p.Takeover != NoTakeover})
 			r := rand.New(rand.NewPCG(uint64(bits), 1))
-			rounds := 12
-			if testing.Short() {
-				rounds = 3
-			}
-			for range rounds {
+			for range unraced(12, 2) {
 				w.stream(r, corpus.Page(r, 100+r.IntN(90000)))
 				w.send(corpus.Orders(r, 500))
 				w.stream(r, corpus.Random(r, r.IntN(3000)))
@@ -322,7 +318,7 @@ func TestShortParts(t *testing.T) {
 			bits = uint8(p.SendWindowBits)
 		}
 		w := newWire(t, p, Direction{bits, p.Takeover != NoTakeover})
-		for _, size := range []int{20, 32, 100, 127, 128, 200, 1000, 5000} {
+		for _, size := range []int{20, 1000, 128, 32, 100, 127, 200, 5000}[:unraced(8, 3)] {
 			before := corpus.Orders(r, 1000)
 			w.send(before)
 			m := corpus.Orders(r, 10_000)

@@ -15,7 +15,7 @@ func TestShortLengths(t *testing.T) {
 	w := newWire(t, Policy{MinSize: 1, HistoryBytes: 8192}, full())
 	r := rand.New(rand.NewPCG(1, 1))
 	var sizes []int
-	for n := range 600 {
+	for n := 0; n < 600; n += unraced(1, 7) {
 		sizes = append(sizes, n)
 	}
 	for _, around := range []int{3 * maxMatch, 4 * maxMatch, maxHistoryText, maxShort} {
@@ -94,7 +94,7 @@ func fibonacci(i int) int {
 func TestCodes(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 3))
 	var m codeMaker
-	for round := range 3000 {
+	for round := range unraced(3000, 300) {
 		count := make([]uint16, 1+r.IntN(286))
 		for i := range count {
 			if r.IntN(3) != 0 {

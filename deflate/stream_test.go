@@ -14,7 +14,7 @@ func TestStore(t *testing.T) {
 	for _, p := range []Policy{{}, {Takeover: NoTakeover}, {Level: 6}, {Takeover: OwnCompressor}} {
 		for _, bits := range []uint8{8, 15} {
 			w := newWire(t, p, Direction{bits, p.Takeover != NoTakeover})
-			for range 3 {
+			for range unraced(3, 1) {
 				m := corpus.Orders(r, 400_000)
 				w.sender.Begin()
 				payload := w.sender.Write(nil, m[:130_000], false)

@@ -239,7 +239,7 @@ func testPreparedToAll(t *testing.T, m mode, takeover deflate.Takeover) {
 	if takeover == deflate.OwnCompressor {
 		short = 128 // its least
 	}
-	for round, n := range []int{500, 3000, 20_000, 300_000, short} {
+	for round, n := range []int{500, 3000, 20_000, unraced(300_000, 100_000), short} {
 		text := records(r, n)
 		one := prepared(t, OpText, text)
 		if round%2 == 0 {
