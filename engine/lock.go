@@ -28,9 +28,18 @@ func (c *Conn) tryLockOr(bits uint32) bool {
 
 // unlock releases the lock and serves what was left meanwhile.
 func (c *Conn) unlock() {
-	c.tellDueLocked()
+	if c.out.HasDue() {
+		c.tellDueLocked()
+	}
 	c.mu.Unlock()
 	schedulingPoint(c)
+	if c.owed.Load() != 0 {
+		c.serveOwed()
+	}
+}
+
+// serveOwed does what was left to whoever had the lock.
+func (c *Conn) serveOwed() {
 	for c.owed.Load() != 0 && c.mu.TryLock() {
 		bits := c.owed.Swap(0)
 		c.takeHanded()
@@ -64,7 +73,17 @@ func (c *Conn) outCall() outgoing.Call { return c.outCallAfter(c.announced()) }
 
 // outCallAfter is it for one that was made when the broadcast of this number was the newest.
 func (c *Conn) outCallAfter(number uint32) outgoing.Call {
-	return outgoing.Call{Lane: &c.loop.outgoing, Limits: &c.limits.Load().outgoing, ID: int(c.fd), After: number, Corked: c.corked.Load()}
+	return outgoing.Call{Lane: &c.loop.outgoing, Limits: &c.limits.Load().outgoing, ID: int(c.fd), After: number, Corked: c.corked.Load(), Spare: c.spare()}
+}
+
+// spare is the loop's, for the connection that it has corked; nil for all others. Under mu. A loop that cannot take the lock to
+// uncork a connection takes another spare, for whoever has the lock may still use this one.
+func (c *Conn) spare() *outgoing.Spare {
+	s := c.loop.spareOut.Load() // before corked: so it is the connection's while that is set
+	if !c.corked.Load() {
+		return nil
+	}
+	return s
 }
 
 // todoOfDue is what the loop does about each thing that comes due.

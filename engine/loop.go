@@ -60,7 +60,8 @@ type loop struct {
 	strangers int // connections over the limits that linger
 	armed     time.Duration
 
-	outgoing  outgoing.Lane // of its connections
+	outgoing  outgoing.Lane                  // of its connections
+	spareOut  atomic.Pointer[outgoing.Spare] // for the connection that is corked (Conn.spare); nil with workers
 	mailbox   mailbox
 	serves    *Conn         // whose todo is served
 	serving   uint32        // those bits of it

@@ -39,7 +39,29 @@ func (c *Conn) Send(op Opcode, p []byte, opts ...SendOption) error {
 	if err := checkMessage(op, p); err != nil {
 		return err
 	}
-	return c.send(&outgoing.Message{Op: op, P: p, Compress: c.compressAs(op, len(p), opts)})
+	if c.deflates {
+		if as := c.compressAs(op, len(p), opts); as != (deflate.Agreement{}) {
+			return c.send(&outgoing.Message{Op: op, P: p, Compress: as})
+		}
+	}
+	if !c.mu.TryLock() {
+		return c.send(&outgoing.Message{Op: op, P: p})
+	}
+	if !c.sendPlainLocked(op, p) {
+		return c.sendAndUnlock(&outgoing.Message{Op: op, P: p})
+	}
+	c.unlock()
+	return nil
+}
+
+// sendPlainLocked is send for what a callback on a loop sends to its own connection, where nothing stands in its way;
+// else it does nothing and answers false.
+func (c *Conn) sendPlainLocked(op Opcode, p []byte) bool {
+	if c.ReadyState() != Open || c.handed.Load() != nil {
+		return false
+	}
+	s := c.spare()
+	return s != nil && c.out.SendPlain(s, &c.limits.Load().outgoing, c.announced(), op, p)
 }
 
 // SendOwned sends b.B and takes over one reference to b, whatever it answers: b.B must
@@ -87,6 +109,11 @@ func (c *Conn) send(m *outgoing.Message) error {
 	if !c.mu.TryLock() && !c.lockOffLoop() {
 		return c.handMessage(m)
 	}
+	return c.sendAndUnlock(m)
+}
+
+// sendAndUnlock is send with the lock, which it gives back.
+func (c *Conn) sendAndUnlock(m *outgoing.Message) error {
 	if c.handed.Load() != nil {
 		c.takeHanded()
 	}

@@ -5,6 +5,7 @@ import (
 	"runtime/debug"
 
 	"github.com/gannet-ws/gannet/engine/internal/netio"
+	"github.com/gannet-ws/gannet/engine/internal/outgoing"
 )
 
 // The sequence: a connection's callbacks, one at a time. On the loop they are plain
@@ -46,6 +47,9 @@ func (c *Conn) uncork() {
 		return
 	}
 	c.corked.Store(false)
+	if c.loop.engine.workers == nil {
+		c.loop.spareOut.Store(new(outgoing.Spare))
+	}
 	if c.tryLockOr(todoFlush) {
 		c.flushCork()
 		c.unlock()
@@ -56,7 +60,9 @@ func (c *Conn) uncork() {
 func (c *Conn) flushCork() {
 	if !c.out.Idle() {
 		c.out.Flush(c.outCall())
-		c.tellDueLocked()
+		if c.out.HasDue() {
+			c.tellDueLocked()
+		}
 	}
 }
 

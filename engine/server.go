@@ -152,6 +152,9 @@ func (e *engine) newLoop(sys netio.System, bridge *netio.Bridge, t *table) *loop
 			Deflate: e.conf.deflate, Slice: e.conf.slice, Frame: e.conf.frame, Places: e.conf.collecting,
 		},
 	}
+	if e.conf.Workers == 0 {
+		l.spareOut.Store(new(outgoing.Spare))
+	}
 	l.wheel = wheel.New(wheelTick, wheelSlots, func(fd int32) *wheel.Node { return &l.table.get(int(fd)).timer })
 	return l
 }

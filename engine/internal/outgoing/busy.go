@@ -10,8 +10,10 @@ const (
 	// CorkBytes is how much one callback may send before it is written: a read of
 	// small messages is answered by one write.
 	CorkBytes = 32 << 10
+	// KeptBytes is the payload length from which the queue keeps a buffer that it may keep, rather than a copy.
+	KeptBytes = 4 << 10
 	// DirectBytes is the payload length from which a copy costs more than a second iovec.
-	DirectBytes = 4 << 10
+	DirectBytes = 24 << 10
 	// TailBytes is the size of the buffers that small messages share in the queue.
 	TailBytes = 16 << 10
 	// FlushBytes is what one flush writes at most, about a millisecond's worth. A reader
@@ -42,6 +44,12 @@ type busy struct {
 type flow struct {
 	Call // at hand
 	out  *Out
+
+	straight        int    // how much the straight path may put into the cork; notPlain: it is closed
+	unmarked        int    // messages at the cork's end that have no mark
+	unmarkedAt      int    // where in the cork they begin
+	unmarkedPayload uint64 // of them
+	touched         bool   // something else than the straight path was here
 
 	head, mhead int
 	placed      uint64 // stream offset of the last byte placed
@@ -74,10 +82,12 @@ var busyPool = sync.Pool{New: func() any { return &busy{cork: make([]byte, 0, Co
 func (o *Out) attach(k Call) *busy {
 	b := o.busy
 	if b == nil {
-		b = busyPool.Get().(*busy)
+		b = k.Spare.take()
 		b.out, o.busy = o, b
 	}
 	b.Call = k
+	b.straight, b.touched = notPlain, true
+	b.markPlain()
 	return b
 }
 
@@ -85,6 +95,8 @@ func (o *Out) attach(k Call) *busy {
 func (b *busy) leave() {
 	if !b.Corked && b.idle() {
 		b.detach()
+	} else {
+		b.straight = b.plainRoom()
 	}
 }
 
@@ -93,19 +105,33 @@ func (b *busy) idle() bool {
 	return b.placed == b.left && !b.holdsBack() && b.body == nil && len(b.waiters) == 0 && !b.failed && !b.high
 }
 
+// detachIdle is leave where no callback will need it.
+func (b *busy) detachIdle() {
+	if b.idle() {
+		b.detach()
+	} else {
+		b.straight = b.plainRoom()
+	}
+}
+
 func (b *busy) detach() {
 	b.out.busy = nil
+	spare := b.Spare
 	b.recycle()
+	spare.put(b)
 }
 
 // recycle makes an emptied busy ready for another connection.
 func (b *busy) recycle() {
+	if b.cork = b.cork[:0]; !b.touched {
+		b.out, b.placed, b.left, b.unmarked, b.unmarkedPayload = nil, 0, 0, 0, 0
+		return
+	}
 	b.flow = flow{}
 	if cap(b.cork) > CorkBytes { // it grew: the sink was broken, and nobody had heard of it yet
 		b.cork = make([]byte, 0, CorkBytes)
 	}
-	b.queue, b.cork, b.marks, b.deferred, b.waiters = shrunk(b.queue), b.cork[:0], shrunk(b.marks), shrunk(b.deferred), shrunk(b.waiters)
-	busyPool.Put(b)
+	b.queue, b.marks, b.deferred, b.waiters = shrunk(b.queue), shrunk(b.marks), shrunk(b.deferred), shrunk(b.waiters)
 }
 
 // shrunk is an emptied slice, without its array if a busy moment made that large.
@@ -125,7 +151,7 @@ const messageCost = 32
 
 // queueCost is what the queue counts for in every account: its bytes, and no message less than messageCost.
 func (b *busy) queueCost() uint64 {
-	return max(b.queued(), messageCost*uint64(len(b.marks)-b.mhead))
+	return max(b.queued(), messageCost*uint64(len(b.marks)-b.mhead+b.unmarked))
 }
 
 // cost is what all that waits counts for: the queue, and what will yet be queued, as far as it
@@ -179,6 +205,7 @@ func (o *Out) Await() chan struct{} {
 		return nil
 	}
 	w := make(chan struct{})
+	o.busy.straight = notPlain
 	o.busy.waiters = append(o.busy.waiters, w)
 	return w
 }

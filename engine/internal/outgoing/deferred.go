@@ -95,7 +95,7 @@ func (b *busy) deferMessage(m *Message, place int) {
 	d := deferred{op: m.Op, compress: m.Compress, prepared: m.Prepared, cost: DeferredOverhead + uint64(len(m.P))}
 	switch {
 	case m.Prepared != nil:
-	case m.Owned != nil && len(m.P) >= DirectBytes:
+	case m.Owned != nil && len(m.P) >= KeptBytes:
 		d.kept = kept{buf: m.Owned, to: len(m.P)}
 		d.buf.Retain()
 		d.cost = DeferredOverhead + uint64(cap(m.Owned.B))

@@ -4,14 +4,19 @@ import "github.com/gannet-ws/gannet/pool"
 
 // Flush writes what waits in the cork and in the queue, and gives back what was kept for that.
 func (o *Out) Flush(k Call) {
-	if o.busy == nil {
+	b := o.busy
+	if b == nil {
 		return
 	}
-	b := o.attach(k)
-	b.flush(nil)
-	if b.idle() {
-		b.detach()
+	if b.isPlain() {
+		if b.Call = k; b.flushPlain() {
+			b.detach()
+			return
+		}
 	}
+	o.attach(k)
+	b.flush(nil)
+	b.detachIdle()
 }
 
 // HasRoom goes on, now that the sink has room, and reports whether it is full again.
@@ -27,9 +32,7 @@ func (o *Out) HasRoom(k Call) (full bool) {
 	if b.unfinished() {
 		o.due |= Slices
 	}
-	if b.idle() {
-		b.detach()
-	}
+	b.detachIdle()
 	return false
 }
 

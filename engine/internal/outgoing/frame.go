@@ -53,7 +53,8 @@ func (b *busy) place(op codec.Opcode, f *piece) (direct []byte) {
 		b.placeMasked(op, f)
 		return nil
 	}
-	if len(p) < DirectBytes || b.blocked && f.owned == nil && f.made == nil { // it is copied anyway
+	keeps := len(p) >= KeptBytes && (f.owned != nil || f.made != nil)
+	if !keeps && (len(p) < DirectBytes || b.blocked) {
 		dst := b.room(len(p)+codec.MaxHeaderSize, TailBytes)
 		n := len(*dst)
 		*dst = append(codec.AppendHeader(*dst, op, f.fin, f.rsv1, uint64(len(p))), p...)

@@ -96,9 +96,7 @@ func (o *Out) Slice(k Call) (more bool) {
 		b.flush(nil) // a worker's callback, whose end would do it, may wait for this
 	}
 	b.park()
-	if b.idle() {
-		b.detach()
-	}
+	b.detachIdle()
 	return more
 }
 

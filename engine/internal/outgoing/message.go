@@ -24,6 +24,9 @@ func (o *Out) Send(k Call, m *Message) Verdict {
 		o.Count(len(m.P))
 		return Closed
 	}
+	if o.straight(k, m) {
+		return Sent
+	}
 	b := o.attach(k)
 	b.fallBehind()
 	if b.failed { // the peer is gone, and what it said before is being heard

@@ -24,6 +24,7 @@ type Call struct {
 	ID     int    // the descriptor, for the Sink
 	After  uint32 // the number of the newest broadcast when the call was made: it comes behind that
 	Corked bool   // a callback of this connection is running: what is sent may wait for its end
+	Spare  *Spare // nil, or the caller's alone for this call
 }
 
 // Limits bound what waits. All are bytes; High and Low are the water marks.
@@ -69,6 +70,9 @@ func (o *Out) Due() Due {
 	o.due = 0
 	return d
 }
+
+// HasDue tells whether Due would return something.
+func (o *Out) HasDue() bool { return o.due != 0 }
 
 // Sink takes the bytes. It answers how many have left for the network, and Lane.Full when it has no room for more. It
 // may have taken more than it answers: what it did not answer is presented again, first and unchanged, but perhaps from
