@@ -62,6 +62,7 @@ type loop struct {
 
 	outgoing  outgoing.Lane                  // of its connections
 	spareOut  atomic.Pointer[outgoing.Spare] // for the connection that is corked (Conn.spare); nil with workers
+	sent      outgoing.Tally                 // in this batch
 	mailbox   mailbox
 	serves    *Conn         // whose todo is served
 	serving   uint32        // those bits of it

@@ -38,10 +38,14 @@ func (c *Conn) leave() {
 // uncork writes what the callbacks sent.
 func (c *Conn) uncork() {
 	if c.mu.TryLock() {
-		c.takeHanded()
+		if c.handed.Load() != nil {
+			c.takeHanded()
+		}
 		// Cleared last and under the lock: work noted meanwhile needs no wake, the
 		// turn's end does it, and whoever takes the lock next writes for itself.
-		c.flushCork()
+		if l := c.loop; !c.out.FlushPlain(&l.outgoing, int(c.fd), l.spareOut.Load(), &l.sent) {
+			c.flushCork()
+		}
 		c.corked.Store(false)
 		c.unlock()
 		return

@@ -90,6 +90,7 @@ func (l *loop) countBatch() {
 		l.stats.bytesIn.Add(l.bytes)
 		l.messages, l.bytes = 0, 0
 	}
+	l.outgoing.Counts.Add(&l.sent)
 }
 
 // countInflated publishes what a turn has inflated, if it has, and reports that.

@@ -110,6 +110,14 @@ type Counts struct {
 	}
 }
 
+// Add takes what t has counted.
+func (c *Counts) Add(t *Tally) {
+	if t.Messages != 0 {
+		c.sent(int(t.Messages), t.Bytes)
+		*t = Tally{}
+	}
+}
+
 func (c *Counts) sent(messages int, payload uint64) {
 	if messages != 0 {
 		c.Messages.Add(uint64(messages))

@@ -50,7 +50,7 @@ func (o *Out) SendPlain(s *Spare, l *Limits, after uint32, op codec.Opcode, p []
 	at := len(b.cork)
 	b.cork = append(codec.AppendHeader(b.cork, op, true, false, uint64(len(p))), p...)
 	b.placed += uint64(len(b.cork) - at)
-	b.straight -= max(n, messageCost)
+	b.straight -= max(len(b.cork)-at, messageCost)
 	b.unmarked++
 	b.unmarkedPayload += uint64(len(p))
 	o.buffered += uint64(len(p))
@@ -66,7 +66,11 @@ func (o *Out) straight(k Call, m *Message) bool {
 		return true
 	}
 	n := len(m.P) + maxHeader
-	if b := o.busy; b == nil || n > CorkBytes || n <= cap(b.cork)-len(b.cork) || !b.isPlain() || !b.emptyCork(k) {
+	b := o.busy
+	if b == nil || !b.isPlain() || n > CorkBytes {
+		return false
+	}
+	if b.straight = b.plainRoom(); n > b.straight && (n <= cap(b.cork)-len(b.cork) || !b.emptyCork(k)) {
 		return false
 	}
 	return o.SendPlain(k.Spare, k.Limits, k.After, m.Op, m.P)
@@ -105,6 +109,31 @@ func (b *busy) plainRoom() int {
 	return max(room, 0)
 }
 
+// FlushPlain is Flush where nothing but what SendPlain has sent waits, and all of it leaves; what that was it adds to t. Else it
+// answers false: then Flush goes on.
+func (o *Out) FlushPlain(l *Lane, id int, s *Spare, t *Tally) bool {
+	b := o.busy
+	if b == nil || !b.isPlain() || b.touched {
+		return false
+	}
+	n, err := l.Sink.Write(id, b.cork)
+	if n != len(b.cork) || err != nil {
+		b.Lane, b.ID = l, id
+		b.cut(n, err)
+		return false
+	}
+	o.buffered -= b.unmarkedPayload
+	t.Messages += uint64(b.unmarked)
+	t.Bytes += b.unmarkedPayload
+	o.busy = nil
+	b.recycle()
+	s.put(b)
+	return true
+}
+
+// Tally is what has left through a lane and is not in its Counts yet: one goroutine's.
+type Tally struct{ Messages, Bytes uint64 }
+
 // flushPlain is flush for a cork in which nothing is marked. It reports whether all has left: then nothing is left to do.
 func (b *busy) flushPlain() bool {
 	n, err := b.Lane.Sink.Write(b.ID, b.cork)
@@ -113,11 +142,16 @@ func (b *busy) flushPlain() bool {
 		b.Lane.Counts.sent(b.unmarked, b.unmarkedPayload)
 		return true
 	}
-	b.straight = notPlain
+	b.cut(n, err)
+	return false
+}
+
+// cut goes on from the straight path: only n bytes of the cork have left.
+func (b *busy) cut(n int, err error) {
+	b.straight, b.touched = notPlain, true
 	b.markPlain()
 	b.advance(n, nil)
 	b.afterWrite(err, FlushBytes-n)
-	return false
 }
 
 // markPlain makes the marks of what the straight path has put into the cork: of the frames at its end.
