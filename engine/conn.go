@@ -84,69 +84,6 @@ type Conn struct {
 	peer     peerAddr
 }
 
-// flags are facts that only the loop needs.
-type flags uint32
-
-const (
-	pausedByUser       flags = 1 << iota // Pause
-	pausedByHigh                         // more than HighWater is queued for the peer
-	pausedByInbox                        // the workers lag
-	pausedByBroadcasts                   // its broadcasts come first
-	pausedByWork                         // an unfinished turn: what was read comes first
-	writeWanted                          // the socket is full: tell when it is not
-	sawEnd                               // the peer ended its half of the stream
-	sawClose                             // the peer's Close was received
-	discarding                           // nothing received is delivered any more
-	counted                              // it counts against MaxConnsPerAddress
-	bridged                              // carried by goroutines
-	overTLS                              // wss
-	endWaits                             // the peer's end is known; the workers have not come that far
-	enqueued                             // in loop.ready
-	restDue                              // in loop.resting
-	timerDue                             // in loop.ready: its timer has fired
-	hearDue                              // in loop.ready: it is behind more broadcasts
-	pingOnWay                            // a ping of ours is owed, or queued
-	alive                                // phaseHearing, though the peer is not gone
-	unwatched                            // the poller refused to watch it, and has it no longer
-	stranger                             // over the limits: it counts nowhere
-
-	// unread: the peer is not read.
-	unread = pausedByUser | pausedByHigh | pausedByInbox | pausedByBroadcasts | pausedByWork | endWaits
-)
-
-// held bits: why no message is delivered for the moment. Each has its echo in flags, which the loop sets when it
-// has told the handler, and which stops the reading.
-const (
-	heldByHigh       uint32 = 1 << iota // written under mu: more than HighWater is queued
-	heldByUser                          // Pause was called
-	heldByBroadcasts                    // its callbacks asked for more broadcasts than are made yet
-)
-
-// todo bits: work that one side leaves to the other.
-const (
-	todoFlush      uint32 = 1 << iota // write what is queued
-	todoWatch                         // the socket is full: wait for room
-	todoHigh                          // HighWater was passed
-	todoDrain                         // LowWater was reached
-	todoPong                          // answer the ping that in.pong keeps
-	todoClose                         // begin or go on closing
-	todoFail                          // the socket refused a write
-	todoAbort                         // Terminate
-	todoPause                         // Pause or Resume was called
-	todoResume                        // go on with the unfinished turn
-	todoInbox                         // the workers caught up
-	todoDecide                        // a late decision about the upgrade
-	todoShed                          // the inbound budget chose this connection
-	todoTimers                        // the limits changed, or there is something to rest
-	todoEnd                           // the workers have run what came before the peer's end
-	todoSlice                         // go on with a long message
-	todoHanded                        // calls were handed over
-	todoHear                          // something waits behind a broadcast
-	todoMarks                         // the water marks were moved
-	todoPing                          // send a ping
-	todoBroadcasts                    // its callbacks broadcast faster than the loops can
-)
-
 // ReadyState is the connection's state.
 func (c *Conn) ReadyState() ReadyState { return ReadyState(c.state.Load()) }
 

@@ -77,13 +77,19 @@ func (c *Conn) fail(err error) {
 	c.loop.engine.stats.failures.add(code)
 	e := c.endingOf()
 	e.code, e.reply, e.err = codeAbnormal, code, wrapClose(code, err)
-	c.flags |= discarding | sawClose
+	c.flags |= sawClose
 	c.dropInbound()
 	if c.phase == phaseHearing { // it can not be told
 		c.heardAll()
 		return
 	}
 	c.endInOrder()
+}
+
+// discards tells whether what the peer says is not delivered any more: the state left OPEN, or, where that waits for
+// the workers or for the lock, is about to. Control frames still count, until deaf.
+func (c *Conn) discards() bool {
+	return c.ReadyState() != Open || c.flags&sawClose != 0 || c.ending != nil && c.ending.last != nil
 }
 
 // endInOrder goes on with an end that the peer caused. With workers, what it had sent
@@ -149,7 +155,7 @@ func (c *Conn) gone(k closing) {
 		k.err = e.because(k.err.(*CloseError))
 	}
 	e.last = &k
-	c.flags |= sawEnd | sawClose | discarding
+	c.flags |= sawEnd | sawClose
 	c.dropInbound()
 	c.endInOrder()
 	c.releaseInbox()
@@ -162,7 +168,7 @@ func (c *Conn) onCloseFrame(payload []byte) {
 		c.fail(err)
 		return
 	}
-	c.flags |= sawClose | discarding
+	c.flags |= sawClose
 	e := c.endingOf()
 	e.code, e.reason, e.reply = int(body.Code), body.Reason, int(body.Code)
 	c.dropInbound()
@@ -192,7 +198,6 @@ func (c *Conn) advanceClosing() {
 	e := c.beginOnLoopLocked()
 	left := c.out.AllLeft()
 	c.unlock()
-	c.flags |= discarding
 	if c.flags&(pausedByHigh|pausedByUser|pausedByBroadcasts) != 0 {
 		c.flags &^= pausedByHigh | pausedByUser | pausedByBroadcasts
 		c.goOnTurn()
@@ -253,7 +258,6 @@ func (c *Conn) finish(k closing) {
 	}
 	if !c.tryLockOr(todoClose) {
 		c.endingOf().last = &k
-		c.flags |= discarding
 		return
 	}
 	was := ReadyState(c.state.Swap(uint32(Closed)))
@@ -263,7 +267,6 @@ func (c *Conn) finish(k closing) {
 	c.dropOpening()
 	c.dropInbound()
 	l.wheel.Cancel(c.fd)
-	c.flags |= discarding
 	if c.phase == phaseOpening {
 		l.engine.stats.connecting.Add(-1)
 		c.bury(k.abort)

@@ -304,7 +304,6 @@ func (c *Conn) refuse(r *handshake.Refusal) {
 	l.engine.stats.connecting.Add(-1)
 	c.dropOpening()
 	c.phase = phaseLingering
-	c.flags |= discarding
 	c.flags &^= pausedByWork
 	c.freshProgress(l.now + lingerBound)
 	c.wake(lingerTime / 4)

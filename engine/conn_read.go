@@ -91,7 +91,7 @@ func (l *loop) feed(c *Conn, b []byte) {
 
 // readsDirect tells whether the connection's next bytes, at least so many, go straight into its message.
 func (c *Conn) readsDirect(least uint64) bool {
-	return c.in != nil && c.in.rest == nil && c.in.Direct() >= least && c.flags&discarding == 0 && c.phase != phaseBuried && c.watched&netio.Readable != 0 && c.holds.Load() == 0
+	return c.in != nil && c.in.rest == nil && c.in.Direct() >= least && !c.discards() && c.phase != phaseBuried && c.watched&netio.Readable != 0 && c.holds.Load() == 0
 }
 
 // readDirect reads into the message's buffer what belongs there, and reports whether

@@ -19,7 +19,7 @@ func (l *loop) turn(c *Conn, in *inbound, b []byte) (rest []byte, plain bool) {
 	if c.holdsTurn() { // since OnOpen, or since the poller looked
 		return b, false
 	}
-	if c.flags&discarding != 0 {
+	if c.discards() {
 		in.Discard()
 	}
 	over := false
@@ -74,7 +74,7 @@ func (l *loop) oneEvent(c *Conn, in *inbound, b []byte) (rest []byte, over bool)
 	if c.deaf() {
 		return nil, true
 	}
-	if c.flags&discarding != 0 {
+	if c.discards() {
 		in.Discard()
 	}
 	asks := l.pace.due() || c.flags&pausedByInbox != 0 || c.holds.Load() != 0 || c.deflates

@@ -110,7 +110,7 @@ func (e *engine) blamedFor(what, outcome string, r any) {
 
 // deliver hands a message to the handler.
 func (l *loop) deliver(c *Conn, m Message) {
-	if c.closesNow() {
+	if c.discards() {
 		return
 	}
 	l.messages++
@@ -125,17 +125,8 @@ func (l *loop) deliver(c *Conn, m Message) {
 	l.inCallback = false
 }
 
-// closesNow tells whether the state left OPEN: then nothing more is delivered.
-func (c *Conn) closesNow() bool {
-	if c.ReadyState() == Open {
-		return false
-	}
-	c.flags |= discarding
-	return true
-}
-
 func (l *loop) deliverChunk(c *Conn, k Chunk) {
-	if c.closesNow() {
+	if c.discards() {
 		return
 	}
 	if k.Last {
@@ -161,7 +152,7 @@ func (l *loop) deliverChunk(c *Conn, k Chunk) {
 
 // callLent calls f, which is OnPing or OnPong.
 func (l *loop) callLent(c *Conn, op Opcode, f func(*Conn, []byte), payload []byte) {
-	if f == nil || c.flags&discarding != 0 || c.closesNow() {
+	if f == nil || c.discards() {
 		return
 	}
 	if l.engine.workers != nil {

@@ -114,7 +114,7 @@ func (e *engine) turnAway(l *loop, fd int, reason string) {
 		return
 	}
 	l.look()
-	c := &Conn{loop: l, fd: int32(fd), phase: phaseLingering, flags: discarding | stranger, watched: netio.Readable}
+	c := &Conn{loop: l, fd: int32(fd), phase: phaseLingering, flags: stranger, watched: netio.Readable}
 	c.limits.Store(e.conf.limits)
 	c.state.Store(uint32(Closed))
 	c.times.begin(l.now)
