@@ -508,3 +508,45 @@ func BenchmarkDecode(b *testing.B) {
 		})
 	}
 }
+
+// TestWholeIsNextMasked: for every first byte, mask bit, state and length that makes a difference, with all of the frame
+// there and a byte less, Whole is what NextMasked finds, or nothing.
+func TestWholeIsNextMasked(t *testing.T) {
+	taken := 0
+	for i := range legalIndexMask + 1 {
+		for _, n := range []int{0, 1, 2, 125, 126, 127, 300, 65535} {
+			for missing := range 2 {
+				b := gobwasHeader(t, Header{Fin: true, OpCode: OpBinary, Masked: i>>legalMaskShift&maskBit != 0, Mask: [4]byte{1, 2, 3, 4}, Length: int64(n)})
+				b[0] = byte(i)
+				b = append(b, bytes.Repeat([]byte{9}, n)...)
+				b = b[:len(b)-missing]
+				d := Decoder{state: State(i >> legalStateShift)}
+				other := d
+				op, payload, key, used := d.Whole(b)
+				if d != other {
+					t.Fatalf("%x changed the decoder", b[:2])
+				}
+				var p Piece
+				want, err := other.NextMasked(b, &p)
+				message := err == nil && want > 0 && p.First && p.Last && p.Fin && !p.RSV1 && (p.Opcode == OpText || p.Opcode == OpBinary)
+				if used == 0 {
+					if message && len(b) >= 8 {
+						t.Fatalf("%x in state %b: not taken", b[:2], i>>legalStateShift)
+					}
+					continue
+				}
+				taken++
+				if !message || used != want || op != p.Opcode || key != p.Key || !bytes.Equal(payload, p.Payload) || other != d || cap(payload) != len(payload) {
+					t.Fatalf("%x in state %b: %d bytes, NextMasked %d, %+v", b[:2], i>>legalStateShift, used, want, p)
+				}
+			}
+		}
+	}
+	if taken != 2*2*6+2*2*5 { // masked, and not: states, opcodes, lengths that leave 8 bytes
+		t.Error(taken, "frames were taken")
+	}
+	inside := Decoder{remaining: 5}
+	if _, _, _, n := inside.Whole(AppendMaskedFrame(nil, OpText, true, false, [4]byte{}, make([]byte, 20))); n != 0 {
+		t.Error("taken inside a frame")
+	}
+}

@@ -86,6 +86,7 @@ const (
 	midStep                     // More
 	discarding                  // Discard
 	chunking                    // the lane's
+	inControl                   // in the middle of a control frame
 )
 
 // Begin makes an idle In ready for a connection of the lane, whose peer is a client. a is what was agreed on
@@ -243,8 +244,10 @@ func (in *In) controlPiece(p *codec.Piece, e *Event) {
 		}
 		in.controlLen += uint8(copy(in.control[in.controlLen:], p.Payload))
 		if !p.Last {
+			in.ways |= inControl
 			return
 		}
+		in.ways &^= inControl
 		e.Data = in.control[:in.controlLen]
 	}
 	switch p.Opcode {

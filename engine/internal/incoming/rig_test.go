@@ -1,0 +1,215 @@
+package incoming
+
+import (
+	"bytes"
+	"compress/flate"
+	"encoding/binary"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/gannet-ws/gannet/codec"
+	"github.com/gannet-ws/gannet/deflate"
+	"github.com/gannet-ws/gannet/pool"
+)
+
+// rig is an In with a caller: it gives bytes, cut anywhere and moved between the calls, and writes down what comes.
+type rig struct {
+	t       testing.TB
+	lane    *Lane
+	in      In
+	lim     Limits
+	discard int // Discard after so many events
+	whole   bool
+	direct  bool
+
+	got  []occurrence
+	part string // chunks of a message under way
+	open bool   // there was one
+	code int
+	work int
+	most int64 // the most that was held
+}
+
+// wideOpen is an agreement of a server with takeover and the whole window.
+func wideOpen(t testing.TB, x *deflate.Extension) deflate.Agreement {
+	t.Helper()
+	a, ok := x.Negotiate([][]byte{[]byte("permessage-deflate")})
+	if !ok {
+		t.Fatal("no agreement")
+	}
+	return a
+}
+
+func newRig(t testing.TB, deflates, chunks bool) *rig {
+	t.Helper()
+	x, err := deflate.New(deflate.Policy{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &rig{t: t, lim: Limits{MaxMessageSize: 1 << 20, MaxFragments: 100}, whole: true, direct: true}
+	r.lane = &Lane{Pool: pool.New(), Deflate: x, Chunks: chunks}
+	r.begin(deflates)
+	t.Cleanup(func() {
+		r.in.Release()
+		if n := r.lane.Pool.Stats().Out; n != 0 {
+			t.Errorf("%d buffers are out", n)
+		}
+	})
+	return r
+}
+
+func (r *rig) begin(deflates bool) {
+	var a deflate.Agreement
+	if deflates {
+		a = wideOpen(r.t, r.lane.Deflate)
+	}
+	r.in.Begin(r.lane, a, nil)
+}
+
+func (r *rig) over() bool {
+	return r.code != 0 || len(r.got) > 0 && r.got[len(r.got)-1].kind == Close
+}
+
+// feed gives one read's bytes.
+func (r *rig) feed(read []byte) {
+	r.t.Helper()
+	for len(read) > 0 && !r.over() && r.direct && r.in.Direct() > 0 {
+		room := r.in.Room(1<<10, &r.lim)
+		if len(room) == 0 || uint64(len(room)) > r.in.Direct() {
+			r.t.Fatalf("room for %d bytes of %d", len(room), r.in.Direct())
+		}
+		n := copy(room, read)
+		read = read[n:]
+		var e Event
+		r.take(&e, r.in.Filled(n, &e))
+	}
+	b := bytes.Clone(read)
+	for (len(b) > 0 || r.in.More()) && !r.over() {
+		b = r.step(b)
+	}
+}
+
+// step is one call, and gives what is left another place.
+func (r *rig) step(b []byte) []byte {
+	r.t.Helper()
+	if r.whole && len(b) > 0 {
+		before := bytes.Clone(b)
+		switch op, data, n := r.in.Whole(b, &r.lim); {
+		case n > len(b), n == 0 && !bytes.Equal(b, before):
+			r.t.Fatalf("%d bytes used of %d", n, len(b))
+		case n > 0:
+			r.take(&Event{Kind: Message, Op: op, Data: data}, nil)
+			return bytes.Clone(b[n:])
+		}
+	}
+	more := r.in.More()
+	e := Event{Kind: 99, Held: new(pool.Buffer), Work: -1}
+	n, err := r.in.Next(b, &r.lim, &e)
+	if n < 0 || n > len(b) || n == 0 && !more && err == nil {
+		r.t.Fatalf("%d bytes used of %d", n, len(b))
+	}
+	r.take(&e, err)
+	return bytes.Clone(b[n:])
+}
+
+// take writes down an event and an error.
+func (r *rig) take(e *Event, err error) {
+	r.t.Helper()
+	r.work += e.Work
+	r.most = max(r.most, r.in.Held())
+	o := occurrence{e.Kind, byte(e.Op), string(e.Data)}
+	switch e.Kind {
+	case Nothing:
+	case Chunk:
+		r.takeChunk(e)
+	case Ping, Pong, Close:
+		o.op = 0
+		fallthrough
+	case Message:
+		r.got = append(r.got, o)
+	default:
+		r.t.Fatalf("an event of kind %d", e.Kind)
+	}
+	if e.Held != nil {
+		if e.Kind != Message || len(e.Data) > 0 && &e.Data[0] != &e.Held.B[0] {
+			r.t.Fatal("what is held is not the message")
+		}
+		e.Held.Release()
+	}
+	if err != nil {
+		r.code = codeOf(r.t, err)
+	}
+	if r.discard > 0 && len(r.got) >= r.discard {
+		r.in.Discard()
+	}
+}
+
+func (r *rig) takeChunk(e *Event) {
+	if e.First == r.open || len(e.Data) == 0 && !e.Last {
+		r.t.Fatalf("first %v, and under way %v; %d bytes", e.First, r.open, len(e.Data))
+	}
+	r.part += string(e.Data)
+	if r.open = !e.Last; e.Last {
+		r.got = append(r.got, occurrence{Message, byte(e.Op), r.part})
+		r.part = ""
+	}
+}
+
+func codeOf(t testing.TB, err error) int {
+	switch k := err.(type) {
+	case codec.Error:
+		return int(k.Code())
+	case deflate.Error:
+		return k.Code()
+	case Error:
+		return k.Code()
+	}
+	t.Fatalf("an error without a code: %v", err)
+	return 0
+}
+
+// frame is a client's frame.
+func frame(first byte, payload []byte) []byte {
+	b := []byte{first}
+	switch n := len(payload); {
+	case n < 126:
+		b = append(b, 0x80|byte(n))
+	case n < 1<<16:
+		b = binary.BigEndian.AppendUint16(append(b, 0x80|126), uint16(n))
+	default:
+		b = binary.BigEndian.AppendUint64(append(b, 0x80|127), uint64(n))
+	}
+	key := [4]byte{0x11, 0xa2, 0x33, 0xc4}
+	b = append(b, key[:]...)
+	for i, c := range payload {
+		b = append(b, c^key[i%4])
+	}
+	return b
+}
+
+// squeezer is a client's compressor: compress/flate with takeover.
+type squeezer struct {
+	out bytes.Buffer
+	w   *flate.Writer
+}
+
+func (z *squeezer) message(p []byte) []byte {
+	if z.w == nil {
+		z.w, _ = flate.NewWriter(&z.out, 6)
+	}
+	z.out.Reset()
+	_, _ = z.w.Write(p)
+	_ = z.w.Flush()
+	return bytes.TrimSuffix(bytes.Clone(z.out.Bytes()), []byte{0, 0, 0xff, 0xff})
+}
+
+// cuts cuts a stream at random.
+func cuts(rng *rand.Rand, b []byte) (reads [][]byte) {
+	most := 1 + rng.IntN(1+rng.IntN(len(b)+1))
+	for len(b) > 0 {
+		n := min(len(b), 1+rng.IntN(most))
+		reads = append(reads, b[:n])
+		b = b[n:]
+	}
+	return reads
+}
