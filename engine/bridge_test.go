@@ -17,7 +17,6 @@ func TestSemantics(t *testing.T) {
 	for _, d := range doors {
 		for _, workers := range []int{0, 4} {
 			t.Run(fmt.Sprintf("%s, %d workers", d.name, workers), func(t *testing.T) {
-				t.Parallel()
 				for _, s := range scenes {
 					t.Run(s.name, func(t *testing.T) { s.playAt(t, d, workers) })
 				}

@@ -200,7 +200,6 @@ func TestUpgradeIsOver(t *testing.T) {
 
 // TestNeverDecided: HandshakeTimeout is for decisions, too.
 func TestNeverDecided(t *testing.T) {
-	t.Parallel()
 	asked := make(chan *Upgrade, 1)
 	h := Funcs{Upgrade: func(u *Upgrade) { u.Later(); asked <- u }}
 	o := Options{Loops: 1, HandshakeTimeout: 300 * time.Millisecond}
