@@ -1,0 +1,211 @@
+package engine
+
+import (
+	"time"
+
+	"github.com/gannet-ws/gannet/codec"
+	"github.com/gannet-ws/gannet/engine/internal/netio"
+)
+
+// What each clock does when it is due: see the table in conn_clocks.go.
+
+// onLookDue looks at a slow peer. One that has taken all is like any other again: its clocks start now, or, when a
+// ping waits for its pong, when that comes.
+func (c *Conn) onLookDue() {
+	if !c.look(progressBytes) {
+		return
+	}
+	if p := c.progress; p != nil && c.ReadyState() == Open && c.flags&pingOnWay == 0 && !c.waitsForPeer() && c.times.pinged == 0 {
+		c.times.read = max(c.times.read, p.since)
+		c.dropProgress()
+	}
+}
+
+func (c *Conn) onMaxLifetime() { c.goAway("lifetime", "maximum lifetime reached", ErrMaxLifetime) }
+
+func (c *Conn) onIdle() {
+	if !c.lastLook() && !c.onlySlow(c.times.read, c.limits.Load().IdleTimeout) {
+		c.goAway("idle", "idle", ErrIdleTimeout)
+	}
+}
+
+// lastLook reads before a clock ends the connection, and reports whether that is no longer
+// called for. The loop may have had no time to: a callback held it, or the machine slept,
+// and then everybody's clock is up while what they said waits in the kernel.
+func (c *Conn) lastLook() (heard bool) {
+	before := c.times.read
+	if c.watched&netio.Readable != 0 {
+		c.loop.onReadable(c)
+	}
+	return c.times.read != before || c.ReadyState() > Open || c.phase == phaseHearing
+}
+
+// onlySlow looks, before a clock that began at from ends a silent peer, whether it still takes what we have
+// for it, or its time from then on is not up.
+func (c *Conn) onlySlow(from, after time.Duration) bool {
+	if !c.look(progressBytes) {
+		return true
+	}
+	return c.progress != nil && (c.waitsForPeer() && c.limits.Load().WriteStallTimeout > 0 ||
+		max(from, c.progress.since)+after > c.loop.now)
+}
+
+// goAway closes with 1001. Like everything on the loop it does not wait for the lock: when
+// its holder lets go, the clocks are looked at again.
+func (c *Conn) goAway(cause, reason string, why error) {
+	if !c.tryLockOr(todoTimers) {
+		return
+	}
+	if c.ReadyState() == Open {
+		c.loop.engine.stats.causes.add(cause)
+		if c.ending == nil {
+			c.ending = &ending{code: codeAbnormal}
+		}
+		c.ending.why = why
+		var body [codec.MaxControlPayload]byte
+		c.beginCloseLocked(codec.AppendCloseBody(body[:0], codeGoingAway, reason))
+	}
+	c.unlock()
+}
+
+func (c *Conn) onPongLate() {
+	if c.lastLook() || c.onlySlow(c.times.pinged, c.pongPatience(&c.limits.Load().Limits)) {
+		return
+	}
+	c.loop.engine.stats.causes.add("pong-timeout")
+	c.finish(closing{code: codeAbnormal, err: &CloseError{codeAbnormal, ErrPongTimeout}, abort: true})
+}
+
+// onWriteStall ends a connection whose peer takes nothing. The loop may have had no time to write on.
+func (c *Conn) onWriteStall() {
+	if c.flags&writeWanted != 0 {
+		c.onWritable()
+	}
+	if c.ReadyState() != Open || c.phase == phaseHearing || !c.look(progressBytes) || !c.waitsForPeer() ||
+		c.movedAt()+c.limits.Load().WriteStallTimeout > c.loop.now {
+		return
+	}
+	c.loop.engine.stats.causes.add("write-stall")
+	c.loop.engine.stats.failures.add(codeTryAgainLater)
+	c.lose(closing{code: codeAbnormal, err: &CloseError{codeTryAgainLater, ErrSlowConsumer}, abort: true})
+}
+
+// onPingDue pings. Whoever holds the lock does it for us.
+func (c *Conn) onPingDue() {
+	c.flags |= pingOnWay
+	if !c.tryLockOr(todoPing) {
+		return
+	}
+	r := c.reachLocked()
+	c.pingLocked()
+	c.seePingLocked()
+	c.unlock()
+	if c.progress == nil && r.waits() { // the ping is behind that
+		c.startProgress(r)
+	}
+}
+
+// pingLocked sends a ping of the engine's own.
+func (c *Conn) pingLocked() {
+	if c.ReadyState() != Open {
+		return
+	}
+	c.out.Probe(c.outCall())
+}
+
+// seePingLocked starts the clock of a ping that has left. On the loop.
+func (c *Conn) seePingLocked() {
+	if c.flags&pingOnWay == 0 || c.owed.Load()&todoPing != 0 || c.out.PingWaits() {
+		return
+	}
+	// Any byte from now on is an answer: a pong may come back within this moment.
+	c.flags &^= pingOnWay
+	c.times.pinged = c.loop.now
+}
+
+// onConnectingTimer bounds the opening handshake, and looks whether a client that waits for a decision has gone.
+func (c *Conn) onConnectingTimer() {
+	due := c.times.opened + c.loop.engine.conf.HandshakeTimeout
+	if due > c.loop.now {
+		if o := c.opening; o != nil && o.late != nil {
+			if c.leftBeforeOpen() {
+				return
+			}
+			due = min(due, c.loop.now+decisionProbe)
+		}
+		c.loop.schedule(c, due)
+		return
+	}
+	c.lastLook()
+	if c.ReadyState() != Connecting || c.phase == phaseBuried {
+		return // it was met
+	}
+	c.loop.engine.stats.refusals.add("timeout")
+	c.finish(closing{code: codeAbnormal, err: ErrHandshakeTimeout, abort: true})
+}
+
+// onClosingTimer bounds a closing. As long as the peer takes what is queued for it, it goes on.
+func (c *Conn) onClosingTimer() {
+	p, l := c.progress, c.limits.Load()
+	if p == nil || p.bound == 0 {
+		return // the first step is still to come
+	}
+	if !c.look(progressBytes) {
+		c.wake(wheelTick)
+		return
+	}
+	after := l.CloseTimeout
+	switch {
+	case p.waits && !p.reads:
+		after = min(max(after, closingLeast), l.stallTime())
+	case p.waits || p.heard > 0 && c.in != nil && c.in.InMessage(): // RFC 6455 5.5.1: it may end its message first
+		after = max(after, l.stallTime())
+	}
+	if p.last.ours || p.heard >= progressBytes {
+		p.restart(c.loop.now)
+	}
+	if due := min(p.since+after, p.bound); due > c.loop.now {
+		c.loop.schedule(c, min(due, c.loop.now+max(after/4, wheelTick)))
+		return
+	}
+	if c.lastLook(); c.ReadyState() == Closing && c.phase < phaseLingering {
+		c.onClosingOver()
+	}
+}
+
+// onClosingOver ends a closing that took too long.
+func (c *Conn) onClosingOver() {
+	e, over := c.ending, ErrCloseTimeout
+	if c.progress.waits {
+		over = errCloseStalled
+		c.loop.engine.stats.causes.add("write-stall")
+	}
+	k := closing{code: codeAbnormal, err: e.err, abort: true}
+	if k.err == nil {
+		k.err = e.because(&CloseError{codeAbnormal, over})
+	}
+	c.finish(k)
+}
+
+// onLingerTimer ends a lingering that was long enough: while the peer takes, or says, anything it reads our
+// last bytes yet, or will when it has said what it has to say.
+func (c *Conn) onLingerTimer() {
+	p, now := c.progress, c.loop.now
+	if !c.look(1) {
+		c.wake(wheelTick)
+		return
+	}
+	if p.heard > 0 {
+		p.restart(now)
+	}
+	due := p.bound
+	if p.last.unacked == 0 || p.last.queued > 0 { // a refusal that does not even leave
+		due = min(due, p.since+lingerTime)
+	}
+	switch {
+	case due > now:
+		c.loop.schedule(c, min(due, now+lingerTime/4))
+	case !c.endLinger():
+		c.wake(wheelTick)
+	}
+}
