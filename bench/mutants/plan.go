@@ -26,6 +26,7 @@ type stage struct {
 	Run     []string `json:"run"`     // which tests; none: all
 	Skip    []string `json:"skip"`    // but not these
 	Seconds int      `json:"seconds"` // at most
+	Turns   int      `json:"turns"`   // how many the simulator has, if not all it usually has
 	Certain bool     `json:"certain"` // a failure is never chance: no real clock and no real socket has a part in it
 }
 
@@ -51,7 +52,11 @@ func (p *plan) stagesFor(file string) (some []stage) {
 
 // selection is what the stage runs, without these tests besides, on the mutant of this number.
 func (s *stage) selection(number int, without []string) selection {
-	return selection{run: anyOf(s.Run, "."), skip: anyOf(append(without, s.Skip...), ""), limit: s.limit(), env: awake(number)}
+	env := awake(number)
+	if s.Turns > 0 {
+		env = append(env, simTurns(s.Turns))
+	}
+	return selection{run: anyOf(s.Run, "."), skip: anyOf(append(without, s.Skip...), ""), limit: s.limit(), env: env}
 }
 
 func (s *stage) limit() time.Duration { return time.Duration(s.Seconds) * time.Second }

@@ -40,13 +40,16 @@ func plant(ctx context.Context, b *builder, k *bug) (said string, err error) {
 		return "", fmt.Errorf("%s: %q does not compile: %s", k.at, k.name, refused)
 	}
 	r, err := runTests(ctx, b.root, k.folder, binary, selection{
-		run: exactly(k.test), limit: plantedLimit, env: []string{"GANNET_SIM_TURNS=" + strconv.Itoa(k.turns)},
+		run: exactly(k.test), limit: plantedLimit, env: []string{simTurns(k.turns)},
 	})
 	if err != nil {
 		return "", err
 	}
 	return r.complaint(), k.judge(&r)
 }
+
+// simTurns tells the simulator for how many turns to look for a broken law.
+func simTurns(n int) string { return "GANNET_SIM_TURNS=" + strconv.Itoa(n) }
 
 func (k *bug) testFunction() string {
 	name, _, _ := strings.Cut(k.test, "/")
