@@ -423,4 +423,3 @@ func FuzzNext(f *testing.F) {
 		trial(t, seed, stream)
 	})
 }
-
