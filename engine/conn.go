@@ -51,11 +51,11 @@ type Conn struct {
 	limits atomic.Pointer[limits]
 
 	// mu orders what is sent. The loop never waits for it: see lock.go.
-	mu     sync.Mutex
-	out    outgoing.Out           // mu
-	ctx    any                    // mu
-	handed atomic.Pointer[handed] // calls that loops left to the lock's holder
-	stages atomic.Pointer[stages] // nil for a plain connection
+	mu        sync.Mutex
+	out       outgoing.Out              // mu
+	ctx       any                       // mu
+	handed    atomic.Pointer[handed]    // calls that loops left to the lock's holder
+	deflation atomic.Pointer[deflation] // nil for a plain connection
 
 	state  atomic.Uint32 // ReadyState; leaves Open only under mu
 	corked atomic.Bool   // a callback of this connection is running: what is sent waits for its end

@@ -18,8 +18,8 @@ func (c *Conn) enter() {
 	}
 }
 
-// settleTurn ends what enter began, and does what the callbacks left to do.
-func (c *Conn) settleTurn() {
+// settle ends what enter began, and does what the callbacks left to do.
+func (c *Conn) settle() {
 	if c.loop.entered {
 		c.leave()
 	}
@@ -191,7 +191,7 @@ func (c *Conn) callPosted(f func(*Conn)) {
 		return
 	}
 	c.call(f)
-	c.settleTurn()
+	c.settle()
 }
 
 // callClose calls OnError, if there was one, and OnClose: the last callbacks. The second comes even

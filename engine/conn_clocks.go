@@ -129,7 +129,7 @@ func (c *Conn) onTimer() {
 	case s == Closing:
 		c.onClosingTimer()
 	}
-	c.settleTurn()
+	c.settle()
 }
 
 // wake has the timer fire in a while at the latest.

@@ -10,7 +10,7 @@ const (
 	pausedByHigh                         // more than HighWater is queued for the peer; settleHigh, lowAgain
 	pausedByInbox                        // the workers lag; deposit, readPastInbox
 	pausedByBroadcasts                   // its broadcasts come first; awaitBroadcasts, releaseBroadcasters
-	// pausedByWork: what was read comes first: an unfinished turn (holdTurn, resumeTurn), or, while CONNECTING, a request
+	// pausedByWork: what was read comes first: an unfinished turn (awaitTurn, nextTurn), or, while CONNECTING, a request
 	// whose decision is awaited (await, decideLate). refuse and drop end it, for nobody will take what was read.
 	pausedByWork
 	endWaits // the peer's end is known, and the workers have not come that far; endInOrder, serveBits

@@ -49,7 +49,7 @@ func (c *Conn) lose(k closing) {
 	c.freshProgress(c.loop.now + most)
 	c.sendNoMore()
 	c.wake(hearTime / 4)
-	c.goOnTurn()
+	c.pauseOver()
 }
 
 // sendNoMore has what is sent from now on counted, and not kept. Whoever holds the lock sends: then hearOn tries it again.

@@ -99,7 +99,7 @@ func (in *inbound) held() int64 {
 
 // receiver is what the connection receives compressed messages with; nil before the first. On the loop.
 func (c *Conn) receiver() *deflate.Receiver {
-	if s := c.stages.Load(); s != nil {
+	if s := c.deflation.Load(); s != nil {
 		return s.receiver
 	}
 	return nil
@@ -107,7 +107,7 @@ func (c *Conn) receiver() *deflate.Receiver {
 
 // keepReceiver keeps what in received a compressed message with: the peer's window is in it.
 func (c *Conn) keepReceiver(in *inbound) {
-	s := c.madeStages()
+	s := c.madeDeflation()
 	s.receiver = in.Receiver()
 	c.used(s)
 }

@@ -19,7 +19,7 @@ func (c *Conn) onWritable() {
 		c.endOutput()
 	}
 	c.watch()
-	c.settleTurn()
+	c.settle()
 }
 
 // awaitRoom has the poller tell when the socket has room, and starts the stall clock.
@@ -47,7 +47,7 @@ func (c *Conn) watch() {
 		c.watched = 0
 		c.flags |= unwatched
 		c.lose(closing{code: codeAbnormal, err: &CloseError{codeAbnormal, &lostError{err}}})
-		c.settleTurn() // OnClose may have run
+		c.settle() // OnClose may have run
 		return
 	}
 	if (want^c.watched)&netio.Readable != 0 {

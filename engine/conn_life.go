@@ -200,7 +200,7 @@ func (c *Conn) advanceClosing() {
 	c.unlock()
 	if c.flags&(pausedByHigh|pausedByUser|pausedByBroadcasts) != 0 {
 		c.flags &^= pausedByHigh | pausedByUser | pausedByBroadcasts
-		c.goOnTurn()
+		c.pauseOver()
 	}
 	c.dropInbox()
 	c.readPastInbox()

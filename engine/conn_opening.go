@@ -232,7 +232,7 @@ func (c *Conn) decideLate() {
 	if c.open(u) && len(buf.B) > taken {
 		c.loop.feed(c, buf.B[taken:])
 	} else {
-		c.settleTurn()
+		c.settle()
 	}
 	c.watch()
 }

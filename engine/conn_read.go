@@ -56,7 +56,7 @@ func (l *loop) readFailed(c *Conn, err error) {
 	default:
 		c.abandon(&CloseError{codeAbnormal, &lostError{err}})
 	}
-	c.settleTurn() // OnClose may have run
+	c.settle() // OnClose may have run
 }
 
 // feed takes what was read through the connection's present phase.
@@ -70,21 +70,21 @@ func (l *loop) feed(c *Conn, b []byte) {
 		defer c.dropOpening() // b may lie in it
 	}
 	if c.deaf() || len(b) == 0 {
-		c.settleTurn()
+		c.settle()
 		return
 	}
 	in := l.inboundOf(c)
 	rest, plain := l.turn(c, in, b)
 	if plain {
 		l.turning = nil
-		c.settleTurn()
+		c.settle()
 		return
 	}
 	if (len(rest) > 0 || in.More()) && !c.deaf() {
 		in.rest = l.engine.pool.Get(len(rest))
 		in.rest.B = append(in.rest.B, rest...)
 		in.restOff = 0
-		c.holdTurn()
+		c.awaitTurn()
 	}
 	l.endTurn(c, in)
 }

@@ -9,7 +9,7 @@ import "time"
 // restAfter is how long a connection has to be still at least; at most twice as long.
 const restAfter = 30 * time.Second
 
-// stages.use: what the clock finds when it looks.
+// deflation.use: what the clock finds when it looks.
 const (
 	useNone   = iota // nothing to rest: the clock stands
 	useLooked        // nothing was used since the clock looked
@@ -17,7 +17,7 @@ const (
 )
 
 // used notes that the sender or the receiver was used. Under mu, or on the loop.
-func (c *Conn) used(s *stages) {
+func (c *Conn) used(s *deflation) {
 	if s.use.Load() != useSince && s.use.Swap(useSince) == useNone {
 		c.notify(todoTimers)
 	}
@@ -26,7 +26,7 @@ func (c *Conn) used(s *stages) {
 // looked is when the clock looked last; for a connection that is used for the first time, or for the
 // first time since long, now.
 func (c *Conn) looked() time.Duration {
-	s := c.stages.Load()
+	s := c.deflation.Load()
 	if s == nil {
 		return 0
 	}
@@ -38,7 +38,7 @@ func (c *Conn) looked() time.Duration {
 
 // ifUsed: only what was used can rest.
 func (c *Conn) ifUsed() time.Duration {
-	if s := c.stages.Load(); s != nil && s.use.Load() != useNone {
+	if s := c.deflation.Load(); s != nil && s.use.Load() != useNone {
 		return restAfter
 	}
 	return 0
@@ -47,7 +47,7 @@ func (c *Conn) ifUsed() time.Duration {
 // onRestDue lets sender and receiver rest, if they were not used since the clock looked last,
 // when the loop has time for it: to pack a window takes a tenth of a millisecond (loop_work.go).
 func (c *Conn) onRestDue() {
-	s := c.stages.Load()
+	s := c.deflation.Load()
 	s.looked = c.loop.now
 	if !s.use.CompareAndSwap(useSince, useLooked) {
 		c.loop.restLater(c)
@@ -86,7 +86,7 @@ func (r *resting) unit(*loop) bool {
 // rest is what onRestDue asked for. Whoever holds the lock sends: then the clock looks again.
 func (c *Conn) rest() {
 	c.flags &^= restDue
-	s := c.stages.Load()
+	s := c.deflation.Load()
 	if !c.tryLockOr(0) {
 		return
 	}

@@ -97,7 +97,7 @@ func (c *Conn) settleHigh(bits uint32) {
 func (c *Conn) lowAgain() {
 	c.flags &^= pausedByHigh
 	c.readAgain()
-	c.goOnTurn()
+	c.pauseOver()
 	c.wakeInbox()
 	c.call(c.loop.engine.hooks.drain)
 }
@@ -108,7 +108,7 @@ func (c *Conn) settlePause() {
 	} else if c.flags&pausedByUser != 0 {
 		c.flags &^= pausedByUser
 		c.readAgain()
-		c.goOnTurn()
+		c.pauseOver()
 	}
 	if c.holds.Load() == 0 { // Pause and Resume may have come as one
 		c.wakeInbox()

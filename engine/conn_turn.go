@@ -6,6 +6,15 @@ import (
 	"github.com/gannet-ws/gannet/engine/internal/incoming"
 )
 
+// A turn is what one connection may do before the others: deliver what was read, for turnBudget. Its words:
+//
+//	held    no message is delivered for the moment: the handler said so, or has to wait (the held bits)
+//	paused  the peer is not read for such a reason, and the handler has been told (the pausedBy flags)
+//	over    this turn is: it is held, or has had its time
+//	rest    what was read and is not decoded when a turn is over; it waits for the next turn, and nothing more is read
+//	settle  what every callback's end asks for, in a turn or not: the cork leaves, what was noted meanwhile is done
+//	deaf    nothing the peer still sends counts; discards: its data does not, its control frames do
+
 // costlyBytes: what takes this much work is followed by a look at the clock. Work is bytes, as incoming counts them.
 const costlyBytes = 4 << 10
 
@@ -16,7 +25,7 @@ func (l *loop) turn(c *Conn, in *inbound, b []byte) (rest []byte, plain bool) {
 	defer l.recoverCallback(c)
 	l.turning = in
 	l.pace.begin(l.began())
-	if c.holdsTurn() { // since OnOpen, or since the poller looked
+	if c.held() { // since OnOpen, or since the poller looked
 		return b, false
 	}
 	if c.discards() {
@@ -58,7 +67,7 @@ func (l *loop) wholeMessages(c *Conn, in *inbound, b []byte) (rest []byte, over 
 		if len(b) == 0 {
 			break
 		}
-		if (l.pace.due() || c.holds.Load() != 0 || c.deflates) && l.cutsShort(c, in, b, 0) {
+		if (l.pace.due() || c.holds.Load() != 0 || c.deflates) && l.turnOver(c, in, b, 0) {
 			return b, true
 		}
 	}
@@ -78,26 +87,26 @@ func (l *loop) oneEvent(c *Conn, in *inbound, b []byte) (rest []byte, over bool)
 		in.Discard()
 	}
 	asks := l.pace.due() || c.flags&pausedByInbox != 0 || c.holds.Load() != 0 || c.deflates
-	return b, asks && l.cutsShort(c, in, b, e.Work)
+	return b, asks && l.turnOver(c, in, b, e.Work)
 }
 
-// cutsShort tells, after an event, whether that was enough for a turn: asked when something holds the rest, or when it is
-// time to look at the clock. With permessage-deflate that is after each message: a few bytes may have asked for much,
+// turnOver tells, after an event, whether the turn is over: asked when delivery is held, or when it is time to look at the
+// clock. With permessage-deflate that is after each message: a few bytes may have asked for much,
 // inflated here or compressed in the callback.
-func (l *loop) cutsShort(c *Conn, in *inbound, left []byte, work int) bool {
+func (l *loop) turnOver(c *Conn, in *inbound, left []byte, work int) bool {
 	if len(left) > 0 || in.More() {
-		if c.flags&pausedByInbox != 0 || c.holdsTurn() {
+		if c.flags&pausedByInbox != 0 || c.held() {
 			return true
 		}
 	} else if work < costlyBytes {
 		return false
 	}
-	return (l.pace.ripe() || in.More() || work >= costlyBytes || c.deflates && l.entered) && l.turnOver()
+	return (l.pace.ripe() || in.More() || work >= costlyBytes || c.deflates && l.entered) && l.timeUp()
 }
 
-// turnOver looks at the clock, and tells whether the turn is over. When others before it in the
+// timeUp looks at the clock, and tells whether the turn has had its time. When others before it in the
 // same wait for the poller have had their whole turn, that is soon.
-func (l *loop) turnOver() bool {
+func (l *loop) timeUp() bool {
 	took := l.pace.look(l.sys.Now())
 	if took <= l.share && l.spent <= spentBudget {
 		return false
@@ -147,43 +156,43 @@ func ruleOf(err error) error {
 	return err
 }
 
-// holdTurn stops reading until what was read is decoded.
-func (c *Conn) holdTurn() {
+// awaitTurn has the rest wait for the next turn, and stops reading until then. A paused connection gets none yet.
+func (c *Conn) awaitTurn() {
 	c.flags |= pausedByWork
-	if !c.turnHeld() {
+	if !c.paused() {
 		c.loop.enqueue(c)
 	}
 }
 
-// turnHeld tells whether what was read has to wait: for the workers, until the peer has read our
+// paused tells whether the rest has to wait: for the workers, until the peer has read our
 // answers, until broadcasts are made, or for Resume.
-func (c *Conn) turnHeld() bool {
+func (c *Conn) paused() bool {
 	return c.flags&(pausedByInbox|pausedByHigh|pausedByUser|pausedByBroadcasts) != 0
 }
 
-// holdsTurn tells, before the flags do, whether the callback that has just run makes the rest wait.
-func (c *Conn) holdsTurn() bool { return c.holds.Load() != 0 && c.ReadyState() == Open }
+// held tells whether delivery is held: it knows, before paused does, what the callback that has just run has asked for.
+func (c *Conn) held() bool { return c.holds.Load() != 0 && c.ReadyState() == Open }
 
-// goOnTurn goes on with an unfinished turn when what held it is over.
-func (c *Conn) goOnTurn() {
+// pauseOver goes on where a pause has ended.
+func (c *Conn) pauseOver() {
 	if c.flags&pausedByWork != 0 && c.in != nil && c.in.rest != nil {
-		c.holdTurn()
+		c.awaitTurn()
 	}
 	if c.phase == phaseHearing {
 		c.loop.enqueue(c)
 	}
 }
 
-// resumeTurn goes on with what was read earlier.
-func (l *loop) resumeTurn(c *Conn) {
+// nextTurn is a turn for the rest.
+func (l *loop) nextTurn(c *Conn) {
 	in := c.in
-	if in == nil || in.rest == nil || c.turnHeld() {
+	if in == nil || in.rest == nil || c.paused() {
 		return
 	}
 	l.look()
 	left, _ := l.turn(c, in, in.rest.B[in.restOff:])
 	if in.restOff = len(in.rest.B) - len(left); len(left) > 0 || in.More() {
-		c.holdTurn()
+		c.awaitTurn()
 	} else {
 		in.rest.Release()
 		in.rest = nil
@@ -208,6 +217,6 @@ func (l *loop) endTurn(c *Conn, in *inbound) {
 	} else {
 		l.keep(c, in)
 	}
-	c.settleTurn()
+	c.settle()
 	c.watch()
 }

@@ -166,7 +166,7 @@ func TestRestAndGoOn(t *testing.T) {
 					t.Fatalf("round %d: %d bytes were heard of %d", round, len(last), len(payload))
 				}
 			}
-			s := c.stages.Load()
+			s := c.deflation.Load()
 			busy := s.receiver.Held()
 			for range round % 3 * 40 { // at most twice restAfter, a second at a time
 				m.now += 2 * time.Second

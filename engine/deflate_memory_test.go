@@ -85,8 +85,8 @@ func TestDeflateMemoryEach(t *testing.T) {
 			}
 			within(t, timeoutOf(5), "nothing is left of plain messages", func() bool { return s.Stats().Buffers.Out == 0 })
 			for _, c := range served {
-				if c.stages.Load() != nil {
-					t.Fatal("stages before the first compressed message")
+				if c.deflation.Load() != nil {
+					t.Fatal("a deflation before the first compressed message")
 				}
 			}
 			words := newTalk(t)
@@ -122,7 +122,7 @@ func TestDeflateMemoryEach(t *testing.T) {
 			if in > conns*k.in || out > conns*k.out {
 				t.Errorf("%d bytes in, %d out, at most %d and %d", in/conns, out/conns, k.in, k.out)
 			}
-			if most := k.in + k.out + int64(unsafe.Sizeof(stages{})) + 512; heap > most && !raceEnabled {
+			if most := k.in + k.out + int64(unsafe.Sizeof(deflation{})) + 512; heap > most && !raceEnabled {
 				t.Errorf("%d bytes of heap, at most %d", heap, most)
 			}
 		})
@@ -170,7 +170,7 @@ func TestDeflateHeldIsCharged(t *testing.T) {
 	r := newTapeRig(t, Funcs{}, Options{Deflate: deflateOn()})
 	c := r.openDeflate(anyDeflate)
 	r.feed(maskedFrame(0x42, unfinished(1<<20)))
-	held := int64(c.stages.Load().receiver.Held())
+	held := int64(c.deflation.Load().receiver.Held())
 	inflated := int64(r.s.Stats().Deflate.BytesIn)
 	if n := r.s.Stats().InboundBytes; held < 32<<10 || held > 48<<10 || inflated < 1_000_000 || n != inflated+held-reserveBytes {
 		t.Errorf("%d bytes charged for %d inflated; the receiver holds %d", n, inflated, held)

@@ -292,14 +292,14 @@ func TestClosingDropsTheInflater(t *testing.T) {
 	wire := (&squeezer{flateContext: flateContext{15, true}, level: 6}).message(records(rand.New(rand.NewPCG(9, 10)), 3000))
 	m.input = maskedFrame(rsv1Bit|2, wire[:200])
 	l.OnEvent(5, netio.Readable)
-	if s := c.stages.Load(); s == nil || s.receiver.Held() < 4<<10 {
+	if s := c.deflation.Load(); s == nil || s.receiver.Held() < 4<<10 {
 		t.Fatal("nothing is held")
 	}
 	_ = c.Close()
 	l.OnWake()
 	m.input = maskedFrame(0, wire[200:400])
 	l.OnEvent(5, netio.Readable)
-	if n := c.stages.Load().receiver.Held(); n != 0 {
+	if n := c.deflation.Load().receiver.Held(); n != 0 {
 		t.Errorf("%d bytes are held", n)
 	}
 }

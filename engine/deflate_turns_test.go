@@ -166,7 +166,7 @@ func TestRestingWaitsForWork(t *testing.T) {
 	var others []*Conn
 	for range 50 { // not of the table: what matters is the list
 		o := &Conn{loop: l}
-		o.stages.Store(new(stages))
+		o.deflation.Store(new(deflation))
 		others = append(others, o)
 		l.restLater(o)
 		l.restLater(o)

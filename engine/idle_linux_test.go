@@ -112,7 +112,7 @@ func testMemoryAfterBursts(t *testing.T, h Handler, o Options, broadcasts int) {
 		k.say(t, fmt.Sprintf("burst %d %t", back, broadcasts == 0))
 		for c := range s.Conns() {
 			within(t, 5*time.Second, "a connection at rest", func() bool { return c.inbox.Load() == nil && c.BufferedAmount() == 0 })
-			if st := c.stages.Load(); st != nil { // what the clock does after half a minute
+			if st := c.deflation.Load(); st != nil { // what the clock does after half a minute
 				c.loop.post(task{call: func() { st.use.Store(useLooked); c.rest() }})
 			}
 		}
@@ -124,7 +124,7 @@ func testMemoryAfterBursts(t *testing.T, h Handler, o Options, broadcasts int) {
 	t.Logf("after its burst an idle connection is %.1f bytes of heap", each)
 	most := float64(maxIdleHeap)
 	if o.Deflate != nil {
-		most += float64(unsafe.Sizeof(stages{})) + 16 // its size class
+		most += float64(unsafe.Sizeof(deflation{})) + 16 // its size class
 	}
 	if each > most {
 		t.Errorf("%.1f bytes of heap, at most %.0f are allowed", each, most)

@@ -160,7 +160,7 @@ func TestWorkersPausedEnds(t *testing.T) {
 		"the transport is lost": {func(c *Conn, f *foreign) {
 			f.reset()
 			for range 100 { // the probe that finds out comes every five seconds
-				c.loop.post(task{call: func() { c.probe(); c.settleTurn() }})
+				c.loop.post(task{call: func() { c.probe(); c.settle() }})
 				time.Sleep(time.Millisecond)
 			}
 		}, true, 1006},

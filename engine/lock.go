@@ -109,7 +109,7 @@ func (c *Conn) tellDueLocked() {
 		}
 	}
 	if due&outgoing.Used != 0 {
-		c.used(c.madeStages())
+		c.used(c.madeDeflation())
 	}
 	if due&outgoing.Corked != 0 {
 		c.boundCork()

@@ -161,7 +161,7 @@ func (l *loop) ask(c *Conn) (all bool) {
 	c.giveAll(l.given)
 	clear(l.given)
 	l.given = l.given[:0]
-	c.settleTurn()
+	c.settle()
 	return all
 }
 
@@ -258,7 +258,7 @@ func (l *loop) releaseBroadcasters() {
 		c.flags &^= pausedByBroadcasts
 		c.readAgain()
 		if c.phase != phaseBuried {
-			c.goOnTurn()
+			c.pauseOver()
 			c.wakeInbox()
 			c.watch()
 		}

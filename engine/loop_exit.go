@@ -43,7 +43,7 @@ func (l *loop) takeOver() {
 	if l.turning != nil {
 		l.endTurn(c, l.turning)
 	}
-	c.settleTurn()
+	c.settle()
 	c.watch()
 }
 

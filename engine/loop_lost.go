@@ -42,7 +42,7 @@ func (l *loop) loseEach(why error) {
 			c.endLinger()
 		case c.ending == nil || c.ending.last == nil: // else its end waits for the lock
 			c.finish(closing{code: codeAbnormal, err: &CloseError{codeAbnormal, &lostError{why}}, abort: true})
-			c.settleTurn()
+			c.settle()
 		}
 		return true
 	})

@@ -135,7 +135,7 @@ func (c *Conn) goOn() {
 		c.onTimer()
 	}
 	if c.phase != phaseBuried {
-		l.resumeTurn(c)
+		l.nextTurn(c)
 		c.nextSlice()
 		l.hearOn(c)
 	}

@@ -98,7 +98,7 @@ var floods = map[string]func(t *testing.T, l *loop, f *flood) (done func() int, 
 		const n = 20
 		for range n {
 			o := &Conn{loop: l}
-			o.stages.Store(new(stages))
+			o.deflation.Store(new(deflation))
 			l.restLater(o)
 		}
 		return func() int { return n - l.resting.len() }, n

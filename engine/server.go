@@ -265,7 +265,7 @@ func (l *loop) terminateEach() {
 				c.endLinger()
 			} else {
 				c.finish(closing{code: codeAbnormal, err: ErrTerminated, abort: true, local: true})
-				c.settleTurn()
+				c.settle()
 			}
 		}
 		return true

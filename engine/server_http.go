@@ -116,6 +116,6 @@ func (c *Conn) onHTTP(a arrival) {
 		c.loop.feed(c, rest)
 		return
 	}
-	c.settleTurn()
+	c.settle()
 	c.watch()
 }

@@ -561,8 +561,8 @@ func (d *ledger) checkPatience(wasOpen bool) {
 		d.broke("OPEN although the peer answered no ping for ten minutes")
 	case wasOpen && !open && !p.silent:
 		d.broke("closed although the peer answered every ping: %+v", d.event)
-	case open && d.conn.stages.Load() != nil && d.conn.stages.Load().use.Load() != useNone:
-		d.broke("it does not rest, used %d", d.conn.stages.Load().use.Load())
+	case open && d.conn.deflation.Load() != nil && d.conn.deflation.Load().use.Load() != useNone:
+		d.broke("it does not rest, used %d", d.conn.deflation.Load().use.Load())
 	}
 }
 

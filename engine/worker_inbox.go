@@ -11,7 +11,7 @@ import (
 // inbox holds a connection's callbacks until a worker runs them, in order. It hangs off the
 // connection as long as something waits or runs: an idle connection has none.
 //
-// What the peer said is the mail. While delivery is held (holdsTurn) it stays, accounted for, and
+// What the peer said is the mail. While delivery is held (held) it stays, accounted for, and
 // errands pass it: the posted function that calls Resume is one.
 type inbox struct {
 	mu      sync.Mutex
@@ -45,7 +45,7 @@ const (
 )
 
 // held tells whether the mail waits.
-func (b *inbox) held() bool { return b.conn.holdsTurn() && !b.released.Load() }
+func (b *inbox) held() bool { return b.conn.held() && !b.released.Load() }
 
 // lockedInbox is the connection's inbox, locked; nil when it has none. On the loop, which alone
 // gives it one.
@@ -295,7 +295,7 @@ func (c *Conn) readPastInbox() {
 		return
 	}
 	c.flags &^= pausedByInbox
-	c.goOnTurn()
+	c.pauseOver()
 }
 
 // corkTime is how long a cork holds what somebody sends while a worker runs another's callback.
