@@ -13,6 +13,7 @@ import (
 var clockTrials = []trial{
 	{"idle", trialIdle},
 	{"idle after a pause of ours", trialIdleAfter},
+	{"control frames after a pause of ours", trialControlAfter},
 	{"pings", trialPings},
 	{"lifetime", trialLifetime},
 	{"write stall", trialStall},
@@ -80,17 +81,10 @@ func trialIdle(r *rand.Rand) error {
 	return s.finish()
 }
 
-// While we do not read, the peer's silence is our own doing: the clock begins anew when reading goes on.
-func trialIdleAfter(r *rand.Rand) error {
-	o := Options{InboxBytes: 2000}
-	how := r.IntN(3)
-	if how == 2 {
-		o.Workers = 1
-	}
-	s, idle := idleRig(r, o)
-	a := s.comes(64<<10, 3000)
-	c, some := a.conn, 3+r.IntN(3) // the third fills the inbox
-	var goOn func()
+// unread ends our reading, in one of three ways: Pause, a queue above HighWater, or a full inbox, which is of so many
+// messages. goOn ends that.
+func (a *actor) unread(how int) (messages int, goOn func()) {
+	s, c := a.s, a.conn
 	switch how {
 	case 0:
 		c.Pause()
@@ -101,12 +95,27 @@ func trialIdleAfter(r *rand.Rand) error {
 		goOn = func() { a.reads = true }
 	case 2:
 		s.blocked = true
-		for range some {
+		messages = 3 + s.rng.IntN(3) // the third fills the inbox
+		for range messages {
 			a.message(OpBinary, make([]byte, 900), 1)
 		}
 		goOn = func() { s.blocked = false }
 	}
 	s.settle()
+	return messages, goOn
+}
+
+// While we do not read, the peer's silence is our own doing: the clock begins anew when reading goes on.
+func trialIdleAfter(r *rand.Rand) error {
+	o := Options{InboxBytes: 2000}
+	how := r.IntN(3)
+	if how == 2 {
+		o.Workers = 1
+	}
+	s, idle := idleRig(r, o)
+	a := s.comes(64<<10, 3000)
+	c := a.conn
+	some, goOn := a.unread(how)
 	s.pass(idle + between(r, 0, 2*idle) + late)
 	s.wants(c.ReadyState() == Open, "idle while nothing is read: %+v", a.event)
 	resumed := s.world.Now()
@@ -116,6 +125,30 @@ func trialIdleAfter(r *rand.Rand) error {
 	s.pass(early + late + idle/4) // what the kernel had not got rid of is looked at now and then
 	a.cameBetween("OnClose", resumed, idle, idle+idle/4)
 	s.wants(how != 2 || len(a.messages) == some, "%d of %d messages", len(a.messages), some)
+	return s.finish()
+}
+
+// What a peer says while we do not read comes all at once when we do. It did not say it at once, and MaxControlRate holds
+// for what it said.
+func trialControlAfter(r *rand.Rand) error {
+	o := Options{Limits: quietly(), InboxBytes: 2000}
+	o.Limits.MaxControlRate = 20 + r.IntN(50)
+	how := r.IntN(3)
+	if how == 2 {
+		o.Workers = 1
+	}
+	s := newRig(r, o, nil)
+	a := s.comes(64<<10, 3000)
+	_, goOn := a.unread(how)
+	for range 3 + r.IntN(5) {
+		for range o.Limits.MaxControlRate * 3 / 4 {
+			a.say(OpPong, true, nil)
+		}
+		s.pass(time.Second)
+	}
+	goOn()
+	s.settle()
+	s.wants(a.conn.ReadyState() == Open, "%d a second while it was not read: %+v", o.Limits.MaxControlRate*3/4, a.event)
 	return s.finish()
 }
 
