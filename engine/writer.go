@@ -12,7 +12,7 @@ import (
 type messageWriter struct {
 	conn    *Conn
 	op      Opcode
-	out     *outgoing.Writer
+	out     outgoing.Writer
 	text    codec.UTF8
 	payload int
 	closed  bool
@@ -51,11 +51,11 @@ func (c *Conn) NewWriter(op Opcode, opts ...SendOption) io.WriteCloser {
 	default:
 		return refusedWriter{ErrClosed}
 	}
-	out := c.out.Begin(c.outCall(), op, as)
-	if out == nil {
+	w := &messageWriter{conn: c, op: op}
+	if !c.out.Begin(c.outCall(), &w.out, op, as) {
 		return refusedWriter{ErrInvalidState}
 	}
-	return &messageWriter{conn: c, op: op, out: out}
+	return w
 }
 
 // refusedWriter answers why there is no writer.

@@ -176,7 +176,7 @@ func TestNotStraight(t *testing.T) {
 		"closed":   func(r *rig) { r.out.Close(r.call(), nil) },
 		"dropped":  func(r *rig) { r.out.Drop() },
 		"failed":   func(r *rig) { r.out.Fail(r.call()) },
-		"writer":   func(r *rig) { r.out.Begin(r.call(), codec.OpBinary, deflate.Agreement{}) },
+		"writer":   func(r *rig) { r.begin(deflate.Agreement{}) },
 		"behind":   func(r *rig) { r.after = 3 },
 		"limits":   func(r *rig) { r.send("x", deflate.Agreement{}); r.limits = &Limits{MaxBuffered: 1} },
 		"blocked":  func(r *rig) { r.sink.room = 0; r.send(accounts(40_000), deflate.Agreement{}) },
@@ -221,7 +221,7 @@ func TestFullCork(t *testing.T) {
 	if v := r.send(p, deflate.Agreement{}); v != Sent || r.out.Buffered() != 2000 || r.out.Account().Queued > 1010 {
 		t.Error(v, r.out.Account())
 	}
-	w := r.out.Begin(r.call(), codec.OpBinary, deflate.Agreement{})
+	w := r.begin(deflate.Agreement{})
 	if v := w.Write(r.call(), []byte(p), nil); v != Sent || r.out.Buffered() != 3000 {
 		t.Error(v)
 	}
@@ -293,7 +293,7 @@ func TestAbortedWriter(t *testing.T) {
 			r.sink.room = 0
 			r.send(noiseThenAccounts(3*SliceBytes), r.agreed) // the writer waits behind it
 		}
-		w := r.out.Begin(r.call(), codec.OpBinary, r.agreed)
+		w := r.begin(r.agreed)
 		w.Write(r.call(), []byte("fragment"), nil)
 		if w.Begun() != begun {
 			t.Fatal("begun:", w.Begun())
@@ -385,7 +385,7 @@ func TestHurried(t *testing.T) {
 		r.limits = &Limits{MaxBuffered: 3 * SliceBytes, High: 1000, Low: 10, Drop: true}
 		r.send(long, r.agreed)
 		r.send(accounts(900), r.agreed)
-		w := r.out.Begin(r.call(), codec.OpBinary, r.agreed)
+		w := r.begin(r.agreed)
 		w.Write(r.call(), []byte("fragment"), nil)
 		if v := r.send(accounts(3000), r.agreed); v != Sent {
 			t.Fatal(v)
@@ -423,7 +423,7 @@ func TestParked(t *testing.T) {
 	r.lane.Places = 1
 	r.letAllLeave()
 	r.wants(accounts(8 * SliceBytes))
-	w := r.out.Begin(r.call(), codec.OpBinary, r.agreed)
+	w := r.begin(r.agreed)
 	w.Write(r.call(), []byte(accounts(100_000)), nil)
 	r.sink.room = 0
 	r.out.Ping(r.call(), nil)
@@ -444,7 +444,7 @@ func TestDrop(t *testing.T) {
 		"long": func(r *rig) { r.send(accounts(4*SliceBytes), r.agreed); r.out.Slice(r.call()) },
 		"writer": func(r *rig) {
 			r.send(accounts(4*SliceBytes), r.agreed)
-			w := r.out.Begin(r.call(), codec.OpBinary, r.agreed)
+			w := r.begin(r.agreed)
 			w.Write(r.call(), []byte("waits"), nil)
 			r.send("behind", r.agreed)
 		},

@@ -232,6 +232,15 @@ func (r *rig) send(p string, as deflate.Agreement) Verdict {
 	return r.out.Send(r.call(), &Message{Op: codec.OpBinary, P: []byte(p), Compress: as})
 }
 
+func (r *rig) begin(as deflate.Agreement) *Writer {
+	r.Helper()
+	w := new(Writer)
+	if !r.out.Begin(r.call(), w, codec.OpBinary, as) {
+		r.Fatal("a writer is open")
+	}
+	return w
+}
+
 func (r *rig) wants(want ...string) {
 	r.Helper()
 	r.reader.readOn(r.sink.left)

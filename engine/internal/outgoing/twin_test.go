@@ -186,9 +186,9 @@ func (k *trial) write() {
 			as = k.agreed
 		}
 		k.fallBehind()
-		k.writer, k.ours = k.out.Begin(k.call(), codec.OpBinary, as), &entry{open: true}
+		k.writer, k.ours = k.begin(as), &entry{open: true}
 		k.list = append(k.list, k.ours)
-		if k.out.Begin(k.call(), codec.OpBinary, as) != nil {
+		if k.out.Begin(k.call(), new(Writer), codec.OpBinary, as) {
 			k.Fatal("a second writer")
 		}
 		return

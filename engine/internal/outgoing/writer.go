@@ -28,19 +28,19 @@ type fragment struct {
 // cost is what a fragment counts for.
 func (k *kept) cost() uint64 { return fragmentOverhead + uint64(k.to-k.from) }
 
-// Begin begins a message in fragments; nil if there is one. It ends with End, Close or Drop.
-func (o *Out) Begin(k Call, op codec.Opcode, compress deflate.Agreement) *Writer {
+// Begin begins a message in fragments with w, which is new; it reports false if another is open. It ends with End, Close or Drop.
+func (o *Out) Begin(k Call, w *Writer, op codec.Opcode, compress deflate.Agreement) bool {
 	if o.busy != nil && o.busy.writer != nil {
-		return nil
+		return false
 	}
 	b := o.attach(k)
 	b.fallBehind()
-	w := &Writer{out: o, op: op, compress: compress, waits: b.holdsBack()}
+	*w = Writer{out: o, op: op, compress: compress, waits: b.holdsBack()}
 	if w.waits {
 		b.deferPlace(deferred{writer: w}, len(b.deferred))
 	}
 	b.writer = w
-	return w
+	return true
 }
 
 // Begun tells whether its first frame was placed.
