@@ -126,7 +126,7 @@ func testMemoryAfterBursts(t *testing.T, h Handler, o Options, broadcasts int) {
 	t.Logf("after its burst an idle connection is %.1f bytes of heap", each)
 	most := float64(maxIdleHeap)
 	if o.Deflate != nil {
-		most += float64(unsafe.Sizeof(deflation{})+unsafe.Sizeof(deflate.Sender{})+unsafe.Sizeof(deflate.Receiver{})) + 32 // their size classes
+		most += float64(unsafe.Sizeof(deflation{})+unsafe.Sizeof(deflate.Sender{})+unsafe.Sizeof(deflate.Receiver{})) + 16 // their size classes
 	}
 	if each > most {
 		t.Errorf("%.1f bytes of heap, at most %.0f are allowed", each, most)

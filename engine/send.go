@@ -92,12 +92,13 @@ func (c *Conn) SendPrepared(p *Prepared, opts ...SendOption) error {
 // preparedMessage is p on its way to c.
 func (c *Conn) preparedMessage(p *Prepared, opts []SendOption) outgoing.Message {
 	m := outgoing.Message{Op: p.made.Op(), P: p.made.Payload(), Prepared: &p.made}
-	if p.asItIs {
+	if !p.asItIs {
+		m.Compress = c.compressAs(m.Op, len(m.P), opts)
+	}
+	if m.Compress == (deflate.Agreement{}) {
 		return m
 	}
-	e := c.loop.engine
-	if m.Compress = c.compressAs(m.Op, len(m.P), opts); m.Compress != (deflate.Agreement{}) && !e.ownCompressor(m.Compress) &&
-		(len(m.P) <= e.conf.slice || !e.onLoop()) {
+	if e := c.loop.engine; !e.ownCompressor(m.Compress) && (len(m.P) <= e.conf.slice || !e.onLoop()) {
 		p.made.Compress(e.conf.deflate, m.Compress.Send.WindowBits) // here, where nobody waits for the lock
 	}
 	return m
