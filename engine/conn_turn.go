@@ -32,12 +32,12 @@ func (l *loop) turn(c *Conn, in *inbound, b []byte) (rest []byte, plain bool) {
 		in.Discard()
 	}
 	over := false
-	for plain = true; ; plain = false {
+	for only := true; ; only = false { // plain is false until the end: a panic may come before it
 		if b, over = l.wholeMessages(c, in, b); over {
 			return b, false
 		}
 		if len(b) == 0 && !in.More() {
-			return nil, plain
+			return nil, only
 		}
 		if b, over = l.oneEvent(c, in, b); over {
 			return b, false
