@@ -50,7 +50,7 @@ type Conn struct {
 	loop   *loop
 	limits atomic.Pointer[limits]
 
-	// mu orders what is sent. The loop never waits for it: see lock.go.
+	// mu orders what is sent. The loop never waits for it: see conn_lock.go.
 	mu        sync.Mutex
 	out       outgoing.Out              // mu
 	ctx       any                       // mu

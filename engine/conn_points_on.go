@@ -6,7 +6,7 @@ package engine
 type scheduling struct{ at func(*Conn) }
 
 // schedulingPoint is a place where another goroutine could take its turn, between two steps of the protocol of
-// lock.go for c.
+// conn_lock.go for c.
 func schedulingPoint(c *Conn) {
 	if c.loop == nil { // the zero Conn has none
 		return

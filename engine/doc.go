@@ -6,7 +6,18 @@
 // Options.Workers, on a bounded pool, in order) and must not block. Every method of
 // [Conn] may be called from any goroutine unless its comment says otherwise.
 //
-// One byte in:  poller, slab, frames, messages, UTF-8, handler   (loop.go, conn_read.go, conn_turn.go, internal/incoming, conn_calls.go; worker_inbox.go with workers)
-// One message out: state, limits, order, compress, frame, mask, place, socket  (send.go, writer.go, prepared.go; then internal/outgoing)
-// A broadcast out: server_broadcast.go, loop_broadcasts.go. What a loop finds locked: lock.go, conn_handed.go. Clocks: conn_clocks.go, conn_progress.go. The end: conn_life.go, conn_hearing.go.
+// # The files, in reading order
+//
+//	the face       server.go options.go handler.go conn.go conn_message.go prepared.go upgrade.go stats.go errors.go
+//	one byte in    loop.go conn_read.go conn_turn.go (internal/incoming) conn_calls.go
+//	one message    conn_send.go conn_writer.go conn_compress.go (internal/outgoing) conn_lock.go conn_handed.go conn_todo.go conn_interest.go
+//	               conn_pong.go
+//	a broadcast    server_broadcast.go loop_broadcasts.go
+//	a life         conn_opening.go conn_life.go conn_close.go conn_hearing.go conn_flags.go
+//	its clocks     conn_clocks.go conn_clocks_due.go conn_progress.go conn_resting.go
+//	its memory     conn_inbound.go conn_deflation.go conn_limits.go server_budget.go conn_peeraddr.go
+//	a loop's work  loop_work.go loop_mail.go loop_graves.go loop_pace.go loop_fifo.go loop_table.go loop_exit.go loop_lost.go
+//	workers        worker.go worker_inbox.go worker_letters.go
+//	a server       server_listen.go server_listening.go server_socketfile.go server_admission.go server_proxy.go server_http.go
+//	               server_fallback.go server_shutdown.go server_memory.go handler_hooks.go handler_embedding.go
 package engine

@@ -6,7 +6,7 @@ import "github.com/gannet-ws/gannet/engine/internal/outgoing"
 // write to the socket, so the loop never waits for it: it tries, and when somebody
 // else has it, leaves a bit in owed, which the holder serves on unlock, or hands over a
 // call (conn_handed.go). Everybody unlocks with unlock, which makes that promise good. Nobody copies
-// or compresses more than some 100 KiB under it: see send.go.
+// or compresses more than some 100 KiB under it: see conn_send.go.
 
 // tryLockOr locks, or leaves bits to the holder and reports false. The second try
 // closes the gap in which the holder unlocked before it could see the bits.
