@@ -45,7 +45,6 @@ type trial struct {
 	heard  uint32
 	texts  int
 	pings  int
-	pongs  []string
 }
 
 func (k *trial) next() int {
