@@ -358,11 +358,13 @@ func TestDecidingLater(t *testing.T) {
 		} {
 			a, u = late("/vanished-"+name, string(maskedFrame(0x81, []byte("early"))))
 			a.reset()
-			if err := decide(u); err != nil {
+			switch err := decide(u); {
+			case err == nil && name == "accept":
+				ends.one(t, "/vanished-accept")
+			case err != nil && err != ErrClosed: // on a slow machine its going is noticed first
 				t.Error(name, err)
 			}
 		}
-		ends.one(t, "/vanished-accept")
 
 		a, u = late("/too-late")
 		if n, err := a.r.Read(make([]byte, 1)); n != 0 || err == nil {
