@@ -39,7 +39,7 @@ func (c *Conn) Send(op Opcode, p []byte, opts ...SendOption) error {
 	if err := checkMessage(op, p); err != nil {
 		return err
 	}
-	if c.deflates {
+	if c.ReadyState() == Open && c.deflates { // in this order: deflates is written until OPEN
 		if as := c.compressAs(op, len(p), opts); as != (deflate.Agreement{}) {
 			return c.send(&outgoing.Message{Op: op, P: p, Compress: as})
 		}

@@ -1,3 +1,7 @@
+//go:build !race && !gannetdebug
+
+// The race detector has pools forget at random, and a debug build notes who took a buffer.
+
 package incoming
 
 import (
