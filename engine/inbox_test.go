@@ -136,6 +136,14 @@ func TestWorkersPauseHoldsWhatWasRead(t *testing.T) {
 	within(t, 5*time.Second, "the inbox goes", func() bool { return c.inbox.Load() == nil })
 }
 
+// mailWaiting is how much of what the peer said is in the inbox, what runs just now included. On a worker that runs it.
+func (c *Conn) mailWaiting() int {
+	b := c.inbox.Load()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.mail.n
+}
+
 // What ends a paused connection, and what does not.
 func TestWorkersPausedEnds(t *testing.T) {
 	cases := map[string]struct {
@@ -175,6 +183,7 @@ func TestWorkersPausedEnds(t *testing.T) {
 			d := newDiary(t)
 			s := startServer(t, d.handler(Funcs{Message: func(c *Conn, m Message) {
 				if string(m.Data) == "first" {
+					within(t, 5*time.Second, "the second in the inbox", func() bool { return c.mailWaiting() >= 2 }) // this one is the first
 					c.Pause()
 				}
 			}}), Options{Workers: 1})
