@@ -15,6 +15,7 @@ const heardMost = 8 << 20
 // lose begins the end of a connection on which nothing more can be sent. k is how it ends, unless the peer
 // has said how. With k.abort the peer is there yet, and hears no more of us.
 func (c *Conn) lose(k closing) {
+	c.loop.lookOnce()
 	switch {
 	case c.phase == phaseBuried:
 		return

@@ -6,6 +6,7 @@ import "github.com/gannet-ws/gannet/engine/internal/netio"
 
 // onWritable writes on, now that the socket has room.
 func (c *Conn) onWritable() {
+	c.loop.lookOnce()
 	if !c.tryLockOr(todoFlush) {
 		return // whoever holds the lock writes
 	}

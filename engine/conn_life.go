@@ -181,6 +181,7 @@ func (c *Conn) onCloseFrame(payload []byte) {
 
 // advanceClosing takes the next step, if it can be taken.
 func (c *Conn) advanceClosing() {
+	c.loop.lookOnce()
 	if c.phase >= phaseLingering || c.flags&endWaits != 0 && c.ReadyState() == Open {
 		return
 	}
@@ -281,6 +282,7 @@ func (c *Conn) finish(k closing) {
 // it, and the reset may overtake the Close frame. So: our half ends, what the peer
 // still sends is read and dropped, for a short while.
 func (c *Conn) linger(k closing) {
+	c.loop.lookOnce()
 	broken := k.abort || c.ending == nil || c.flags&sawClose == 0
 	if broken || c.flags&sawEnd != 0 || c.loop.stop {
 		c.bury(k.abort)

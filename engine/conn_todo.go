@@ -4,6 +4,7 @@ package engine
 
 // serve does what others left to the loop.
 func (c *Conn) serve() {
+	c.loop.lookOnce()
 	for bits := c.todo.Swap(0); bits != 0; bits = c.todo.Swap(0) {
 		if c.phase != phaseBuried {
 			c.loop.serves, c.loop.serving = c, bits

@@ -145,6 +145,14 @@ func (l *loop) lookInTime() {
 // look looks at the clock.
 func (l *loop) look() { l.now, l.timed = l.sys.Now(), true }
 
+// lookOnce looks at the clock if nobody has in this event: what starts a clock starts it now, not when a batch began
+// whose callbacks may have taken long.
+func (l *loop) lookOnce() {
+	if !l.timed {
+		l.look()
+	}
+}
+
 // began is when the event at hand did; 0 when nobody looked.
 func (l *loop) began() time.Duration {
 	if l.timed {

@@ -11,7 +11,8 @@ import (
 	"github.com/gannet-ws/gannet/pool"
 )
 
-// Stats is what an engine has done and holds. Counters count from its start.
+// Stats is what an engine has done and holds. Counters count from its start; those of messages lag by what a loop is doing
+// just now, until it asks its poller again.
 type Stats struct {
 	Connecting int64  `json:"connecting"` // opening handshakes under way
 	Open       int64  `json:"open"`       // OPEN
