@@ -4,6 +4,7 @@ package engine
 type grave struct {
 	fd    int
 	abort bool
+	then  func() // for whoever waits until it is closed
 }
 
 // graves are the descriptors that have left the poller. The poller reports each descriptor once a
@@ -16,8 +17,10 @@ type graves struct {
 }
 
 // bury closes a descriptor when no event can name it.
-func (l *loop) bury(fd int, abort bool) {
-	l.graves.push(grave{fd, abort})
+func (l *loop) bury(fd int, abort bool) { l.dig(grave{fd: fd, abort: abort}) }
+
+func (l *loop) dig(g grave) {
+	l.graves.push(g)
 	l.sys.Wake()
 }
 
@@ -38,7 +41,10 @@ func (g *graves) unit(l *loop) bool {
 func (l *loop) closeNow(g grave) {
 	if g.abort {
 		_ = l.sys.Abort(g.fd)
-		return
+	} else {
+		_ = l.sys.Close(g.fd)
 	}
-	_ = l.sys.Close(g.fd)
+	if g.then != nil {
+		g.then()
+	}
 }

@@ -84,6 +84,50 @@ func TestListenerClosed(t *testing.T) {
 	}
 }
 
+// TestAddressIsFreeAfterServe: when Serve returns, the address is free, however busy the loop is between the
+// letter that takes the listener from it and the next wake, which closes the descriptor.
+func TestAddressIsFreeAfterServe(t *testing.T) {
+	t.Parallel()
+	for name, end := range map[string]func(*Server, net.Listener) error{
+		"listener closed": func(_ *Server, ln net.Listener) error { return ln.Close() },
+		"Close":           func(s *Server, _ net.Listener) error { return s.Close() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, err := NewServer(Funcs{}, Options{Loops: 1})
+			if err != nil {
+				t.Fatal(err)
+			}
+			ln, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			served := serving(t, s, ln)
+			if len(s.native) == 0 {
+				t.Skip("no loop has the listener")
+			}
+			l := s.native[0]
+			entered, held := make(chan struct{}), make(chan struct{})
+			l.post(task{call: func() { close(entered); <-held }})
+			<-entered
+			ended := make(chan error, 1)
+			go func() { ended <- end(s, ln) }()
+			within(t, 5*time.Second, "the letter that closes the listener", func() bool { return l.mailbox.len() > 0 })
+			l.post(task{call: func() { time.Sleep(50 * time.Millisecond) }})
+			close(held)
+			<-served
+			if again, err := net.Listen("tcp", ln.Addr().String()); err != nil {
+				t.Error("the address is still taken:", err)
+			} else {
+				again.Close()
+			}
+			if err := errors.Join(<-ended, s.Close()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
 // TestClosedListenerAcceptsNobody: from the return of its Close on nobody is accepted any more.
 func TestClosedListenerAcceptsNobody(t *testing.T) {
 	for range 20 {
@@ -203,4 +247,10 @@ func TestSocketFileKept(t *testing.T) {
 	if _, err := os.Lstat(filepath.Join(here, "relative")); err == nil {
 		t.Error("the file is left")
 	}
+}
+
+func (m *mailbox) len() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(m.tasks)
 }

@@ -161,8 +161,9 @@ func (l *loop) nextListener() (at time.Duration, ok bool) {
 }
 
 // closeListener takes a listener off the loop; with drain, what waits in its queue is
-// accepted first, to be refused with a proper answer instead of a reset.
-func (l *loop) closeListener(fd int, drain bool) {
+// accepted first, to be refused with a proper answer instead of a reset. It calls closed when the descriptor
+// is: until then the kernel still greets whoever comes, and the address is taken.
+func (l *loop) closeListener(fd int, drain bool, closed func()) {
 	for i, ln := range l.listeners {
 		if ln.fd != fd {
 			continue
@@ -175,9 +176,10 @@ func (l *loop) closeListener(fd int, drain bool) {
 			l.sys.Remove(fd)
 		}
 		l.listeners = append(l.listeners[:i], l.listeners[i+1:]...)
-		l.bury(fd, false)
+		l.dig(grave{fd: fd, then: closed})
 		return
 	}
+	closed() // with a poller that failed (loop_lost.go)
 }
 
 // ListenAndServe listens on network "tcp", "tcp4", "tcp6" or "unix" and serves until

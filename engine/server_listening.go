@@ -129,7 +129,7 @@ func (v *served) close(drain bool) {
 	for i, fd := range v.fds {
 		l := v.loops[i]
 		left.Add(1)
-		if !l.post(task{call: func() { l.closeListener(fd, drain); left.Done() }}) {
+		if !l.post(task{call: func() { l.closeListener(fd, drain, left.Done) }}) {
 			left.Done()
 		}
 	}

@@ -99,7 +99,7 @@ func (s *rig) check() {
 func (s *rig) goAway() {
 	s.server.beginClosing()
 	door := s.door
-	s.loops[0].post(task{call: func() { s.loops[0].closeListener(door, true) }})
+	s.loops[0].post(task{call: func() { s.loops[0].closeListener(door, true, func() {}) }})
 	for _, l := range s.loops {
 		l.post(task{call: l.goAway})
 	}

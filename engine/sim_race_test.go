@@ -291,7 +291,7 @@ func (w *throng) live(door int) {
 		}
 	}
 	l := w.server.native[0]
-	l.post(task{call: func() { l.closeListener(door, true) }})
+	l.post(task{call: func() { l.closeListener(door, true, func() {}) }})
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
 	if err := w.server.Shutdown(ctx); err != nil {

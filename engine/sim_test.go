@@ -456,7 +456,7 @@ func (m *simulation) patience() {
 func (m *simulation) finish() {
 	s := m.server
 	s.beginClosing()
-	m.loops[0].post(task{call: func() { m.loops[0].closeListener(m.door, true) }})
+	m.loops[0].post(task{call: func() { m.loops[0].closeListener(m.door, true, func() {}) }})
 	for _, l := range m.loops {
 		l.post(task{call: l.goAway})
 	}
