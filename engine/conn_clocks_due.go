@@ -37,7 +37,16 @@ func (c *Conn) lastLook() (heard bool) {
 	if c.watched&netio.Readable != 0 {
 		c.loop.onReadable(c)
 	}
+	if c.times.read == before && c.arriving() {
+		c.readOn()
+	}
 	return c.times.read != before || c.ReadyState() > Open || c.phase == phaseHearing
+}
+
+// arriving tells whether what the peer said waits for a bridge's reading goroutine, which had no time either: a process
+// that was stopped goes on with all of its goroutines at once.
+func (c *Conn) arriving() bool {
+	return c.loop.bridge != nil && c.watched&netio.Readable != 0 && c.loop.bridge.Arriving(int(c.fd))
 }
 
 // onlySlow looks, before a clock that began at from ends a silent peer, whether it still takes what we have
@@ -140,6 +149,10 @@ func (c *Conn) onConnectingTimer() {
 	if c.ReadyState() != Connecting || c.phase == phaseBuried {
 		return // it was met
 	}
+	if c.arriving() {
+		c.wake(wheelTick)
+		return
+	}
 	c.loop.engine.stats.refusals.add("timeout")
 	c.finish(closing{code: codeAbnormal, err: ErrHandshakeTimeout, abort: true})
 }
@@ -168,7 +181,12 @@ func (c *Conn) onClosingTimer() {
 		c.loop.schedule(c, min(due, c.loop.now+max(after/4, wheelTick)))
 		return
 	}
-	if c.lastLook(); c.ReadyState() == Closing && c.phase < phaseLingering {
+	c.lastLook()
+	switch {
+	case c.ReadyState() != Closing || c.phase >= phaseLingering: // it was met
+	case c.arriving() && c.loop.now < p.bound:
+		c.wake(wheelTick)
+	default:
 		c.onClosingOver()
 	}
 }

@@ -125,7 +125,7 @@ func dieEverywhere(t *testing.T, bridged bool, die func(*testing.T, *attacker)) 
 		HandshakeTimeout: 500 * time.Millisecond,
 		Limits: Limits{
 			CloseTimeout: 500 * time.Millisecond, WriteStallTimeout: 500 * time.Millisecond,
-			IdleTimeout: time.Second, PingInterval: -1,
+			IdleTimeout: timeoutOf(1), PingInterval: -1, // the innocent is never that silent
 			MaxBufferedAmount: -1,
 		},
 	}, bridged)

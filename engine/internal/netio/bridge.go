@@ -201,6 +201,14 @@ func (b *Bridge) Unacked(fd int) (waiting int, taken uint64) {
 	return 0, 0
 }
 
+// Arriving tells whether bytes have arrived that Read does not bring yet: the reading goroutine, of which everything
+// else on the machine may be ahead, has to fetch them first. It is for clocks alone, which ask when they are about to end
+// a connection, and asks the kernel where Probe does; elsewhere nobody knows, and it is false.
+func (b *Bridge) Arriving(fd int) bool {
+	k := b.at(fd)
+	return k != nil && k.arriving()
+}
+
 // Close implements System. What was written is delivered by the connection's writing
 // goroutine, for at most 10 seconds.
 func (b *Bridge) Close(fd int) error {

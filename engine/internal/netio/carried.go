@@ -199,6 +199,13 @@ func (k *carried) probe() error {
 	return probeConn(k.conn)
 }
 
+func (k *carried) arriving() bool {
+	k.mu.Lock()
+	reads := k.watched&Readable != 0 && len(k.in) == 0 && k.inErr == nil
+	k.mu.Unlock()
+	return reads && unreadConn(k.conn) > 0
+}
+
 func (k *carried) unacked() (waiting int, taken uint64) {
 	k.mu.Lock()
 	waiting, taken = k.outLen+k.flying, k.passed

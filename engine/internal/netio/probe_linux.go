@@ -22,6 +22,12 @@ func unackedConn(c net.Conn) (waiting int, taken uint64, counts bool) {
 	return waiting, taken, counts
 }
 
+// unreadConn is how many bytes wait to be read from the socket beneath c, if there is one.
+func unreadConn(c net.Conn) (n int) {
+	_, _ = onSocketOf(c, func(fd int) { n, _ = unix.IoctlGetInt(fd, unix.SIOCINQ) }) // a closed one has no bytes
+	return n
+}
+
 // onSocketOf runs f with the descriptor of the socket beneath c, if there is one.
 func onSocketOf(c net.Conn, f func(fd int)) (ok bool, err error) {
 	if t, ok := c.(interface{ NetConn() net.Conn }); ok {

@@ -10,3 +10,6 @@ func probeConn(net.Conn) error { return nil }
 
 // unackedConn knows nothing here either.
 func unackedConn(net.Conn) (waiting int, taken uint64, counts bool) { return 0, 0, false }
+
+// unreadConn knows nothing here: what a reading goroutine has not fetched has not arrived.
+func unreadConn(net.Conn) (n int) { return 0 }
