@@ -161,7 +161,7 @@ func actBackpressure(t *testing.T, p *play) {
 	}
 	select {
 	case <-p.high:
-	case <-time.After(5 * time.Second):
+	case <-time.After(timeoutOf(5)):
 		t.Fatal("no OnHighWater")
 	}
 	if got := c.BufferedAmount(); got == 0 || got > n*size || got%size != 0 {
@@ -179,10 +179,10 @@ func actBackpressure(t *testing.T, p *play) {
 	if err := <-asked; err != nil {
 		t.Error(err)
 	}
-	within(t, 5*time.Second, "OnDrain for every OnHighWater", func() bool {
+	within(t, timeoutOf(5), "OnDrain for every OnHighWater", func() bool {
 		return len(p.low) == int(p.Stats().Pauses) && len(p.high)+1 == len(p.low)
 	})
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), timeoutOf(5))
 	defer cancel()
 	if err := c.Drain(ctx); err != nil || c.BufferedAmount() != 0 {
 		t.Error(err, c.BufferedAmount())
@@ -285,7 +285,7 @@ func actShutdown(t *testing.T, p *play) {
 	}
 	done := make(chan error, 1)
 	go func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), timeoutOf(10))
 		defer cancel()
 		done <- p.Shutdown(ctx)
 	}()

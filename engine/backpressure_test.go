@@ -184,7 +184,7 @@ func TestClientThatReadsLate(t *testing.T) {
 				}
 			}
 		}()
-		within(t, 10*time.Second, "reading paused", func() bool { return s.Stats().Pauses > 0 })
+		within(t, timeoutOf(10), "reading paused", func() bool { return s.Stats().Pauses > 0 })
 		for i := range messages {
 			fr := f.next()
 			if len(fr.Payload) != size || fr.Payload[0] != byte(i) || fr.Payload[size-1] != byte(i) {
@@ -225,7 +225,7 @@ func TestClosingResumesReading(t *testing.T) {
 					}
 					wrote <- ws.WriteFrame(f, ws.MaskFrame(ws.NewCloseFrame(ws.NewCloseFrameBody(1001, ""))))
 				}()
-				within(t, 10*time.Second, "reading paused", func() bool { return s.Stats().Pauses > 0 })
+				within(t, timeoutOf(10), "reading paused", func() bool { return s.Stats().Pauses > 0 })
 				end(s, c)
 				if err := receive(t, wrote, "the stuck write's end"); err != nil {
 					t.Error(err)
@@ -437,7 +437,7 @@ func TestPauseAndResume(t *testing.T) {
 		f := dialForeign(t, s, 0)
 		c := d.conn()
 		f.write(frames(ws.NewTextFrame([]byte("pause")), ws.NewTextFrame([]byte("same read"))))
-		within(t, 5*time.Second, "the message that pauses", func() bool { return d.has("message pause OPEN") })
+		within(t, timeoutOf(5), "the message that pauses", func() bool { return d.has("message pause OPEN") })
 		paused := make(chan struct{})
 		_ = c.Post(func(c *Conn) { c.notify(0); close(paused) }) // a turn of the loop later
 		receive(t, paused, "the posted function")
@@ -449,15 +449,15 @@ func TestPauseAndResume(t *testing.T) {
 			t.Error("delivered while paused")
 		}
 		c.Resume()
-		within(t, 5*time.Second, "what was read", func() bool { return d.has("message same read OPEN") })
-		within(t, 5*time.Second, "what came while paused", func() bool { return d.has("message later OPEN") })
+		within(t, timeoutOf(5), "what was read", func() bool { return d.has("message same read OPEN") })
+		within(t, timeoutOf(5), "what came while paused", func() bool { return d.has("message later OPEN") })
 		c.Pause()
 		c.Resume()
 		c.Pause()
 		c.Pause()
 		c.Resume()
 		f.text("last")
-		within(t, 5*time.Second, "the last message", func() bool { return d.has("message last OPEN") })
+		within(t, timeoutOf(5), "the last message", func() bool { return d.has("message last OPEN") })
 		c.Pause()
 		_ = c.CloseWith(3000, "") // closing resumes: the answer is seen
 		f.wantsClose(3000, "")
@@ -500,7 +500,7 @@ func TestPauseHoldsThePeer(t *testing.T) {
 		if err := receive(t, wrote, "the client's end"); err != nil {
 			t.Error(err)
 		}
-		within(t, 10*time.Second, "all of it", func() bool { return s.Stats().MessagesIn == messages })
+		within(t, timeoutOf(10), "all of it", func() bool { return s.Stats().MessagesIn == messages })
 	})
 }
 
@@ -526,7 +526,7 @@ func TestPingsInOrder(t *testing.T) {
 		f.wants(ws.OpPing, "ours")
 		f.send(ws.OpPong, true, "ours")
 		f.send(ws.OpPong, true, "unasked") // RFC 6455 5.5.3 allows it
-		within(t, 5*time.Second, "OnPing and OnPong", func() bool {
+		within(t, timeoutOf(5), "OnPing and OnPong", func() bool {
 			return d.has("ping 49 OPEN") && d.has("pong ours OPEN") && d.has("pong unasked OPEN")
 		})
 		if st := s.Stats(); st.PingsIn != 51 || st.PongsIn != 2 {

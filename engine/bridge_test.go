@@ -161,7 +161,7 @@ func (p *play) ended(t *testing.T, code int, clean bool) CloseEvent {
 			t.Errorf("ended with %+v, want code %d, clean %v", e, code, clean)
 		}
 		return e
-	case <-time.After(10 * time.Second):
+	case <-time.After(timeoutOf(10)):
 		t.Fatal("no OnClose")
 		return CloseEvent{}
 	}

@@ -183,7 +183,7 @@ func TestWorkersErrandsCount(t *testing.T) {
 		t.Error(got)
 	}
 	letGo()
-	within(t, 5*time.Second, "all", func() bool { return ran.Load() == n })
+	within(t, timeoutOf(5), "all", func() bool { return ran.Load() == n })
 	f.text("reading goes on")
-	within(t, 5*time.Second, "a message", func() bool { return s.Stats().MessagesIn == 1 })
+	within(t, timeoutOf(5), "a message", func() bool { return s.Stats().MessagesIn == 1 })
 }

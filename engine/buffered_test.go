@@ -62,7 +62,7 @@ func TestBufferedAmountInsideAHandler(t *testing.T) {
 				}
 			}
 		}
-		within(t, 5*time.Second, "exactly 0", func() bool { return c.BufferedAmount() == 0 })
+		within(t, timeoutOf(5), "exactly 0", func() bool { return c.BufferedAmount() == 0 })
 	})
 }
 
@@ -323,9 +323,10 @@ func TestBufferedAmountWithASlowReader(t *testing.T) {
 			}
 			before = n
 		}
-		within(t, 5*time.Second, "exactly 0", func() bool { return c.BufferedAmount() == 0 })
-		if st := s.Stats(); st.MessagesOut != messages || st.BytesOut != size*messages {
-			t.Error(st.MessagesOut, st.BytesOut)
+		within(t, timeoutOf(5), "exactly 0", func() bool { return c.BufferedAmount() == 0 })
+		within(t, timeoutOf(5), "all is counted", func() bool { return s.Stats().MessagesOut == messages })
+		if n := s.Stats().BytesOut; n != size*messages {
+			t.Error(n)
 		}
 	})
 }
@@ -403,7 +404,7 @@ func TestDrain(t *testing.T) {
 			_ = c.SendBinary(make([]byte, 50_000))
 		}
 		go func() { drained <- c.Drain(background) }()
-		within(t, 5*time.Second, "a waiter", func() bool {
+		within(t, timeoutOf(5), "a waiter", func() bool {
 			c.mu.Lock()
 			defer c.unlock()
 			return !c.out.Idle() && c.out.Waiters() == 1

@@ -262,7 +262,7 @@ func TestNoMessageAfterCloseElsewhere(t *testing.T) {
 					}
 				}
 			}()
-			within(t, 5*time.Second, "messages", func() bool { return s.Stats().MessagesIn > 0 })
+			within(t, timeoutOf(5), "messages", func() bool { return s.Stats().MessagesIn > 0 })
 			_ = c.Close()
 			closed.Store(true)
 			f.wantsClose(1000, "")
@@ -399,7 +399,7 @@ func TestPeerLeavesWithMessagesUndelivered(t *testing.T) {
 			_ = c.SendBinary(make([]byte, 50_000))
 		}
 		f.closeWith(1000, "")
-		within(t, 5*time.Second, "CLOSING", func() bool { return c.ReadyState() == Closing })
+		within(t, timeoutOf(5), "CLOSING", func() bool { return c.ReadyState() == Closing })
 		f.reset()
 		e := d.end()
 		if e.WasClean || e.Code != 1000 || e.Err == nil || c.BufferedAmount() == 0 { // RFC 6455 7.1.5: the code is what the peer's Close said

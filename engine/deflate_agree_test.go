@@ -192,7 +192,7 @@ func TestUpgradeNoDeflate(t *testing.T) {
 				t.Fatal(err)
 			}
 			t.Cleanup(func() { _ = nc.Close() })
-			_ = nc.SetDeadline(time.Now().Add(20 * time.Second))
+			_ = nc.SetDeadline(time.Now().Add(timeoutOf(20)))
 			p := flateOver(t, attackerOn(nc), "/", justDeflate, lines...)
 			want := []string{justDeflate, ""}[i%2]
 			if c := receive(t, conns, "OnOpen"); p.answer != want || c.Extensions() != want {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"math"
 	"math/rand/v2"
 	"testing"
 	"time"
@@ -222,14 +223,19 @@ func TestFragmentsThatWait(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	began := time.Now()
-	for range fragments {
-		if _, err := w.Write([]byte{1}); err != nil {
-			t.Fatal(err)
+	const groups = 50
+	least := time.Duration(math.MaxInt64) // for the machine may do other things meanwhile
+	for range groups {
+		began := time.Now()
+		for range fragments / groups {
+			if _, err := w.Write([]byte{1}); err != nil {
+				t.Fatal(err)
+			}
 		}
+		least = min(least, time.Since(began))
 	}
-	if d := time.Since(began); d > timeoutOf(1) { // a list that each of them shifts takes seconds
-		t.Error("the fragments took", d)
+	if least*groups > time.Second { // a list that each of them shifts takes seconds
+		t.Errorf("%d fragments took %v", fragments/groups, least)
 	}
 	large, most := make([]byte, 4<<20), int64(len(long))+512<<10
 	if _, err := w.Write(large); err != nil {

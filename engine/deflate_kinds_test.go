@@ -52,7 +52,7 @@ func half(r *rand.Rand, n int) []byte { return append(records(r, n/2), noise(r, 
 // unraced is n, or less under the race detector, which makes a client of compress/flate ten
 // times as slow.
 func unraced(n, less int) int {
-	if raceBuild {
+	if raceEnabled {
 		return less
 	}
 	return n

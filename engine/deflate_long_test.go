@@ -8,7 +8,6 @@ import (
 	"math/rand/v2"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/gannet-ws/gannet/deflate"
 	"github.com/gannet-ws/gannet/engine/internal/outgoing"
@@ -36,7 +35,7 @@ func flateEcho(t *testing.T, m mode, o Options) (*Server, *flatePeer, *Conn) {
 // settledAt0 waits until all has left, and the connection has no outbound any more.
 func settledAt0(t *testing.T, c *Conn) {
 	t.Helper()
-	within(t, 10*time.Second, "all has left", func() bool {
+	within(t, timeoutOf(10), "all has left", func() bool {
 		c.mu.Lock()
 		defer c.unlock()
 		return c.out.Buffered() == 0 && c.out.Idle()
@@ -51,7 +50,7 @@ func TestLongMessages(t *testing.T) {
 				p.squeeze.level = 1
 				r := rand.New(rand.NewPCG(1, uint64(takeover)))
 				sizes := []int{outgoing.SliceBytes - 1, outgoing.SliceBytes, outgoing.SliceBytes + 1, 2 * outgoing.SliceBytes, 2*outgoing.SliceBytes + 1, 1 << 20}
-				if raceBuild {
+				if raceEnabled {
 					sizes = []int{outgoing.SliceBytes, 2*outgoing.SliceBytes + 1}
 				}
 				for _, n := range sizes {
@@ -334,7 +333,7 @@ func TestLongMessageCutShort(t *testing.T) {
 			if n := c.BufferedAmount(); n == 0 || n > uint64(2*len(long)+len(lotsOfText)+6) {
 				t.Error("bufferedAmount:", n)
 			}
-			within(t, 5*time.Second, "no buffer out", func() bool { return s.Stats().Buffers.Out == 0 })
+			within(t, timeoutOf(5), "no buffer out", func() bool { return s.Stats().Buffers.Out == 0 })
 		}
 	})
 }
@@ -346,7 +345,7 @@ func TestDrainOfALongMessageOnAWorker(t *testing.T) {
 	drained := make(chan error, len(payloads))
 	var i atomic.Int32
 	s := startServer(t, Funcs{Message: func(c *Conn, _ Message) {
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), timeoutOf(5))
 		defer cancel()
 		if err := errors.Join(c.SendBinary(payloads[i.Add(1)-1]), c.SendText("behind")); err != nil {
 			t.Error(err)

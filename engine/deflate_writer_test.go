@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"testing"
-	"time"
 
 	"github.com/gannet-ws/gannet/deflate"
 )
@@ -201,7 +200,7 @@ func TestWriterDeflatedAborted(t *testing.T) {
 			for _, f := range []func() error{func() error { _, err := w.Write(lotsOfText); return err }, w.Close} {
 				isAll(t, f(), ErrClosed)
 			}
-			within(t, 5*time.Second, "no buffer out", func() bool { return s.Stats().Buffers.Out == 0 })
+			within(t, timeoutOf(5), "no buffer out", func() bool { return s.Stats().Buffers.Out == 0 })
 		}
 	})
 }

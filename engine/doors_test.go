@@ -90,7 +90,7 @@ func (d door) raise(t testing.TB, h Handler, o Options) *house {
 			t.Error("Serve:", err)
 		}
 	})
-	within(t, 5*time.Second, "the server serves", func() bool { return s.Addr() != nil })
+	within(t, timeoutOf(5), "the server serves", func() bool { return s.Addr() != nil })
 	return w
 }
 
@@ -102,7 +102,7 @@ func takeLoops(s *Server) {
 // leaveNothing checks, once the server is closed, that nothing of it is left.
 func leaveNothing(t testing.TB, s *Server) {
 	t.Cleanup(func() {
-		within(t, 3*time.Second, "every connection is counted out", func() bool {
+		within(t, timeoutOf(3), "every connection is counted out", func() bool {
 			s.mu.Lock()
 			defer s.mu.Unlock()
 			return s.total == 0 && len(s.addresses) == 0
@@ -121,7 +121,7 @@ func leaveNothing(t testing.TB, s *Server) {
 func noGoroutinesLeft(t testing.TB) {
 	before := runtime.NumGoroutine()
 	t.Cleanup(func() {
-		for end := time.Now().Add(5 * time.Second); runtime.NumGoroutine() > before; time.Sleep(time.Millisecond) {
+		for end := time.Now().Add(timeoutOf(5)); runtime.NumGoroutine() > before; time.Sleep(time.Millisecond) {
 			if time.Now().After(end) {
 				b := make([]byte, 1<<20)
 				t.Fatalf("%d goroutines, %d before:\n%s", runtime.NumGoroutine(), before, b[:runtime.Stack(b, true)])
@@ -137,7 +137,7 @@ func (w *house) call(t testing.TB) net.Conn {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_ = nc.SetDeadline(time.Now().Add(20 * time.Second))
+	_ = nc.SetDeadline(time.Now().Add(timeoutOf(20)))
 	t.Cleanup(func() { _ = nc.Close() })
 	return nc
 }

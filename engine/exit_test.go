@@ -108,7 +108,7 @@ func TestExitLosesNoTimer(t *testing.T) {
 	for range n {
 		dialForeign(t, s, 0)
 	}
-	within(t, 3*time.Second, "every connection's end", func() bool { return closes.Load() == n && s.conns() == 0 })
+	within(t, timeoutOf(3), "every connection's end", func() bool { return closes.Load() == n && s.conns() == 0 })
 }
 
 // OnError's exit does not keep OnClose away, and Close ends everybody though each OnClose exits.
@@ -125,7 +125,7 @@ func TestExitInOnErrorAndWhileClosing(t *testing.T) {
 				_ = f.Close()
 			}
 		}
-		within(t, 3*time.Second, "the failed ones' OnClose", func() bool { return closes.Load() == n/2 })
+		within(t, timeoutOf(3), "the failed ones' OnClose", func() bool { return closes.Load() == n/2 })
 		if err := s.Close(); err != nil {
 			t.Error(err)
 		}
@@ -153,7 +153,7 @@ func TestExitInOnChunk(t *testing.T) {
 			f.text("x")
 			f.wantsClose(1011, "")
 		}
-		within(t, 3*time.Second, "OnClose", func() bool { return closes.Load() == 3 })
+		within(t, timeoutOf(3), "OnClose", func() bool { return closes.Load() == 3 })
 	}
 }
 
@@ -197,7 +197,7 @@ func TestExitWhileDeciding(t *testing.T) {
 	a := knock(t, "tcp", ln.Addr().String())
 	a.say(t, requestFor("/exit"))
 	a.expectStatus(t, 500)
-	within(t, 3*time.Second, "its end", func() bool { return s.allLoops()[0].conns.Load() == 0 })
+	within(t, timeoutOf(3), "its end", func() bool { return s.allLoops()[0].conns.Load() == 0 })
 }
 
 // The connection that keep exited for is passed over, gets the other broadcasts and all that is sent to it, and so do the others.
@@ -250,10 +250,10 @@ func TestExitInOptionsCompress(t *testing.T) {
 	_ = p.say(OpText, body) // in a callback: its connection ends
 	p.wantsClose(1011)
 	q := dialFlate(t, s, "permessage-deflate")
-	within(t, 3*time.Second, "the other one", func() bool { return s.Stats().Open == 1 })
+	within(t, timeoutOf(3), "the other one", func() bool { return s.Stats().Open == 1 })
 	pr := prepared(t, OpText, body)
 	s.allLoops()[0].announce(pr, nil) // as Broadcast does, but for what it does in the caller
-	within(t, 3*time.Second, "the exit is counted", func() bool { return s.Stats().Panics == 2 })
+	within(t, timeoutOf(3), "the exit is counted", func() bool { return s.Stats().Panics == 2 })
 	exits.Store(false)
 	_ = q.say(OpText, body)
 	q.wants(OpText, body)
@@ -323,7 +323,7 @@ func shutdownBlocked(t *testing.T, m mode, in string) {
 	defer cancel()
 	began := time.Now()
 	err := s.Shutdown(ctx)
-	if took := time.Since(began); !errors.Is(err, context.DeadlineExceeded) || took > 2*time.Second {
+	if took := time.Since(began); !errors.Is(err, context.DeadlineExceeded) || took > timeoutOf(2) {
 		t.Error(err, took)
 	}
 	select {
@@ -347,7 +347,7 @@ func TestServeReturnsThoughACallbackBlocks(t *testing.T) {
 	}
 	served := make(chan error, 1)
 	go func() { served <- s.ListenAndServe("tcp", "127.0.0.1:0") }()
-	within(t, 5*time.Second, "an address", func() bool { return s.Addr() != nil })
+	within(t, timeoutOf(5), "an address", func() bool { return s.Addr() != nil })
 	dialForeign(t, s, 0).text("go")
 	receive(t, blocked, "the blocked callback")
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Millisecond)
@@ -384,7 +384,7 @@ func TestShutdownReturnsThoughFallbackBlocks(t *testing.T) {
 			}
 			cancel()
 		}
-		if took := time.Since(began); took > 2*time.Second {
+		if took := time.Since(began); took > timeoutOf(2) {
 			t.Error(took)
 		}
 		close(release)

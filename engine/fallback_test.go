@@ -192,7 +192,7 @@ func TestCloseEndsFallbackConnections(t *testing.T) {
 			}
 			select {
 			case <-o.cut:
-			case <-time.After(5 * time.Second):
+			case <-time.After(timeoutOf(5)):
 				t.Error("the request under way was not told")
 			}
 			for _, a := range []*attacker{idle, busy} {
@@ -299,13 +299,13 @@ func TestFallbackCountsAgainstTheLimits(t *testing.T) {
 				first.say(t, requestFor("/"))
 				first.expect101(t)
 				_ = first.Close()
-				within(t, 5*time.Second, "there is room again", func() bool {
+				within(t, timeoutOf(5), "there is room again", func() bool {
 					nc, err := w.knock()
 					if err != nil {
 						return false
 					}
 					defer nc.Close()
-					_ = nc.SetDeadline(time.Now().Add(time.Second))
+					_ = nc.SetDeadline(time.Now().Add(timeoutOf(1)))
 					if _, err := io.WriteString(nc, "GET /c HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"); err != nil {
 						return false
 					}

@@ -54,7 +54,7 @@ func (m mode) start(t testing.TB, h Handler, o Options) *Server {
 	}
 	served := make(chan error, 1)
 	go func() { served <- s.Serve(foreignListener{ln}) }()
-	within(t, 5*time.Second, "an address", func() bool { return s.Addr() != nil })
+	within(t, timeoutOf(5), "an address", func() bool { return s.Addr() != nil })
 	t.Cleanup(func() {
 		if err := s.Close(); err != nil {
 			t.Error("Close:", err)
@@ -67,17 +67,6 @@ func (m mode) start(t testing.TB, h Handler, o Options) *Server {
 		}
 	})
 	return s
-}
-
-// receive takes a value from a channel, or fails.
-func receive[T any](t testing.TB, ch <-chan T, what string) (v T) {
-	t.Helper()
-	select {
-	case v = <-ch:
-	case <-time.After(5 * time.Second):
-		t.Fatal("never came:", what)
-	}
-	return v
 }
 
 // foreign is a client that nobody here wrote.
@@ -100,13 +89,13 @@ func dialForeign(t testing.TB, s *Server, receiveBuffer int, offers ...string) *
 		}
 		return nc, err
 	}}
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), timeoutOf(10))
 	defer cancel()
 	c, early, _, err := d.Dial(ctx, "ws://"+s.Addr().String()+"/path?q=1")
 	if err != nil {
 		t.Fatal(err)
 	}
-	_ = c.SetDeadline(time.Now().Add(20 * time.Second))
+	_ = c.SetDeadline(time.Now().Add(timeoutOf(20)))
 	f.Conn = c
 	if early != nil {
 		p, _ := early.Peek(early.Buffered())
@@ -319,7 +308,7 @@ func isAll(t testing.TB, err error, targets ...error) {
 // settled waits until the server has seen the last of its connections.
 func settled(t testing.TB, s *Server) {
 	t.Helper()
-	within(t, 10*time.Second, "no connection left", func() bool {
+	within(t, timeoutOf(10), "no connection left", func() bool {
 		st := s.Stats()
 		return st.Open == 0 && st.Connecting == 0
 	})

@@ -40,7 +40,7 @@ func knock(t testing.TB, network, addr string) *attacker {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_ = nc.SetDeadline(time.Now().Add(30 * time.Second))
+	_ = nc.SetDeadline(time.Now().Add(timeoutOf(30)))
 	t.Cleanup(func() { _ = nc.Close() })
 	return &attacker{nc, bufio.NewReader(nc)}
 }
@@ -277,16 +277,6 @@ func (e *endings) reset() {
 	defer e.mu.Unlock()
 	clear(e.opened)
 	clear(e.closed)
-}
-
-// eventually waits until a condition holds and reports whether it did.
-func eventually(d time.Duration, holds func() bool) bool {
-	for end := time.Now().Add(d); !holds(); time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
-			return false
-		}
-	}
-	return true
 }
 
 // one is a path's only CloseEvent.

@@ -256,7 +256,7 @@ func TestDeflateBombsPipelined(t *testing.T) {
 // TestDeflateBombsPipelinedWithinTheLimit: the same bombs, all of which are delivered: 5 GiB, whole or by the chunk.
 func TestDeflateBombsPipelinedWithinTheLimit(t *testing.T) {
 	size := 64 << 20
-	if raceBuild || testing.Short() {
+	if raceEnabled || testing.Short() {
 		size = 2 << 20
 	}
 	const conns, bombs = 10, 8

@@ -153,7 +153,7 @@ func TestDeflateFloodNobodyReadsTheAnswersOf(t *testing.T) {
 	s := startServer(t, h, Options{Deflate: deflateOn(), Limits: Limits{
 		HighWater: 1 << 20, MaxBufferedAmount: 8 << 20, WriteStallTimeout: 500 * time.Millisecond, CloseTimeout: 500 * time.Millisecond,
 	}})
-	if raceBuild { // sync.Pool drops every fourth buffer there: the collector has to come for them sooner
+	if raceEnabled { // sync.Pool drops every fourth buffer there: the collector has to come for them sooner
 		defer debug.SetGCPercent(debug.SetGCPercent(50))
 	}
 	n := 0
@@ -213,7 +213,7 @@ func TestDeflateManyStall(t *testing.T) {
 	var messages, got atomic.Int64
 	h, ends := watching(swallowing(&messages, &got))
 	s := startServer(t, h, Options{Deflate: deflateOn(), Limits: Limits{
-		IdleTimeout: 400 * time.Millisecond, CloseTimeout: 200 * time.Millisecond,
+		IdleTimeout: aliveWithin() / 2, CloseTimeout: aliveWithin() / 4,
 	}})
 	conns := crowd(200)
 	half := maskedFrame(0x42, unfinished(100_000))

@@ -31,7 +31,6 @@ func TestOutOfDescriptors(t *testing.T) {
 	if os.Getenv(childEnv) != "" {
 		serveAsChild()
 	}
-	const starving = 4 * time.Second
 	ask := startChild(t)
 	addr := ask("hello").Addr
 	var early []*attacker
@@ -41,34 +40,60 @@ func TestOutOfDescriptors(t *testing.T) {
 		early = append(early, a)
 	}
 	in := innocentAt(t, addr)
-	calm := in.during(t, func() { time.Sleep(300 * time.Millisecond) })
+	late := 0 // who came while there were no descriptors
+	for try := 1; ; try++ {
+		n, rise := starveChild(t, ask, in, addr)
+		if late += n; rise <= riseAllowed {
+			break
+		}
+		if try == 3 { // the machine may be busy with other things, but not each time
+			t.Fatalf("the innocent's p99 rose by %v", rise)
+		}
+	}
+	for _, a := range early {
+		a.say(t, string(maskedFrame(0x82, []byte("y"))))
+		if f, err := a.hear(); err != nil || string(f.payload) != "y" {
+			t.Fatal("an early client:", err)
+		}
+	}
+	if st := ask("hello").Stats; st.Open != int64(21+late) || len(st.Closes) != 0 {
+		t.Errorf("%+v", st)
+	}
+}
 
-	before := ask("starve")
+// starveChild takes the child's descriptors away for some seconds in which clients come. It returns how many did, all of
+// which are served then, and by how much the innocent's 99th percentile rose.
+func starveChild(t *testing.T, ask func(string) childReport, in *prober, addr string) (clients int, rise time.Duration) {
+	t.Helper()
+	const starving = 4 * time.Second
+	calm := in.during(t, func() { time.Sleep(300 * time.Millisecond) })
+	before, began := ask("starve"), time.Now()
 	var waiting []*attacker
 	stress := in.during(t, func() {
-		for end := time.Now().Add(starving); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+		for time.Since(began) < starving {
 			a := knock(t, "tcp", addr)
 			a.say(t, requestFor("/waiting"))
 			waiting = append(waiting, a)
+			time.Sleep(50 * time.Millisecond)
 		}
 	})
-	starved := ask("feed")
+	starved, took := ask("feed"), time.Since(began)
 
-	if stress-calm > riseAllowed || in.failure() != nil {
-		t.Errorf("the innocent's p99 rose from %v to %v, %v", calm, stress, in.failure())
+	if in.failure() != nil {
+		t.Error("the innocent:", in.failure())
 	}
 	spent, tries := starved.CPU-before.CPU, starved.Stats.AcceptErrors-before.Stats.AcceptErrors
 	t.Logf("%v without descriptors: %v of processor time, %d tries to accept, %d clients waiting, innocent p99 %v -> %v",
-		starving, spent, tries, len(waiting), calm, stress)
+		took, spent, tries, len(waiting), calm, stress)
 	if starved.Stats.Opened != before.Stats.Opened || tries == 0 {
 		t.Errorf("it was not starved: %+v", starved.Stats)
 	}
-	// 20 ms, doubling up to a second, are 6 tries in the first 1.3 s, and one a second then.
-	most := starving / 10 // who spins takes all of it
-	if raceBuild {
+	most := took / 10 // who spins takes all of it
+	if raceEnabled {
 		most *= 3
 	}
-	if spent > most || tries > 11 {
+	// 20 ms, doubling up to a second, are 6 tries in the first 1.3 s, and one a second then.
+	if spent > most || tries > 7+uint64(took/time.Second) {
 		t.Error("it spins")
 	}
 	for i, a := range waiting {
@@ -78,21 +103,13 @@ func TestOutOfDescriptors(t *testing.T) {
 			t.Fatalf("waiting client %d: %v", i, err)
 		}
 	}
-	for _, a := range early {
-		a.say(t, string(maskedFrame(0x82, []byte("y"))))
-		if f, err := a.hear(); err != nil || string(f.payload) != "y" {
-			t.Fatal("an early client:", err)
-		}
-	}
-	if st := ask("hello").Stats; st.Open != int64(21+len(waiting)) || len(st.Closes) != 0 {
-		t.Errorf("%+v", st)
-	}
+	return len(waiting), stress - calm
 }
 
 // startChild runs this test binary as the server, and returns how to command it.
 func startChild(t *testing.T) func(string) childReport {
 	t.Helper()
-	cmd := exec.Command(os.Args[0], "-test.run=^TestOutOfDescriptors$", "-test.timeout=60s")
+	cmd := exec.Command(os.Args[0], "-test.run=^TestOutOfDescriptors$", "-test.timeout=5m")
 	cmd.Env = append(os.Environ(), childEnv+"=1")
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()

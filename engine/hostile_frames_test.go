@@ -83,7 +83,9 @@ func TestIllegalFrames(t *testing.T) {
 		}
 	})
 	for i, k := range illegalFrames() {
-		if _, c := ends.of(fmt.Sprintf("/%d", i)); len(c) == 0 || c[0].Code != 1006 || c[0].WasClean {
+		path := fmt.Sprintf("/%d", i)
+		eventually(timeoutOf(10), func() bool { _, c := ends.of(path); return len(c) > 0 })
+		if _, c := ends.of(path); len(c) == 0 || c[0].Code != 1006 || c[0].WasClean {
 			t.Errorf("%s: OnClose said %+v", k.name, c)
 		}
 	}
@@ -229,7 +231,7 @@ func TestFloodOfMessagesNobodyReadsTheAnswersOf(t *testing.T) {
 		path := fmt.Sprintf("/%d", n)
 		peak := peakMemory(s, func() {
 			a := attackAt(t, s, path)
-			_ = a.SetWriteDeadline(time.Now().Add(20 * time.Second))
+			_ = a.SetWriteDeadline(time.Now().Add(timeoutOf(20)))
 			flood := bytes.Repeat(maskedFrame(0x82, make([]byte, 1000)), 100)
 			for a.try(flood) {
 			}
@@ -300,9 +302,7 @@ func TestCloseIgnored(t *testing.T) {
 			t.Errorf("%s: %+v", name, e)
 		}
 	}
-	if b := s.Stats(); b.Buffers.Out != 0 {
-		t.Errorf("%+v", b.Buffers)
-	}
+	within(t, timeoutOf(5), "no buffer is out", func() bool { return s.Stats().Buffers.Out == 0 })
 }
 
 // TestDataAfterClose: nothing behind a Close is processed, wherever it is cut.

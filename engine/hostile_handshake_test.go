@@ -167,18 +167,19 @@ func TestSlowHead(t *testing.T) {
 
 // TestSlowHeadsOverTheSocket: 200 of them at once neither stay nor hurt.
 func TestSlowHeadsOverTheSocket(t *testing.T) {
-	s := startServer(t, echoHandler, Options{HandshakeTimeout: 300 * time.Millisecond})
+	s := startServer(t, echoHandler, Options{HandshakeTimeout: aliveWithin() / 2})
 	besideInnocent(t, s, func() {
 		var all []*attacker
 		for range 200 {
 			all = append(all, knock(t, "tcp", s.Addr().String()))
 		}
+		began := time.Now()
 		for i := 0; s.conns() > 1; i++ {
 			for _, a := range all {
 				a.try([]byte(requestFor("/")[i%100:][:1]))
 			}
 			time.Sleep(20 * time.Millisecond) // the attackers' pace
-			if i > 200 {
+			if time.Since(began) > timeoutOf(5) {
 				t.Fatal("still there")
 			}
 		}
@@ -320,7 +321,7 @@ func TestDecidingLater(t *testing.T) {
 			pending <- u
 		}
 	}
-	s := startServer(t, h, Options{HandshakeTimeout: 500 * time.Millisecond})
+	s := startServer(t, h, Options{HandshakeTimeout: aliveWithin() / 2})
 	besideInnocent(t, s, func() {
 		ends.reset()
 		late := func(path string, then ...string) (*attacker, *Upgrade) {
@@ -382,7 +383,7 @@ func TestDecidingLater(t *testing.T) {
 // that floods waits in the kernel.
 func TestDecidingLaterHoldsLittle(t *testing.T) {
 	pending := make(chan *Upgrade, 1)
-	s := startServer(t, Funcs{Upgrade: func(u *Upgrade) { u.Later(); pending <- u }}, Options{HandshakeTimeout: time.Second})
+	s := startServer(t, Funcs{Upgrade: func(u *Upgrade) { u.Later(); pending <- u }}, Options{HandshakeTimeout: aliveWithin() / 2})
 	a := knock(t, "tcp", s.Addr().String())
 	a.say(t, requestFor("/"))
 	<-pending

@@ -21,7 +21,7 @@ import (
 // riseAllowed is how much later an innocent's 99th percentile may be under attack. With the
 // race detector, for which allocating 1 MiB takes 10 ms, it only shows that nothing hangs.
 var riseAllowed = func() time.Duration {
-	if raceBuild {
+	if raceEnabled {
 		return 200 * time.Millisecond
 	}
 	return 20 * time.Millisecond
@@ -30,21 +30,15 @@ var riseAllowed = func() time.Duration {
 const (
 	// probeSamples is how many echoes a percentile is taken of, at least.
 	probeSamples = 40
+	// attackTries is how often an attack is tried: what the engine does to the innocent it does each time.
+	attackTries = 8
 	// probePause is what the innocent waits between two of them.
 	probePause = 2 * time.Millisecond
 )
 
-// raceBuild tells whether the race detector, which makes everything ten times slower, is on.
-var raceBuild = func() bool {
-	b, ok := debug.ReadBuildInfo()
-	return ok && slices.ContainsFunc(b.Settings, func(s debug.BuildSetting) bool {
-		return s.Key == "-race" && s.Value == "true"
-	})
-}()
-
 // crowd is how many of n a test can afford in this build.
 func crowd(n int) int {
-	if raceBuild {
+	if raceEnabled {
 		return n / 4
 	}
 	return n
@@ -65,7 +59,7 @@ type prober struct {
 // startProber calls echo every few milliseconds, on a goroutine of its own, until the test ends.
 func startProber(t testing.TB, name string, nc net.Conn, echo func() error) *prober {
 	p := &prober{name: name, nc: nc, end: make(chan struct{}), done: make(chan struct{})}
-	_ = nc.SetDeadline(time.Now().Add(time.Minute))
+	_ = nc.SetDeadline(time.Now().Add(timeoutOf(60)))
 	go p.run(echo)
 	t.Cleanup(p.stop)
 	return p
@@ -121,7 +115,7 @@ func (p *prober) during(t testing.TB, f func()) time.Duration {
 	t.Helper()
 	from := p.count()
 	f()
-	within(t, 20*time.Second, p.name+" still echoes", func() bool {
+	within(t, timeoutOf(20), p.name+" still echoes", func() bool {
 		return p.count() >= from+probeSamples || p.failure() != nil
 	})
 	p.mu.Lock()
@@ -193,7 +187,7 @@ func bystander(t testing.TB) *prober {
 
 // besideInnocent runs an attack beside an innocent connection, and fails if that breaks
 // or its 99th percentile rises by more than riseAllowed. The machine may be busy with
-// other things: the attack has three tries, and only if all of them were slow is what
+// other things: the attack has some tries, and only if all of them were slow is what
 // the bystander lost at the same time taken off.
 func besideInnocent(t *testing.T, s *Server, attack func()) {
 	t.Helper()
@@ -209,7 +203,7 @@ func besideInnocentAt(t *testing.T, addr string, attack func()) {
 	defer in.stop()
 	defer by.stop()
 	best := time.Duration(1 << 62)
-	for range 3 {
+	for range attackTries {
 		var calm, stress, byCalm, byStress time.Duration
 		byCalm = by.during(t, func() { calm = in.during(t, func() {}) })
 		byStress = by.during(t, func() { stress = in.during(t, attack) })

@@ -23,7 +23,7 @@ const secret = "\xa5\x5aTHE-SECRET-OF-ANOTHER-PEER\xa5\x5a"
 func TestNothingElseEverLeaves(t *testing.T) {
 	r := newTapeRig(t, scribe(), Options{})
 	seeds := 300
-	if raceBuild {
+	if raceEnabled {
 		seeds = 60
 	}
 	for seed := range seeds {

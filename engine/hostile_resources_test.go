@@ -23,7 +23,7 @@ func TestPeerThatNeverSends(t *testing.T) {
 	t.Parallel()
 	h, ends := watching(echoHandler)
 	s := startServer(t, h, Options{
-		HandshakeTimeout: 300 * time.Millisecond,
+		HandshakeTimeout: aliveWithin() / 2,
 		Limits:           Limits{IdleTimeout: 300 * time.Millisecond, CloseTimeout: 300 * time.Millisecond},
 	})
 	mute := knock(t, "tcp", s.Addr().String())
@@ -276,13 +276,13 @@ func TestMaxConns(t *testing.T) {
 func TestMaxConnsPerAddressSparesOthers(t *testing.T) {
 	s := startServer(t, echoHandler, Options{MaxConnsPerAddress: 5})
 	from := func(ip string) *attacker {
-		d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(ip)}, Timeout: 5 * time.Second}
+		d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(ip)}, Timeout: timeoutOf(5)}
 		nc, err := d.Dial("tcp", s.Addr().String())
 		if err != nil {
 			t.Skip("this system has no second loopback address: ", err)
 		}
 		t.Cleanup(func() { _ = nc.Close() })
-		_ = nc.SetDeadline(time.Now().Add(20 * time.Second))
+		_ = nc.SetDeadline(time.Now().Add(timeoutOf(20)))
 		return &attacker{nc, newReader(nc)}
 	}
 	for range 5 {

@@ -238,11 +238,3 @@ func (r *tapeRig) closeCode() int {
 	}
 	return 0
 }
-
-// timeoutOf is a wait of some seconds, more where the race detector makes all slow.
-func timeoutOf(seconds int) time.Duration {
-	if raceBuild {
-		seconds *= 4
-	}
-	return time.Duration(seconds) * time.Second
-}

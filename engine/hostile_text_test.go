@@ -101,7 +101,7 @@ func inFragments(p []byte, i, n int) (stream []byte, end int) {
 func TestInvalidTextCutByFragments(t *testing.T) {
 	r := newTapeRig(t, Funcs{Message: func(_ *Conn, m Message) { t.Errorf("delivered % x", m.Data) }}, Options{})
 	cases, readStep := 0, 1
-	if raceBuild {
+	if raceEnabled {
 		readStep = 7
 	}
 	for name, p := range invalidText() {

@@ -10,7 +10,6 @@ import (
 	"net"
 	"os"
 	"os/exec"
-	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -48,7 +47,6 @@ func TestIdleConnectionMemory(t *testing.T) { testIdleMemory(t, Options{Loops: 1
 // TestIdleDeflateConnectionMemory: a connection that agreed on permessage-deflate and had no
 // compressed message yet costs what a plain one does.
 func TestIdleDeflateConnectionMemory(t *testing.T) {
-	once(t)
 	once(t)
 	testIdleMemory(t, Options{Loops: 1, Deflate: deflateOn()})
 }
@@ -113,12 +111,12 @@ func testMemoryAfterBursts(t *testing.T, h Handler, o Options, broadcasts int) {
 		}
 		k.say(t, fmt.Sprintf("burst %d %t", back, broadcasts == 0))
 		for c := range s.Conns() {
-			within(t, 5*time.Second, "a connection at rest", func() bool { return c.inbox.Load() == nil && c.BufferedAmount() == 0 })
+			within(t, timeoutOf(5), "a connection at rest", func() bool { return c.inbox.Load() == nil && c.BufferedAmount() == 0 })
 			if st := c.deflation.Load(); st != nil { // what the clock does after half a minute
 				c.loop.post(task{call: func() { st.use.Store(useLooked); c.rest() }})
 			}
 		}
-		return settledHeap()
+		return settledMemory()
 	}
 	few := burst(fewBursts)
 	many := burst(manyBursts)
@@ -137,9 +135,9 @@ func testIdleMemory(t *testing.T, o Options) {
 	s := startServer(t, Funcs{}, o)
 	h := startHolder(t, s.Addr().String())
 	h.hold(t, fewConns)
-	heap0, rss0 := settledHeap(), residentBytes(t)
+	heap0, rss0 := settledMemory(), residentBytes(t)
 	h.hold(t, manyConns-fewConns)
-	heap1, rss1 := settledHeap(), residentBytes(t)
+	heap1, rss1 := settledMemory(), residentBytes(t)
 	if n := s.Stats().Open; n != manyConns {
 		t.Fatal(n, "connections are open")
 	}
@@ -155,15 +153,6 @@ func testIdleMemory(t *testing.T, o Options) {
 	if rss > maxIdleRSS {
 		t.Errorf("%.1f bytes of RSS, at most %d are allowed", rss, maxIdleRSS)
 	}
-}
-
-func settledHeap() int64 {
-	var m runtime.MemStats
-	for range 3 {
-		runtime.GC()
-	}
-	runtime.ReadMemStats(&m)
-	return int64(m.HeapAlloc)
 }
 
 // clientHolder is a child process that keeps the client ends of connections open.
@@ -266,7 +255,7 @@ func burstOn(conns []net.Conn, back int, speak bool) error {
 	for range 32 {
 		all.Go(func() {
 			for c := range work {
-				_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+				_ = c.SetDeadline(time.Now().Add(timeoutOf(10)))
 				if speak {
 					go func() { _, _ = c.Write(said) }()
 				}
@@ -298,7 +287,7 @@ func burstOn(conns []net.Conn, back int, speak bool) error {
 
 // dialUpgraded opens one WebSocket connection and reads the whole response.
 func dialUpgraded(addr string) (net.Conn, error) {
-	c, err := net.DialTimeout("tcp", addr, 5*time.Second)
+	c, err := net.DialTimeout("tcp", addr, timeoutOf(5))
 	if err != nil {
 		return nil, err
 	}

@@ -3,7 +3,6 @@
 package engine
 
 import (
-	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -39,7 +38,7 @@ func floodInbox(t *testing.T, one []byte, h Funcs) {
 	f := dialForeign(t, s, 0)
 	c := receive(t, blocked, "OnOpen")
 	go f.drain()
-	before := settledUse()
+	before := settledMemory()
 	go func() {
 		for all := []byte(strings.Repeat(string(one), 1+64<<10/len(one))); ; {
 			if _, err := f.Write(all); err != nil {
@@ -58,10 +57,10 @@ func floodInbox(t *testing.T, one []byte, h Funcs) {
 		<-done
 		return bytes, charged
 	}
-	within(t, 5*time.Second, "a full inbox", func() bool { n, _ := account(); return n > inbox })
+	within(t, timeoutOf(5), "a full inbox", func() bool { n, _ := account(); return n > inbox })
 	n, charged := account()
 	// The slab's rest, and one read more, wait besides, accounted for elsewhere.
-	if used := settledUse() - before; used > n+2*slabBytes {
+	if used := settledMemory() - before; used > n+2*slabBytes {
 		t.Errorf("%d bytes are used, the account says %d", used, n)
 	} else {
 		t.Logf("%d bytes are used, the account says %d", used, n)
@@ -71,7 +70,7 @@ func floodInbox(t *testing.T, one []byte, h Funcs) {
 	}
 	letGo()
 	_ = f.Close()
-	within(t, 5*time.Second, "all of it is gone", func() bool { return s.Stats().InboundBytes == 0 })
+	within(t, timeoutOf(5), "all of it is gone", func() bool { return s.Stats().InboundBytes == 0 })
 }
 
 // Many connections flood behind the one worker: together they hold what InboundBudget says, and the reserves, and
@@ -87,7 +86,7 @@ func TestWorkersFloodsStayInTheBudget(t *testing.T) {
 	for i := range all {
 		all[i] = dialForeign(t, s, 0)
 	}
-	before := settledUse()
+	before := settledMemory()
 	flood := []byte(strings.Repeat(string(frames(ws.NewTextFrame([]byte("x")))), 10_000))
 	var writers sync.WaitGroup
 	for _, f := range all {
@@ -101,28 +100,22 @@ func TestWorkersFloodsStayInTheBudget(t *testing.T) {
 		})
 	}
 	writers.Wait()
-	within(t, 5*time.Second, "somebody is closed", func() bool { return s.Stats().Causes["inbound-budget"] > 0 })
-	for n := uint64(0); n != s.Stats().MessagesIn; time.Sleep(20 * time.Millisecond) { // until all is read
-		n = s.Stats().MessagesIn
+	within(t, timeoutOf(5), "somebody is closed", func() bool { return s.Stats().Causes["inbound-budget"] > 0 })
+	still, read := 0, uint64(0) // until all is read
+	for ; still < 5; time.Sleep(20 * time.Millisecond) {
+		if n := s.Stats().MessagesIn; n != read {
+			still, read = 0, n
+		}
+		still++
 	}
-	within(t, 5*time.Second, "the charge is within the budget", func() bool { return s.Stats().InboundBytes <= budget })
-	if used := settledUse() - before; used > budget+conns*2*reserveBytes+2*slabBytes {
+	within(t, timeoutOf(5), "the charge is within the budget", func() bool { return s.Stats().InboundBytes <= budget })
+	if used := settledMemory() - before; used > budget+conns*2*reserveBytes+2*slabBytes {
 		t.Errorf("%d bytes are used, the budget is %d", used, budget)
 	}
 	letGo()
 	for _, f := range all {
 		_ = f.Close()
 	}
-	within(t, 5*time.Second, "everybody's OnClose", func() bool { _, closed := ends.total(); return closed == conns })
-	within(t, 5*time.Second, "nothing is held", func() bool { return s.Stats().InboundBytes == 0 })
-}
-
-// settledUse is what of the heap is in use, pools emptied.
-func settledUse() int64 {
-	var m runtime.MemStats
-	for range 3 {
-		runtime.GC()
-	}
-	runtime.ReadMemStats(&m)
-	return int64(m.HeapAlloc)
+	within(t, timeoutOf(5), "everybody's OnClose", func() bool { _, closed := ends.total(); return closed == conns })
+	within(t, timeoutOf(5), "nothing is held", func() bool { return s.Stats().InboundBytes == 0 })
 }

@@ -30,7 +30,7 @@ func TestLastWordsBehindAFullQueue(t *testing.T) {
 			for range 100 {
 				_ = c.SendBinary(make([]byte, 100_000))
 			}
-			within(t, 5*time.Second, "HighWater", func() bool { return s.Stats().Pauses > 0 })
+			within(t, timeoutOf(5), "HighWater", func() bool { return s.Stats().Pauses > 0 })
 			time.Sleep(50 * time.Millisecond) // the kernel takes some of it yet
 			var words []byte
 			for range n {
@@ -43,7 +43,7 @@ func TestLastWordsBehindAFullQueue(t *testing.T) {
 			if e.Code != 1001 || e.Reason != "leaving" || e.WasClean || e.Err == nil {
 				t.Errorf("%+v", e)
 			}
-			within(t, 5*time.Second, fmt.Sprint(n, " messages, as Stats tells when the turn is over"), func() bool { return s.Stats().MessagesIn == uint64(n) })
+			within(t, timeoutOf(5), fmt.Sprint(n, " messages, as Stats tells when the turn is over"), func() bool { return s.Stats().MessagesIn == uint64(n) })
 			if c.BufferedAmount() == 0 {
 				t.Error("what was not delivered counts")
 			}
@@ -115,7 +115,6 @@ func TestGoneWhilePaused(t *testing.T) {
 // with unread bytes means does not overtake what we said, as long as the upload goes on.
 func TestRefusedWhileUploading(t *testing.T) {
 	t.Parallel()
-	const upload = 2600 * time.Millisecond // longer than lingerTime
 	type refusal struct {
 		name   string
 		door   string
@@ -168,7 +167,7 @@ func TestRefusedWhileUploading(t *testing.T) {
 				h.visit(t)
 			}
 			nc := k.begins(t, h.call(t))
-			for end := time.Now().Add(upload); time.Now().Before(end); time.Sleep(200 * time.Millisecond) {
+			for end := time.Now().Add(lingerTime + 600*time.Millisecond); time.Now().Before(end); time.Sleep(lingerTime / 10) {
 				if _, err := nc.Write(make([]byte, 1000)); err != nil {
 					t.Errorf("%s: the upload: %v", k.name, err)
 					return
@@ -208,7 +207,7 @@ func TestGoneWhileUndecided(t *testing.T) {
 				_, _ = io.WriteString(nc, requestFor("/"))
 				u := receive(t, pending, "OnUpgrade")
 				leave(nc)
-				within(t, 2*time.Second, "its place is free", func() bool { return h.conns() == 0 })
+				within(t, timeoutOf(2), "its place is free", func() bool { return h.conns() == 0 })
 				if err := u.Accept(); err != ErrClosed {
 					t.Error("Accept:", err)
 				}

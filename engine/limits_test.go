@@ -356,13 +356,14 @@ func TestUpgradeLimits(t *testing.T) {
 // TestIdleClientLives: a live client that has nothing to say answers pings, and is not idle (RFC 6455 5.5.2
 // and 5.5.3), whatever IdleTimeout is, and though nobody has given a PingInterval.
 func TestIdleClientLives(t *testing.T) {
+	idle := aliveWithin()
 	for name, set := range map[string]func(*Conn) error{
-		"option": nil, "SetLimits": func(c *Conn) error { return c.SetLimits(Limits{IdleTimeout: 400 * time.Millisecond}) },
+		"option": nil, "SetLimits": func(c *Conn) error { return c.SetLimits(Limits{IdleTimeout: idle}) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			d := newDiary(t)
-			o := Options{Limits: Limits{IdleTimeout: 400 * time.Millisecond}}
+			o := Options{Limits: Limits{IdleTimeout: idle}}
 			if set != nil {
 				o = Options{}
 			}
@@ -374,7 +375,7 @@ func TestIdleClientLives(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			for began := time.Now(); time.Since(began) < 1200*time.Millisecond; {
+			for began := time.Now(); time.Since(began) < 3*idle/2; {
 				f.wants(ws.OpPing, "")
 				f.send(ws.OpPong, true, "")
 			}

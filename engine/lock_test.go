@@ -133,7 +133,7 @@ func TestCallsOnALoopDoNotWait(t *testing.T) {
 		}
 	}
 	g.text("echo")
-	within(t, 5*time.Second, "the loop goes on", func() bool { return d.has("message echo OPEN") })
+	within(t, timeoutOf(5), "the loop goes on", func() bool { return d.has("message echo OPEN") })
 	other.unlock()
 	f.skipsControl = true
 	f.wants(0x1, "one")
@@ -171,7 +171,7 @@ func TestHandedCallsOfALostConnection(t *testing.T) {
 			d.conn()
 			other.mu.Lock()
 			g.text("go")
-			within(t, 5*time.Second, "the callback", func() bool { return d.has("message go OPEN") })
+			within(t, timeoutOf(5), "the callback", func() bool { return d.has("message go OPEN") })
 			if end == "reset" {
 				f.reset()
 			}

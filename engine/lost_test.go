@@ -76,7 +76,7 @@ func TestPollerFailure(t *testing.T) {
 			}
 			served := make(chan error, 1)
 			go func() { served <- s.Serve(ln) }()
-			within(t, 5*time.Second, "an address", func() bool { return s.Addr() != nil })
+			within(t, timeoutOf(5), "an address", func() bool { return s.Addr() != nil })
 			dialForeign(t, s, 0)
 			c := d.conn()
 			dialForeign(t, s, 0)
@@ -119,7 +119,7 @@ func TestPollerFailureOfOneLoop(t *testing.T) {
 	s, pollers := breakableServer(t, d.handler(echoHandler), Options{Loops: 2})
 	served := make(chan error, 1)
 	go func() { served <- s.ListenAndServe("tcp", "127.0.0.1:0") }()
-	within(t, 5*time.Second, "an address", func() bool { return s.Addr() != nil })
+	within(t, timeoutOf(5), "an address", func() bool { return s.Addr() != nil })
 	(*pollers)[0].fail()
 	<-s.native[0].done
 	for range 8 {

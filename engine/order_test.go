@@ -5,7 +5,6 @@ import (
 	"io"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/gobwas/ws"
 )
@@ -79,7 +78,7 @@ func TestOneGoroutinesCallsArriveInOrder(t *testing.T) {
 				for range 20 { // the loops have somebody to go through first
 					others = append(others, dialForeign(t, s, 0))
 				}
-				within(t, 5*time.Second, "the others", func() bool { return s.Stats().Open == 20 })
+				within(t, timeoutOf(5), "the others", func() bool { return s.Stats().Open == 20 })
 				for range others {
 					d.conn()
 				}
@@ -158,7 +157,7 @@ func TestBroadcastsToSome(t *testing.T) {
 	for range 10 {
 		all = append(all, dialForeign(t, s, 0))
 	}
-	within(t, 5*time.Second, "ten", func() bool { return s.Stats().Open == 10 })
+	within(t, timeoutOf(5), "ten", func() bool { return s.Stats().Open == 10 })
 	var chosen sync.Map
 	i := 0
 	for c := range s.Conns() {

@@ -259,7 +259,7 @@ func TestProxiedAddressesAreCounted(t *testing.T) {
 			g.sayClose(t, 1000, "")
 			g.hearClose(t, 1000, "")
 			_ = g.Close()
-			within(t, 5*time.Second, "room for 192.0.2.1", func() bool {
+			within(t, timeoutOf(5), "room for 192.0.2.1", func() bool {
 				w.mu.Lock()
 				defer w.mu.Unlock()
 				return w.addresses[netip.MustParseAddr("192.0.2.1")] == 1

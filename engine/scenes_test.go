@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"testing"
-	"time"
 
 	"github.com/gobwas/ws"
 )
@@ -134,7 +133,7 @@ var scenes = []scene{
 		}
 		p.g.hear(t, ws.OpPing, []byte("?"))
 		p.g.say(t, ws.OpPong, []byte("?"))
-		within(t, 5*time.Second, "the pong is counted", func() bool { return p.Stats().PongsIn == 1 })
+		within(t, timeoutOf(5), "the pong is counted", func() bool { return p.Stats().PongsIn == 1 })
 	}},
 	{name: "Shutdown", act: actShutdown},
 	{name: "Shutdown runs out of time", act: actShutdownLate},

@@ -77,7 +77,7 @@ func TestSendOneMessageEach(t *testing.T) {
 				}
 			}
 		}
-		within(t, 5*time.Second, "bufferedAmount 0", func() bool { return c.BufferedAmount() == 0 })
+		within(t, timeoutOf(5), "bufferedAmount 0", func() bool { return c.BufferedAmount() == 0 })
 	})
 }
 
@@ -280,7 +280,7 @@ func TestSendTooBig(t *testing.T) {
 		}
 		f.wants(op, "") // what the writer sent in the end
 	}
-	within(t, 5*time.Second, "nothing queued", func() bool { return c.BufferedAmount() == 0 })
+	within(t, timeoutOf(5), "nothing queued", func() bool { return c.BufferedAmount() == 0 })
 	if c.ReadyState() != Open {
 		t.Error("state:", c.ReadyState())
 	}
@@ -335,7 +335,7 @@ func TestSendOwnedReferences(t *testing.T) {
 	}
 	released := func(b *pool.Buffer, what string) {
 		t.Helper()
-		within(t, 5*time.Second, what+": one reference left", func() bool { return b.Refs() == 1 })
+		within(t, timeoutOf(5), what+": one reference left", func() bool { return b.Refs() == 1 })
 		b.Release()
 	}
 	large := strings.Repeat("x", 100_000)
@@ -401,7 +401,7 @@ func TestSendFromManyGoroutines(t *testing.T) {
 			}
 			next[g]++
 		}
-		within(t, 5*time.Second, "bufferedAmount 0", func() bool { return c.BufferedAmount() == 0 })
+		within(t, timeoutOf(5), "bufferedAmount 0", func() bool { return c.BufferedAmount() == 0 })
 	})
 }
 

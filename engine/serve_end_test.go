@@ -20,7 +20,7 @@ func serving(t *testing.T, s *Server, ln net.Listener) chan error {
 	t.Helper()
 	served := make(chan error, 1)
 	go func() { served <- s.Serve(ln) }()
-	within(t, 5*time.Second, "an address", func() bool { return s.Addr() != nil })
+	within(t, timeoutOf(5), "an address", func() bool { return s.Addr() != nil })
 	return served
 }
 
@@ -67,7 +67,7 @@ func TestListenerClosed(t *testing.T) {
 					if errors.Is(err, ErrServerClosed) {
 						t.Error("the server is not closed:", err)
 					}
-				case <-time.After(5 * time.Second):
+				case <-time.After(timeoutOf(5)):
 					t.Fatal("Serve goes on without its listener")
 				}
 				if other, err := net.Dial(network, ln.Addr().String()); err == nil {
@@ -144,7 +144,7 @@ func TestClosedListenerAcceptsNobody(t *testing.T) {
 		_ = ln.Close()
 		if nc, err := net.Dial("tcp", ln.Addr().String()); err == nil {
 			_, _ = nc.Write([]byte(requestFor("/")))
-			_ = nc.SetReadDeadline(time.Now().Add(5 * time.Second))
+			_ = nc.SetReadDeadline(time.Now().Add(timeoutOf(5)))
 			if n, err := nc.Read(make([]byte, 100)); err == nil {
 				t.Errorf("answered with %d bytes", n)
 			}
@@ -184,7 +184,7 @@ func TestSocketFileOfAnother(t *testing.T) {
 				}
 				served := make(chan error, 1)
 				go func() { served <- serve(s, path) }()
-				within(t, 5*time.Second, "an address", func() bool { return s.Addr() != nil })
+				within(t, timeoutOf(5), "an address", func() bool { return s.Addr() != nil })
 				if replaced { // as a new server does that takes over
 					if err := os.Remove(path); err != nil {
 						t.Fatal(err)
@@ -240,7 +240,7 @@ func TestSocketFileKept(t *testing.T) {
 	}
 	here, _ := os.Getwd()
 	go func() { served <- s.ListenAndServe("unix", "relative") }()
-	within(t, 5*time.Second, "an address", func() bool { return s.Addr() != nil })
+	within(t, timeoutOf(5), "an address", func() bool { return s.Addr() != nil })
 	t.Chdir(t.TempDir())
 	_ = s.Close()
 	<-served

@@ -45,7 +45,7 @@ func greet(t testing.TB, network, addr string) *guest {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_ = nc.SetDeadline(time.Now().Add(20 * time.Second))
+	_ = nc.SetDeadline(time.Now().Add(timeoutOf(20)))
 	t.Cleanup(func() { _ = nc.Close() })
 	g := welcome(t, nc, ws.Dialer{})
 	g.say(t, ws.OpText, []byte("hello"))
@@ -66,7 +66,7 @@ func TestServeManyListenersAtOnce(t *testing.T) {
 		done := make(chan error, 1)
 		go func() { done <- s.Serve(ln) }()
 		served, knocks = append(served, done), append(knocks, knock)
-		within(t, 5*time.Second, "Addr", func() bool { return s.Addr() != nil })
+		within(t, timeoutOf(5), "Addr", func() bool { return s.Addr() != nil })
 	}
 	if s.Addr().String() != first.String() {
 		t.Error("Addr is", s.Addr(), "and the first listener's", first)
@@ -98,7 +98,7 @@ func TestListenAndServe(t *testing.T) {
 				s := bare(t, echoHandler, Options{Loops: 3}, loopless)
 				done := make(chan error, 1)
 				go func() { done <- s.ListenAndServe(network, addr) }()
-				within(t, 5*time.Second, "Addr", func() bool { return s.Addr() != nil })
+				within(t, timeoutOf(5), "Addr", func() bool { return s.Addr() != nil })
 				at := s.Addr()
 				for range 5 {
 					greet(t, at.Network(), at.String())
@@ -139,7 +139,7 @@ func TestListenAndServeRefusesWhatIsTaken(t *testing.T) {
 	ours := bare(t, echoHandler, Options{Loops: 2}, false) // shares its address between its loops
 	done := make(chan error, 1)
 	go func() { done <- ours.ListenAndServe("tcp", "127.0.0.1:0") }()
-	within(t, 5*time.Second, "Addr", func() bool { return ours.Addr() != nil })
+	within(t, timeoutOf(5), "Addr", func() bool { return ours.Addr() != nil })
 
 	s := bare(t, echoHandler, Options{Loops: 2}, false)
 	for _, at := range []net.Addr{foreign.Addr(), socket.Addr(), ours.Addr()} {
@@ -183,7 +183,7 @@ func TestListenAndServeReplacesAStaleSocket(t *testing.T) {
 	s := bare(t, echoHandler, Options{Loops: 2}, false)
 	done := make(chan error, 1)
 	go func() { done <- s.ListenAndServe("unix", path) }()
-	within(t, 5*time.Second, "Addr", func() bool { return s.Addr() != nil || len(done) > 0 })
+	within(t, timeoutOf(5), "Addr", func() bool { return s.Addr() != nil || len(done) > 0 })
 	greet(t, "unix", path)
 	_ = s.Close()
 	if err := <-done; err != ErrServerClosed {
@@ -226,7 +226,7 @@ func descriptorsLeft(t testing.TB) {
 	}
 	before := open()
 	t.Cleanup(func() {
-		within(t, 5*time.Second, "the sockets are closed", func() bool { return len(open()) <= len(before) })
+		within(t, timeoutOf(5), "the sockets are closed", func() bool { return len(open()) <= len(before) })
 	})
 }
 
@@ -253,7 +253,7 @@ func TestCloseWhileServeBegins(t *testing.T) {
 			})
 		}
 		if i%3 != 0 {
-			within(t, 5*time.Second, "one of them serves", func() bool { return s.Addr() != nil })
+			within(t, timeoutOf(5), "one of them serves", func() bool { return s.Addr() != nil })
 		}
 		if err := s.Close(); err != nil {
 			t.Error(err)
@@ -326,7 +326,7 @@ func TestTurnedAwayOverTLS(t *testing.T) {
 	g.hearClose(t, 1000, "")
 	g.hearEnd(t)
 	_ = g.Close()
-	within(t, 5*time.Second, "the one connection is gone", func() bool { return s.Stats().Refusals["max-conns"] == 31 && s.Stats().Bridged == 0 })
+	within(t, timeoutOf(5), "the one connection is gone", func() bool { return s.Stats().Refusals["max-conns"] == 31 && s.Stats().Bridged == 0 })
 	again := w.visit(t)
 	again.say(t, ws.OpText, []byte("hello"))
 	again.hear(t, ws.OpText, []byte("hello"))

@@ -50,7 +50,7 @@ func (n *inn) call(t testing.TB) net.Conn {
 	if n.secure {
 		nc = tls.Client(nc, &tls.Config{InsecureSkipVerify: true})
 	}
-	_ = nc.SetDeadline(time.Now().Add(20 * time.Second))
+	_ = nc.SetDeadline(time.Now().Add(timeoutOf(20)))
 	t.Cleanup(func() { _ = nc.Close() })
 	return nc
 }
@@ -223,13 +223,14 @@ func TestServeHTTPWithoutHijacking(t *testing.T) {
 
 // TestServeHTTPUndoesDeadlines: net/http's time-outs are for requests.
 func TestServeHTTPUndoesDeadlines(t *testing.T) {
+	soon := aliveWithin() / 4
 	for _, start := range []func(*httptest.Server){(*httptest.Server).Start, (*httptest.Server).StartTLS} {
 		n := innOn(t, echoHandler, Options{Loops: 1}, false, func(h *httptest.Server) {
 			s := h.Config.Handler
 			h.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				soon := time.Now().Add(50 * time.Millisecond)
+				at := time.Now().Add(soon)
 				c := http.NewResponseController(w)
-				if err := errors.Join(c.SetReadDeadline(soon), c.SetWriteDeadline(soon)); err != nil {
+				if err := errors.Join(c.SetReadDeadline(at), c.SetWriteDeadline(at)); err != nil {
 					t.Error(err)
 				}
 				s.ServeHTTP(w, r)
@@ -237,7 +238,7 @@ func TestServeHTTPUndoesDeadlines(t *testing.T) {
 			start(h)
 		})
 		g := welcome(t, n.call(t), ws.Dialer{})
-		time.Sleep(80 * time.Millisecond) // past both
+		time.Sleep(soon + 30*time.Millisecond) // past both
 		g.say(t, ws.OpText, []byte("still here"))
 		g.hear(t, ws.OpText, []byte("still here"))
 	}
@@ -294,7 +295,7 @@ func TestShutdownWithServeHTTP(t *testing.T) {
 		}
 		done := make(chan error, 1)
 		go func() {
-			ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+			ctx, cancel := context.WithTimeout(context.Background(), timeoutOf(10))
 			defer cancel()
 			done <- n.Shutdown(ctx)
 		}()
@@ -339,7 +340,7 @@ func TestAdoptedInTheLastTurn(t *testing.T) {
 	l.post(task{call: func() { close(held); <-hold }})
 	<-held
 	go func() { done <- s.Close() }()
-	within(t, 5*time.Second, "Close has asked the loop to end", func() bool {
+	within(t, timeoutOf(5), "Close has asked the loop to end", func() bool {
 		l.mailbox.mu.Lock()
 		defer l.mailbox.mu.Unlock()
 		return len(l.mailbox.tasks) > 0
@@ -350,7 +351,7 @@ func TestAdoptedInTheLastTurn(t *testing.T) {
 		t.Error(err)
 	}
 	a := attackerOn(ours)
-	_ = ours.SetDeadline(time.Now().Add(10 * time.Second))
+	_ = ours.SetDeadline(time.Now().Add(timeoutOf(10)))
 	if r, err := http.ReadResponse(a.r, nil); err != nil || r.StatusCode != 503 {
 		t.Error(r, err)
 	}

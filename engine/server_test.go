@@ -43,25 +43,15 @@ func startServer(t testing.TB, h Handler, o Options) *Server {
 // testKey masks what the tests send.
 var testKey = [4]byte{0x37, 0xfa, 0x21, 0x3d}
 
-// within waits until a condition holds.
-func within(t testing.TB, d time.Duration, what string, holds func() bool) {
-	t.Helper()
-	for end := time.Now().Add(d); !holds(); time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("not within %v: %s", d, what)
-		}
-	}
-}
-
 func dial(t testing.TB, s *Server) net.Conn {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), timeoutOf(5))
 	defer cancel()
 	c, br, _, err := ws.Dial(ctx, "ws://"+s.Addr().String()+"/echo")
 	if err != nil {
 		t.Fatal(err)
 	}
-	_ = c.SetDeadline(time.Now().Add(20 * time.Second))
+	_ = c.SetDeadline(time.Now().Add(timeoutOf(20)))
 	t.Cleanup(func() { c.Close() })
 	if br != nil { // frames came right behind the response
 		early, _ := br.Peek(br.Buffered())
@@ -102,7 +92,7 @@ func TestManyConnectionsEcho(t *testing.T) {
 			}
 		}
 	}
-	within(t, 5*time.Second, "1000 messages counted each way", func() bool {
+	within(t, timeoutOf(5), "1000 messages counted each way", func() bool {
 		st := s.Stats() // a message counts as out just after it can be read
 		return st.Open == 50 && st.MessagesIn == 1000 && st.MessagesOut == 1000
 	})

@@ -40,6 +40,12 @@ func (s *throttled) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// A slow download takes four seconds and a half. That is longer than every clock of hastyLimits, but for the race detector's.
+const (
+	slowSize = 768 << 10
+	slowRate = 175 << 10 // bytes a second
+)
+
 // slowWay is a way for a download to take.
 type slowWay struct {
 	name    string
@@ -58,8 +64,8 @@ var slowWays = []slowWay{
 	{name: "pipe", door: "bridged pipe"},
 }
 
-// slowGuest is a client that reads at rate bytes a second.
-func (w slowWay) slowGuest(t *testing.T, h *house, rate int) *guest {
+// slowGuest is a client that reads at slowRate.
+func (w slowWay) slowGuest(t *testing.T, h *house) *guest {
 	t.Helper()
 	nc := h.call(t)
 	var dialer ws.Dialer
@@ -71,7 +77,7 @@ func (w slowWay) slowGuest(t *testing.T, h *house, rate int) *guest {
 			_ = raw.Control(func(fd uintptr) { _ = setReceiveBuffer(fd, 32<<10) })
 		}
 	}
-	return welcome(t, &throttled{Conn: nc, rate: rate}, dialer)
+	return welcome(t, &throttled{Conn: nc, rate: slowRate}, dialer)
 }
 
 // takeAll reads frames, answers pings, and returns how many bytes of data came when a Close frame does, or the error.
@@ -106,10 +112,7 @@ func (g *guest) takeAll(t *testing.T, until int) (data int, closed bool, err err
 
 // hastyLimits are clocks much shorter than a slow download.
 func hastyLimits() Limits {
-	unit := 100 * time.Millisecond
-	if raceBuild { // a reader needs longer between its kernel and what it answers
-		unit *= 4
-	}
+	unit := aliveWithin() / 5 // a reader needs some time between its kernel and what it answers
 	return Limits{
 		HighWater: 64 << 20, PingInterval: 2 * unit, PongTimeout: 2 * unit,
 		IdleTimeout: 5 * unit, WriteStallTimeout: 8 * unit, CloseTimeout: 3 * unit,
@@ -127,25 +130,26 @@ func forEachWay(f func(w slowWay)) {
 
 // A download that takes longer than every clock but is steady is not cut off, however it is carried: issue 7, 1.
 func TestSlowDownload(t *testing.T) {
-	const size, rate = 768 << 10, 700 << 10
-	sizes := map[string]int{"one message": size, "many messages": 16 << 10}
+	t.Parallel()
+	sizes := map[string]int{"one message": slowSize, "many messages": 16 << 10}
 	for name, each := range sizes {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			forEachWay(func(w slowWay) {
 				o := w.options
 				o.Limits = hastyLimits()
 				ended := make(chan CloseEvent, 1)
 				h := doorNamed(t, w.door).raise(t, Funcs{
 					Open: func(c *Conn) {
-						for range size / each {
+						for range slowSize / each {
 							_ = c.SendBinary(noise(rand.New(rand.NewPCG(1, 7)), each))
 						}
 					},
 					Close: func(_ *Conn, e CloseEvent) { ended <- e },
 				}, o)
-				g := w.slowGuest(t, h, rate)
-				if n, closed, err := g.takeAll(t, size); n < size || closed || err != nil {
-					t.Errorf("%s: %d of %d bytes came, Close: %v, %v; %v", w.name, n, size, closed, err, h.Stats().Causes)
+				g := w.slowGuest(t, h)
+				if n, closed, err := g.takeAll(t, slowSize); n < slowSize || closed || err != nil {
+					t.Errorf("%s: %d of %d bytes came, Close: %v, %v; %v", w.name, n, slowSize, closed, err, h.Stats().Causes)
 				}
 				select {
 				case e := <-ended:
@@ -159,7 +163,7 @@ func TestSlowDownload(t *testing.T) {
 
 // What was queued before Close arrives, however slowly, and then the Close frame: issue 7, 2.
 func TestSlowClose(t *testing.T) {
-	const size, rate = 768 << 10, 700 << 10
+	t.Parallel()
 	ways := map[string]func(h *house, c *Conn, g *guest){
 		"Close":         func(_ *house, c *Conn, _ *guest) { _ = c.Close() },
 		"CloseNoStatus": func(_ *house, c *Conn, _ *guest) { _ = c.CloseNoStatus() },
@@ -173,6 +177,7 @@ func TestSlowClose(t *testing.T) {
 	}
 	for name, end := range ways {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			forEachWay(func(w slowWay) {
 				o := w.options
 				o.Limits = hastyLimits()
@@ -181,15 +186,15 @@ func TestSlowClose(t *testing.T) {
 					Open:  func(c *Conn) { opened <- c },
 					Close: func(_ *Conn, e CloseEvent) { ended <- e },
 				}, o)
-				g := w.slowGuest(t, h, rate)
+				g := w.slowGuest(t, h)
 				c := <-opened
-				if err := c.SendBinary(noise(rand.New(rand.NewPCG(1, 7)), size)); err != nil {
+				if err := c.SendBinary(noise(rand.New(rand.NewPCG(1, 7)), slowSize)); err != nil {
 					t.Fatal(err)
 				}
 				end(h, c, g)
 				n, closed, err := g.takeAll(t, 0)
-				if n < size || !closed || err != nil {
-					t.Errorf("%s: %d of %d bytes came, Close: %v, %v; %v", w.name, n, size, closed, err, h.Stats().Causes)
+				if n < slowSize || !closed || err != nil {
+					t.Errorf("%s: %d of %d bytes came, Close: %v, %v; %v", w.name, n, slowSize, closed, err, h.Stats().Causes)
 				}
 				if e := receive(t, ended, "OnClose"); e.WasClean == (name == "failure") {
 					t.Errorf("%s: %+v", w.name, e)
@@ -236,8 +241,8 @@ func TestTrickle(t *testing.T) {
 						if !errors.Is(e.Err, ErrSlowConsumer) || closing && !errors.Is(e.Err, ErrCloseTimeout) {
 							t.Errorf("%+v", e)
 						}
-					case <-time.After(5 * time.Second):
-						t.Errorf("%v after 5 s", c.ReadyState())
+					case <-time.After(timeoutOf(5)):
+						t.Error("still there:", c.ReadyState())
 					}
 				})
 			}

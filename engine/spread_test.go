@@ -6,7 +6,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/gobwas/ws"
 )
@@ -54,7 +53,7 @@ func TestConnsDuringChurn(t *testing.T) {
 				}
 				return n
 			}
-			within(t, 5*time.Second, "only those that stay are left", func() bool { return count() == stay })
+			within(t, timeoutOf(5), "only those that stay are left", func() bool { return count() == stay })
 			for range w.Conns() {
 				break
 			}
@@ -125,7 +124,7 @@ func (d door) buildOrListen(t testing.TB, h Handler, o Options) *house {
 	}
 	w := &house{Server: bare(t, h, o, false), door: d, serve: make(chan error, 1)}
 	go func() { w.serve <- w.ListenAndServe("tcp", "127.0.0.1:0") }()
-	within(t, 5*time.Second, "Addr", func() bool { return w.Addr() != nil })
+	within(t, timeoutOf(5), "Addr", func() bool { return w.Addr() != nil })
 	w.knock = func() (net.Conn, error) { return net.Dial("tcp", w.Addr().String()) }
 	t.Cleanup(func() {
 		_ = w.Close()

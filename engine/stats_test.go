@@ -8,7 +8,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/gobwas/ws"
 )
@@ -73,9 +72,9 @@ func TestStatsExactly(t *testing.T) {
 			nc.Close()
 		}
 
-		within(t, 5*time.Second, "everything counted", func() bool {
+		within(t, timeoutOf(5), "everything counted", func() bool {
 			st := s.Stats()
-			return st.MessagesOut == 5 && st.PongsIn == 1 && st.Connecting == 0 && st.Closing == 0 && st.Bridged < 2
+			return st.MessagesIn == 7 && st.MessagesOut == 5 && st.PongsIn == 1 && st.Connecting == 0 && st.Closing == 0 && st.Bridged < 2
 		})
 		st := s.Stats()
 		if !maps.Equal(st.Closes, map[int]uint64{1000: 2, 1005: 1, 3001: 1, 1006: 6}) {

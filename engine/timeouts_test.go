@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -22,7 +23,7 @@ const early = 20 * time.Millisecond
 
 // quietLimits has all clocks of an open connection off.
 func quietLimits() Limits {
-	return Limits{IdleTimeout: never, PingInterval: never, PongTimeout: never, MaxLifetime: never, WriteStallTimeout: never, CloseTimeout: 5 * time.Second}
+	return Limits{IdleTimeout: never, PingInterval: never, PongTimeout: never, MaxLifetime: never, WriteStallTimeout: never, CloseTimeout: timeoutOf(5)}
 }
 
 func onlyOnce(t *testing.T, s *Server, cause string) {
@@ -37,14 +38,15 @@ func TestIdleTimeout(t *testing.T) {
 	inEveryMode(t, func(t *testing.T, m mode) {
 		t.Parallel()
 		l := quietLimits()
-		l.IdleTimeout = 300 * time.Millisecond
+		idle := aliveWithin()
+		l.IdleTimeout = idle
 		d := newDiary(t)
 		s := m.start(t, d.handler(Funcs{}), Options{Limits: l})
 		f := dialForeign(t, s, 0)
 		d.conn()
 		last := time.Now()
 		for _, op := range []ws.OpCode{ws.OpText, ws.OpPing, ws.OpPong, ws.OpText, ws.OpPong} { // anything counts
-			time.Sleep(100 * time.Millisecond)
+			time.Sleep(idle / 4)
 			last = time.Now()
 			f.send(op, true, "")
 			if op == ws.OpPing {
@@ -52,7 +54,7 @@ func TestIdleTimeout(t *testing.T) {
 			}
 		}
 		f.wantsClose(1001, "idle")
-		if took := time.Since(last); took < 300*time.Millisecond-early {
+		if took := time.Since(last); took < idle-early {
 			t.Error("idle after", took)
 		}
 		f.closeWith(1001, "")
@@ -98,27 +100,28 @@ func TestPingInterval(t *testing.T) {
 	inEveryMode(t, func(t *testing.T, m mode) {
 		t.Parallel()
 		l := quietLimits()
-		l.PingInterval, l.PongTimeout = 200*time.Millisecond, 150*time.Millisecond
+		const interval = 200 * time.Millisecond
+		l.PingInterval, l.PongTimeout = interval, aliveWithin()
 		d := newDiary(t)
 		s := m.start(t, d.handler(Funcs{}), Options{Limits: l})
+		last := time.Now()
 		f := dialForeign(t, s, 0)
 		d.conn()
-		last := time.Now()
 		for range 4 { // answered at once, by a pong or by anything else
 			f.wants(ws.OpPing, "")
-			if took := time.Since(last); took < 200*time.Millisecond-early {
+			if took := time.Since(last); took < interval-early {
 				t.Error("pinged after", took)
 			}
 			last = time.Now()
 			f.send(ws.OpPong, true, "")
 		}
 		f.wants(ws.OpPing, "")
+		last = time.Now()
 		f.text("which is an answer too")
 		f.wants(ws.OpPing, "")
-		sent := time.Now()
 		e := d.end()
 		isAll(t, e.Err, ErrPongTimeout)
-		if took := time.Since(sent); e.Code != 1006 || e.WasClean || took < 150*time.Millisecond-early {
+		if took := time.Since(last); e.Code != 1006 || e.WasClean || took < interval+l.PongTimeout-early {
 			t.Errorf("%+v after %v", e, took)
 		}
 		onlyOnce(t, s, "pong-timeout")
@@ -129,14 +132,15 @@ func TestPingInterval(t *testing.T) {
 func TestPongTimeoutShorterThanInterval(t *testing.T) {
 	t.Parallel()
 	l := quietLimits()
-	l.PingInterval, l.PongTimeout = 1200*time.Millisecond, 100*time.Millisecond
+	interval := aliveWithin() * 3 / 2
+	l.PingInterval, l.PongTimeout = interval, 100*time.Millisecond
 	d := newDiary(t)
 	s := startServer(t, d.handler(Funcs{}), Options{Limits: l})
 	f := dialForeign(t, s, 0)
 	f.wants(ws.OpPing, "")
 	sent := time.Now()
 	isAll(t, d.end().Err, ErrPongTimeout)
-	if took := time.Since(sent); took > 900*time.Millisecond {
+	if took := time.Since(sent); took > interval*3/4 {
 		t.Error("cut off only after", took)
 	}
 }
@@ -145,10 +149,11 @@ func TestPongTimeoutShorterThanInterval(t *testing.T) {
 func TestNoPingWhileThePeerTalks(t *testing.T) {
 	t.Parallel()
 	l := quietLimits()
-	l.PingInterval, l.PongTimeout = 500*time.Millisecond, 200*time.Millisecond
+	interval := aliveWithin()
+	l.PingInterval = interval
 	s := startServer(t, echoHandler, Options{Limits: l})
 	f := dialForeign(t, s, 0)
-	for range 20 {
+	for began := time.Now(); time.Since(began) < interval*5/4; {
 		time.Sleep(50 * time.Millisecond)
 		f.text("talk")
 		f.wants(ws.OpText, "talk") // a ping would come here
@@ -166,7 +171,8 @@ func TestMaxLifetime(t *testing.T) {
 		began := time.Now()
 		f := dialForeign(t, s, 0)
 		stop := make(chan struct{})
-		go func() { // talking helps nothing
+		var talking sync.WaitGroup
+		talking.Go(func() { // which helps nothing
 			for {
 				select {
 				case <-stop:
@@ -175,9 +181,10 @@ func TestMaxLifetime(t *testing.T) {
 					_ = ws.WriteFrame(f, ws.MaskFrame(ws.NewTextFrame([]byte("x"))))
 				}
 			}
-		}()
+		})
 		f.wantsClose(1001, "maximum lifetime reached")
 		close(stop)
+		talking.Wait() // the frame at hand is not written in one piece
 		if took := time.Since(began); took < 250*time.Millisecond-early {
 			t.Error("after", took)
 		}
@@ -196,7 +203,7 @@ func TestWriteStall(t *testing.T) {
 	inEveryMode(t, func(t *testing.T, m mode) {
 		t.Parallel()
 		l := quietLimits()
-		const stall = time.Second
+		stall := aliveWithin()
 		l.WriteStallTimeout = stall
 		d := newDiary(t)
 		s := m.start(t, d.handler(Funcs{}), Options{Limits: l})
@@ -205,8 +212,8 @@ func TestWriteStall(t *testing.T) {
 		for range 600 {
 			_ = c.SendBinary(make([]byte, 50_000))
 		}
-		for range 8 { // enough at a time for the kernel to report room
-			time.Sleep(stall / 5)
+		for range 5 { // enough at a time for the kernel to report room
+			time.Sleep(stall / 4)
 			for range 40 {
 				f.next()
 			}
@@ -234,12 +241,13 @@ func TestPausedClocks(t *testing.T) {
 		limits func(l *Limits)
 		begins func(f *foreign)
 	}{
-		"idle": {400 * time.Millisecond, func(l *Limits) { l.IdleTimeout = 400 * time.Millisecond },
+		"idle": {aliveWithin() / 2, func(l *Limits) { l.IdleTimeout = aliveWithin() / 2 },
 			func(f *foreign) { f.wantsClose(1001, "idle"); f.closeWith(1001, "") }},
-		"ping": {300 * time.Millisecond, func(l *Limits) { l.PingInterval, l.PongTimeout = 300*time.Millisecond, 100*time.Millisecond },
+		"ping": {aliveWithin() / 2, func(l *Limits) { l.PingInterval, l.PongTimeout = aliveWithin()/2, 100*time.Millisecond },
 			func(f *foreign) { f.wants(ws.OpPing, "") }},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			inEveryMode(t, func(t *testing.T, m mode) {
 				t.Parallel()
 				l := quietLimits()
@@ -270,18 +278,19 @@ func TestClocksAboveHighWater(t *testing.T) {
 	inEveryMode(t, func(t *testing.T, m mode) {
 		t.Parallel()
 		l := quietLimits()
-		l.IdleTimeout, l.PingInterval, l.PongTimeout = 200*time.Millisecond, 100*time.Millisecond, 100*time.Millisecond
-		l.WriteStallTimeout = 900 * time.Millisecond
+		unit := aliveWithin() / 4
+		l.IdleTimeout, l.PingInterval, l.PongTimeout, l.WriteStallTimeout = 2*unit, unit, unit, 4*unit
 		d := newDiary(t)
-		s := m.start(t, d.handler(Funcs{}), Options{Limits: l})
+		began := make(chan time.Time, 1)
+		s := m.start(t, d.handler(Funcs{Open: func(c *Conn) {
+			began <- time.Now()
+			for range 200 {
+				_ = c.SendBinary(make([]byte, 50_000))
+			}
+		}}), Options{Limits: l})
 		dialForeign(t, s, 4096)
-		c := d.conn()
-		began := time.Now()
-		for range 200 {
-			_ = c.SendBinary(make([]byte, 50_000))
-		}
 		isAll(t, d.end().Err, ErrSlowConsumer)
-		if took := time.Since(began); took < 900*time.Millisecond-early {
+		if took := time.Since(<-began); took < 4*unit-early {
 			t.Error("after", took)
 		}
 		onlyOnce(t, s, "write-stall")
@@ -293,11 +302,11 @@ func TestHandshakeTimeout(t *testing.T) {
 	t.Parallel()
 	inEveryMode(t, func(t *testing.T, m mode) {
 		t.Parallel()
-		kept := make(chan *Upgrade, 1)
+		kept, timeout := make(chan *Upgrade, 1), aliveWithin()/2
 		s := m.start(t, Funcs{
 			Upgrade: func(u *Upgrade) { u.Later(); kept <- u },
 			Close:   func(*Conn, CloseEvent) { t.Error("OnClose of a connection that never opened") },
-		}, Options{HandshakeTimeout: 200 * time.Millisecond})
+		}, Options{HandshakeTimeout: timeout})
 		began := time.Now()
 		silent, err := net.Dial("tcp", s.Addr().String())
 		if err != nil {
@@ -306,13 +315,13 @@ func TestHandshakeTimeout(t *testing.T) {
 		defer silent.Close()
 		undecided := rawRequest(t, s, "")
 		u := receive(t, kept, "OnUpgrade")
-		_ = silent.SetDeadline(time.Now().Add(10 * time.Second))
+		_ = silent.SetDeadline(time.Now().Add(timeoutOf(10)))
 		for _, nc := range []net.Conn{silent, undecided} {
 			if b := readAll(nc); strings.Contains(b, "101") {
 				t.Errorf("%q", b)
 			}
 		}
-		if took := time.Since(began); took < 200*time.Millisecond-early {
+		if took := time.Since(began); took < timeout-early {
 			t.Error("after", took)
 		}
 		settled(t, s)
@@ -353,6 +362,6 @@ func TestClocksOfOneConnection(t *testing.T) {
 		if err := other.SetLimits(Limits{IdleTimeout: 50 * time.Millisecond}); err != nil {
 			t.Error(err)
 		}
-		within(t, 5*time.Second, "CLOSING", func() bool { return other.ReadyState() != Open })
+		within(t, timeoutOf(5), "CLOSING", func() bool { return other.ReadyState() != Open })
 	})
 }

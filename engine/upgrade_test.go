@@ -202,7 +202,7 @@ func TestUpgradeIsOver(t *testing.T) {
 func TestNeverDecided(t *testing.T) {
 	asked := make(chan *Upgrade, 1)
 	h := Funcs{Upgrade: func(u *Upgrade) { u.Later(); asked <- u }}
-	o := Options{Loops: 1, HandshakeTimeout: 300 * time.Millisecond}
+	o := Options{Loops: 1, HandshakeTimeout: aliveWithin() / 2}
 	for name, build := range map[string]func(testing.TB, Handler, Options) *house{
 		"tcp": doorNamed(t, "tcp").build, "pipe": doorNamed(t, "bridged pipe").build, "ServeHTTP": behindHTTP,
 	} {
@@ -344,7 +344,7 @@ func TestLateDeciderReadsTheRequest(t *testing.T) {
 						t.Error(err)
 						return
 					}
-					_ = nc.SetDeadline(time.Now().Add(10 * time.Second))
+					_ = nc.SetDeadline(time.Now().Add(timeoutOf(10)))
 					a := attackerOn(nc)
 					request := requestFor("/late", "X-Mine: "+mine, "Sec-WebSocket-Protocol: p")
 					early := saidFrame(ws.OpText, true, []byte("early"))
@@ -415,7 +415,7 @@ func TestShutdownWhileConnecting(t *testing.T) {
 			begun.say(t, requestFor("/")[:40])
 			late.say(t, requestFor("/"))
 			u := <-asked
-			within(t, 5*time.Second, "all have come", func() bool { return w.Stats().Connecting == 3 })
+			within(t, timeoutOf(5), "all have come", func() bool { return w.Stats().Connecting == 3 })
 			done := make(chan error, 1)
 			go func() { done <- w.Shutdown(context.Background()) }()
 			for _, a := range []*attacker{silent, begun} {

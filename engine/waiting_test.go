@@ -129,7 +129,7 @@ func TestBroadcastsHoldNoLoop(t *testing.T) {
 		a := attackAt(t, s, "/speaker")
 		out := s.Stats().MessagesOut
 		a.say(t, string(bytes.Repeat(maskedFrame(0x82, []byte("x")), 40)))
-		within(t, 20*time.Second, "all broadcasts", func() bool { return s.Stats().MessagesOut >= out+uint64(40*n) })
+		within(t, timeoutOf(20), "all broadcasts", func() bool { return s.Stats().MessagesOut >= out+uint64(40*n) })
 	})
 }
 
@@ -157,7 +157,7 @@ func TestBroadcasterWaits(t *testing.T) {
 					t.Fatalf("broadcast %d: %v of %d bytes", i, fr.Header.OpCode, len(fr.Payload))
 				}
 			}
-			within(t, 5*time.Second, "nothing under way", func() bool { return s.broadcasting.Load() == 0 })
+			within(t, timeoutOf(5), "nothing under way", func() bool { return s.broadcasting.Load() == 0 })
 			if limit := s.mostBroadcasting() + 2*(64<<10); most.Load() > limit {
 				t.Errorf("%d bytes of broadcasts were under way, %d are allowed", most.Load(), limit)
 			}
@@ -209,7 +209,7 @@ func TestSmallestMessagesThatWait(t *testing.T) {
 				if c.holds.Load()&heldByHigh == 0 {
 					t.Error("HighWater went unnoticed")
 				}
-				if used > 3*limit/2 && !raceBuild {
+				if used > 3*limit/2 && !raceEnabled {
 					t.Errorf("%d messages take %d bytes, the limit is %d", sent, used, limit)
 				}
 				if sent < limit/300 {

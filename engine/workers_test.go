@@ -107,7 +107,7 @@ func TestWorkersDrainInside(t *testing.T) {
 		for range 100 {
 			_ = c.SendBinary(make([]byte, 50_000))
 		}
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), timeoutOf(5))
 		defer cancel()
 		drained <- c.Drain(ctx)
 	}}, Options{Workers: 1, Limits: Limits{HighWater: 64 << 20}})
@@ -212,13 +212,13 @@ func TestWorkersInboxCountsEmptyMessages(t *testing.T) {
 	one := frames(ws.NewTextFrame(nil))
 	go func() { _, _ = f.Write([]byte(strings.Repeat(string(one), messages))) }()
 	receive(t, held, "the blocked callback")
-	within(t, 5*time.Second, "messages read", func() bool { return s.Stats().MessagesIn > 500 })
+	within(t, timeoutOf(5), "messages read", func() bool { return s.Stats().MessagesIn > 500 })
 	time.Sleep(20 * time.Millisecond)
 	if n := s.Stats().MessagesIn; n > 3000 {
 		t.Errorf("%d messages wait in an inbox of 64 KiB", n)
 	}
 	close(release)
-	within(t, 10*time.Second, "all messages", func() bool { return got.Load() == messages })
+	within(t, timeoutOf(10), "all messages", func() bool { return got.Load() == messages })
 }
 
 // Closing with a full inbox: what waits is not delivered, and the peer's answer is seen
@@ -246,7 +246,7 @@ func TestWorkersCloseWithAFullInbox(t *testing.T) {
 		_, _ = f.Write(append(all, frames(ws.NewCloseFrame(ws.NewCloseFrameBody(1000, "")))...))
 	}()
 	receive(t, held, "the first callback")
-	within(t, 5*time.Second, "a full inbox", func() bool { return s.Stats().MessagesIn > 10 })
+	within(t, timeoutOf(5), "a full inbox", func() bool { return s.Stats().MessagesIn > 10 })
 	close(release)
 	f.wantsClose(1000, "")
 	f.wantsEnd()

@@ -7,7 +7,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/gannet-ws/gannet/engine/internal/outgoing"
 	"github.com/gobwas/ws"
@@ -53,7 +52,7 @@ func TestWriterFragments(t *testing.T) {
 			t.Error(err)
 		}
 		f.wantsFrame(ws.OpBinary, true, "")
-		within(t, 5*time.Second, "bufferedAmount 0, two messages counted", func() bool {
+		within(t, timeoutOf(5), "bufferedAmount 0, two messages counted", func() bool {
 			return c.BufferedAmount() == 0 && s.Stats().MessagesOut == 2
 		})
 		if st := s.Stats(); st.BytesOut != uint64(6+len(large)) {
@@ -113,7 +112,7 @@ func TestWriterInterleaved(t *testing.T) {
 				f.wantsFrame(ws.OpText, true, string(large))
 			}
 		}
-		within(t, 5*time.Second, "bufferedAmount 0", func() bool { return c.BufferedAmount() == 0 })
+		within(t, timeoutOf(5), "bufferedAmount 0", func() bool { return c.BufferedAmount() == 0 })
 	})
 }
 
@@ -146,7 +145,7 @@ func TestManySmallMessagesBehindAWriter(t *testing.T) {
 		for i := range messages {
 			f.wantsFrame(ws.OpText, true, text(i))
 		}
-		within(t, 5*time.Second, "no buffer out", func() bool { return s.Stats().Buffers.Out == 0 })
+		within(t, timeoutOf(5), "no buffer out", func() bool { return s.Stats().Buffers.Out == 0 })
 	})
 }
 
