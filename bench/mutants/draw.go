@@ -41,9 +41,9 @@ type draw struct {
 }
 
 // newDraw draws the mutants.
-func newDraw(root string) (d *draw, err error) {
+func newDraw(root, plan string) (d *draw, err error) {
 	d = &draw{builder: builder{root: root}, sources: map[string]*source{}, binaries: map[string]string{}}
-	if d.plan, err = readPlan(root); err != nil {
+	if d.plan, err = readPlan(root, plan); err != nil {
 		return nil, err
 	}
 	if d.known, err = readBugs(filepath.Join(root, folder, "testdata", "survivors.txt")); err != nil {
@@ -53,9 +53,9 @@ func newDraw(root string) (d *draw, err error) {
 }
 
 // drawAll draws mutants and tells how many of those whose names match the tests notice.
-func drawAll(ctx context.Context, root string, only *regexp.Regexp, workers int, out io.Writer) error {
+func drawAll(ctx context.Context, root, plan string, only *regexp.Regexp, workers int, out io.Writer) error {
 	fmt.Fprintln(out, "drawing, building, and running the tests with nothing changed")
-	d, err := newDraw(root)
+	d, err := newDraw(root, plan)
 	if err != nil {
 		return err
 	}
@@ -80,7 +80,7 @@ func drawAll(ctx context.Context, root string, only *regexp.Regexp, workers int,
 	return d.report.print(out, d.Least)
 }
 
-// choose draws as many as the plan wants of those that compile.
+// choose draws as many as the plan wants of those that compile, or takes them all, in their order.
 func (d *draw) choose() error {
 	var all []site
 	for _, pattern := range d.Files {
@@ -98,6 +98,10 @@ func (d *draw) choose() error {
 			return err
 		}
 		all = append(all, some...)
+	}
+	if d.Count == 0 {
+		d.mutants = d.sound(all)
+		return nil
 	}
 	shuffle(all, d.Seed)
 	for len(d.mutants) < d.Count && len(all) > 0 {

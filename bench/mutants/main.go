@@ -4,6 +4,7 @@
 //	go run ./bench/mutants                  # all planted bugs (testdata/planted), each by the law that is named there
 //	go run ./bench/mutants -only 'pong'     # those whose name matches
 //	go run ./bench/mutants -draw            # ordinary changes, drawn by a seed (testdata/drawn.json)
+//	go run ./bench/mutants -draw -plan own  # all of them in the pure packages, by their own tests (testdata/own.json)
 //
 // docs/decisions/0019-mutants.md says what is planted, what is drawn, and why.
 package main
@@ -39,6 +40,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	flags := flag.NewFlagSet("mutants", flag.ContinueOnError)
 	only := flags.String("only", "", "those whose name matches this regular `expression`")
 	drawn := flags.Bool("draw", false, "ordinary changes instead of planted bugs")
+	plan := flags.String("plan", "drawn", "with -draw: the `name` of the plan in testdata")
 	workers := flags.Int("j", 2, "how many at a time")
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -52,7 +54,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		return err
 	}
 	if *drawn {
-		return drawAll(ctx, root, pattern, *workers, out)
+		return drawAll(ctx, root, *plan, pattern, *workers, out)
 	}
 	return plantAll(ctx, root, pattern, *workers, out)
 }

@@ -71,7 +71,7 @@ func TestDraw(t *testing.T) {
 		t.Skip("the result is the same in every build")
 	}
 	root, _ := planted(t)
-	d, err := newDraw(root)
+	d, err := newDraw(root, "drawn")
 	if err != nil {
 		t.Fatal(err)
 	}

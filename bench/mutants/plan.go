@@ -10,10 +10,10 @@ import (
 	"time"
 )
 
-// plan says what is drawn, and which tests try to notice it: testdata/drawn.json.
+// plan says what is drawn, and which tests try to notice it: testdata/drawn.json, testdata/own.json.
 type plan struct {
 	Seed   uint64   `json:"seed"`
-	Count  int      `json:"count"`
+	Count  int      `json:"count"` // 0: all
 	Least  int      `json:"least"` // how many in a hundred must be noticed
 	Files  []string `json:"files"` // patterns
 	Stages []stage  `json:"stages"`
@@ -30,8 +30,8 @@ type stage struct {
 	Certain bool     `json:"certain"` // a failure is never chance: no real clock and no real socket has a part in it
 }
 
-func readPlan(root string) (p plan, err error) {
-	text, err := os.ReadFile(filepath.Join(root, folder, "testdata", "drawn.json"))
+func readPlan(root, name string) (p plan, err error) {
+	text, err := os.ReadFile(filepath.Join(root, folder, "testdata", name+".json"))
 	if err != nil {
 		return p, err
 	}

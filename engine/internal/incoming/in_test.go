@@ -3,12 +3,14 @@ package incoming
 import (
 	"bytes"
 	"encoding/binary"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
 	"unsafe"
 
 	"github.com/gannet-ws/gannet/deflate"
+	"github.com/gannet-ws/gannet/pool"
 )
 
 // sample is a stream with everything in it that a connection may bring, the longest kinds excepted.
@@ -219,6 +221,59 @@ func TestMemoryFollowsWhatCame(t *testing.T) {
 	}
 }
 
+// capacity is that of a buffer for n bytes.
+func capacity(n uint64) int {
+	b := pool.Get(int(n))
+	defer b.Release()
+	return cap(b.B)
+}
+
+// TestCapacity: a message's buffer grows only when it is full, and then to twice what has come: up to what its frame declares,
+// or, where more frames may follow, up to the limit.
+func TestCapacity(t *testing.T) {
+	for seed := range uint64(100) {
+		rng := rand.New(rand.NewPCG(seed, 3))
+		r := newRig(t, false, false)
+		r.direct = false
+		most := 1 + rng.Uint64N(1<<(10+rng.IntN(10)))
+		r.lim.MaxMessageSize = int64(most)
+		have, size, room, within := uint64(0), uint64(0), 0, uint64(0)
+		piece := func(b []byte, n, declared uint64) {
+			if have == 0 && room == 0 {
+				room = capacity(min(declared, max(firstBytes, 2*n)))
+			}
+			if have += n; have > uint64(room) {
+				room = capacity(max(have, min(size, max(firstBytes, 2*have)), min(2*uint64(room), within)))
+			}
+			if r.feed(b); cap(r.in.msg.B) != room {
+				t.Fatalf("seed %d: %d of %d bytes have room for %d, not %d", seed, have, size, cap(r.in.msg.B), room)
+			}
+		}
+		for op := byte(2); size < most; op = 0 {
+			n := most - size
+			if rng.IntN(3) > 0 {
+				n = rng.Uint64N(n + 1)
+			}
+			size, within = size+n, most
+			if op == 2 {
+				within = n
+			}
+			b := frame(op, make([]byte, n))
+			head := len(b) - int(n)
+			first := rng.Uint64N(n + 1)
+			piece(b[:head+int(first)], first, n)
+			for rest := b[head+int(first):]; len(rest) > 0; {
+				k := rng.IntN(len(rest) + 1)
+				if fits := room - int(have); fits > 0 && fits <= len(rest) && rng.IntN(2) == 0 {
+					k = fits // full, to the last byte
+				}
+				piece(rest[:k], uint64(k), n)
+				rest = rest[k:]
+			}
+		}
+	}
+}
+
 // TestRoomLeavesNoSmallRest: what a read would leave of a frame is read with it, if it is little.
 func TestRoomLeavesNoSmallRest(t *testing.T) {
 	for _, k := range []struct{ size, most, room int }{
@@ -235,6 +290,26 @@ func TestRoomLeavesNoSmallRest(t *testing.T) {
 		r.in.msg.Grow(k.size) // else its capacity bounds the room
 		if room := r.in.Room(k.most, &r.lim); len(room) != k.room {
 			t.Errorf("%+v: room for %d", k, len(room))
+		}
+	}
+}
+
+// TestRoomFillsTheBuffer: the buffer grows only when it is full, though its last byte costs a read.
+func TestRoomFillsTheBuffer(t *testing.T) {
+	r := newRig(t, false, false)
+	r.direct = false
+	b := frame(0x82, make([]byte, 100_000))
+	head := len(b) - 100_000
+	r.feed(b[:head+4095]) // which have room for twice as many: 8192
+	r.feed(b[head+4095 : head+8191])
+	for _, want := range []int{1, 32<<10 - 8192} {
+		room := r.in.Room(1<<20, &r.lim)
+		if len(room) != want {
+			t.Fatalf("room for %d, not %d", len(room), want)
+		}
+		var e Event
+		if err := r.in.Filled(len(room), &e); err != nil {
+			t.Fatal(err)
 		}
 	}
 }
@@ -294,8 +369,26 @@ func TestBeginAgain(t *testing.T) {
 		t.Fatal("the receiver does not go with its connection")
 	}
 	r.in.Begin(r.lane, wideOpen(t, r.lane.Deflate), kept)
+	r.stream, r.used = nil, 0
 	r.feed(frame(0xc2, second))
 	if len(r.got) != 3 || r.got[2].data != "the first message and another" {
+		t.Errorf("%q, code %d", r.got, r.code)
+	}
+}
+
+// TestBeginAfterDiscard: what was dropped of one connection's message, a half code point of it, too, says nothing of another's.
+func TestBeginAfterDiscard(t *testing.T) {
+	r := newRig(t, false, false)
+	r.feed(frame(0x01, []byte("z\xc3")))
+	r.in.Discard()
+	r.feed(frame(0x80, []byte("\xbcrich")))
+	if !r.in.Idle() || len(r.got) != 0 {
+		t.Fatal("not idle")
+	}
+	r.begin(false)
+	r.feed(frame(0x01, []byte("somebody ")))
+	r.feed(frame(0x80, []byte("else's")))
+	if len(r.got) != 1 || r.got[0].data != "somebody else's" {
 		t.Errorf("%q, code %d", r.got, r.code)
 	}
 }

@@ -2,6 +2,7 @@ package incoming
 
 import (
 	"bytes"
+	"math/rand/v2"
 	"strings"
 	"testing"
 
@@ -16,6 +17,7 @@ func TestStepsAreBounded(t *testing.T) {
 		const size = 1 << 20
 		wire := (&squeezer{}).message(make([]byte, size))
 		b := frame(0xc2, wire)
+		r.stream = b
 		steps := 0
 		for len(b) > 0 || r.in.More() {
 			before := r.work
@@ -51,11 +53,55 @@ func TestShortStaysInTheRoom(t *testing.T) {
 	}
 }
 
+// TestNothingInflatedTakesNoBuffer: as long as what has come makes no byte of the message, none is taken.
+func TestNothingInflatedTakesNoBuffer(t *testing.T) {
+	r := newRig(t, true, false)
+	r.feed(frame(0x42, (&squeezer{}).message([]byte("some bytes"))[:1]))
+	r.feed(frame(0x00, nil))
+	if r.in.msg != nil || r.in.Assembled() != 0 {
+		t.Errorf("a buffer for %d bytes", r.in.Assembled())
+	}
+}
+
+// TestInflatedCapacity: a message's buffer grows when a step has room for less than firstBytes, and then by as much as has come,
+// but never for more than the limit.
+func TestInflatedCapacity(t *testing.T) {
+	for seed := range uint64(60) {
+		rng := rand.New(rand.NewPCG(seed, 4))
+		r := newRig(t, true, false)
+		r.whole = false
+		most := 1 + rng.Uint64N(1<<(10+rng.IntN(10)))
+		r.lim.MaxMessageSize, r.lim.MaxFragments = int64(most), 1<<20
+		var z squeezer
+		room := 0
+		for op, have := byte(0x42), uint64(0); have < most; op = 0 {
+			n := 1 + rng.Uint64N(min(most-have, 40_000))
+			if fits := uint64(room) - have; room > 0 && fits > firstBytes && rng.IntN(2) == 0 {
+				n = min(fits-firstBytes, most-have) // then the next step has room for just so many
+			}
+			r.stream = append(r.stream, frame(op, z.flushed(n))...)
+			for b := r.stream[r.used:]; len(b) > 0 || r.in.More(); {
+				if left := min(most-have, StepBytes); len(b) > 0 && room > 0 && uint64(room)-have < min(left, firstBytes) {
+					room = capacity(max(have+min(left, max(firstBytes, have)), min(2*uint64(room), most)))
+				}
+				b = r.step(b)
+				if have = r.in.inflated; room == 0 && have > 0 {
+					room = capacity(max(have, firstBytes))
+				}
+				if r.in.msg == nil || cap(r.in.msg.B) != room || r.in.Assembled() != int64(have) {
+					t.Fatalf("seed %d: %d bytes of %d have room for %d, not %d; code %d", seed, have, most, cap(r.in.msg.B), room, r.code)
+				}
+			}
+		}
+	}
+}
+
 // TestDiscardInsideAStep: the rest of the piece is used up, and what follows is heard.
 func TestDiscardInsideAStep(t *testing.T) {
 	r := newRig(t, true, false)
 	wire := (&squeezer{}).message(bytes.Repeat([]byte("0123456789abcdef"), 1<<15))
 	b := append(frame(0x42, wire), frame(0x89, []byte("still there?"))...)
+	r.stream = b
 	for !r.in.More() {
 		b = r.step(b)
 	}
@@ -105,15 +151,16 @@ func TestMaxWire(t *testing.T) {
 	}
 }
 
-// TestReceiverIsMadeOnce: with the first compressed message of a connection, not before.
+// TestReceiverIsMadeOnce: with the first compressed byte of a connection, not before.
 func TestReceiverIsMadeOnce(t *testing.T) {
 	r := newRig(t, true, false)
 	r.feed(frame(0x81, []byte("plain")))
-	if r.in.Receiver() != nil {
-		t.Fatal("a receiver before the first compressed message")
-	}
 	var z squeezer
-	r.feed(frame(0xc1, z.message([]byte("one"))))
+	r.feed(frame(0x41, nil))
+	if r.in.Receiver() != nil {
+		t.Fatal("a receiver before the first compressed byte")
+	}
+	r.feed(frame(0x80, z.message([]byte("one"))))
 	first := r.in.Receiver()
 	r.feed(frame(0xc1, z.message([]byte("two"))))
 	if first == nil || r.in.Receiver() != first || r.in.Held() == 0 {

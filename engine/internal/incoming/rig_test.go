@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"math/rand/v2"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/gannet-ws/gannet/codec"
 	"github.com/gannet-ws/gannet/deflate"
@@ -21,6 +22,9 @@ type rig struct {
 	discard int // Discard after so many events
 	whole   bool
 	direct  bool
+
+	stream []byte // all that was given
+	used   int    // of it
 
 	got  []occurrence
 	part string // chunks of a message under way
@@ -64,6 +68,7 @@ func (r *rig) begin(deflates bool) {
 		a = wideOpen(r.t, r.lane.Deflate)
 	}
 	r.in.Begin(r.lane, a, nil)
+	r.stream, r.used = nil, 0
 }
 
 func (r *rig) over() bool {
@@ -73,6 +78,7 @@ func (r *rig) over() bool {
 // feed gives one read's bytes.
 func (r *rig) feed(read []byte) {
 	r.t.Helper()
+	r.stream = append(r.stream, read...)
 	for len(read) > 0 && !r.over() && r.direct && r.in.Direct() > 0 {
 		room := r.in.Room(1<<10, &r.lim)
 		if len(room) == 0 || uint64(len(room)) > r.in.Direct() {
@@ -80,8 +86,10 @@ func (r *rig) feed(read []byte) {
 		}
 		n := copy(room, read)
 		read = read[n:]
-		var e Event
-		r.take(&e, r.in.Filled(n, &e))
+		e := stale()
+		err := r.in.Filled(n, &e)
+		r.used += n
+		r.take(&e, err)
 	}
 	b := bytes.Clone(read)
 	for (len(b) > 0 || r.in.More()) && !r.over() {
@@ -89,27 +97,114 @@ func (r *rig) feed(read []byte) {
 	}
 }
 
+// stale is an event as an earlier call may have left it.
+func stale() Event { return Event{Kind: 99, Held: new(pool.Buffer), Work: -1} }
+
 // step is one call, and gives what is left another place.
 func (r *rig) step(b []byte) []byte {
 	r.t.Helper()
 	if r.whole && len(b) > 0 {
-		before := bytes.Clone(b)
-		switch op, data, n := r.in.Whole(b, &r.lim); {
-		case n > len(b), n == 0 && !bytes.Equal(b, before):
-			r.t.Fatalf("%d bytes used of %d", n, len(b))
-		case n > 0:
-			r.take(&Event{Kind: Message, Op: op, Data: data}, nil)
+		if n := r.stepWhole(b); n > 0 {
 			return bytes.Clone(b[n:])
 		}
 	}
 	more := r.in.More()
-	e := Event{Kind: 99, Held: new(pool.Buffer), Work: -1}
+	e := stale()
 	n, err := r.in.Next(b, &r.lim, &e)
 	if n < 0 || n > len(b) || n == 0 && !more && err == nil {
 		r.t.Fatalf("%d bytes used of %d", n, len(b))
 	}
+	r.used += n
 	r.take(&e, err)
+	r.checkDirect()
 	return bytes.Clone(b[n:])
+}
+
+// stepWhole is one call of Whole: it takes a message exactly where one lies, and else leaves all as it was.
+func (r *rig) stepWhole(b []byte) int {
+	r.t.Helper()
+	before := bytes.Clone(b)
+	want := 0
+	if r.in.Idle() && !r.lane.Chunks && (r.discard == 0 || len(r.got) < r.discard) {
+		want = wholeAt(before, r.lim.MaxMessageSize)
+	}
+	op, data, n := r.in.Whole(b, &r.lim)
+	if n != want || n == 0 && (op != 0 || data != nil || !bytes.Equal(b, before)) {
+		r.t.Fatalf("Whole: %d bytes of %d used, not %d; opcode %d, %.40q", n, len(b), want, op, data)
+	}
+	if n > 0 {
+		r.used += n
+		r.take(&Event{Kind: Message, Op: op, Data: data}, nil)
+	}
+	return n
+}
+
+// wholeAt is how many bytes of b the message takes that lies at its start: whole, in one frame of at most 65,535 bytes, not
+// compressed, within the limit, and UTF-8 if it is text. 0: there is none.
+func wholeAt(b []byte, most int64) int {
+	at, size, whole := payloadAt(b)
+	if len(b) < 8 || at == 0 || !whole || b[0] != 0x81 && b[0] != 0x82 || b[1] < 0x80 || b[1] == 0xff || b[1] == 0xfe && size < 126 || int64(size) > most {
+		return 0
+	}
+	if b[0] == 0x81 {
+		p := bytes.Clone(b[at : at+int(size)])
+		for i := range p {
+			p[i] ^= b[at-4+i%4]
+		}
+		if !utf8.Valid(p) {
+			return 0
+		}
+	}
+	return at + int(size)
+}
+
+// payloadAt is where a client's frame has its payload, and how long that is; 0: the header is not all there.
+func payloadAt(b []byte) (at int, size uint64, whole bool) {
+	if len(b) < 2 {
+		return 0, 0, false
+	}
+	at, size = 2, uint64(b[1]&0x7f)
+	switch {
+	case size == 126 && len(b) >= 4:
+		at, size = 4, uint64(binary.BigEndian.Uint16(b[2:]))
+	case size == 127 && len(b) >= 10:
+		at, size = 10, binary.BigEndian.Uint64(b[2:])
+	case size >= 126:
+		return 0, 0, false
+	}
+	if at += 4; len(b) < at {
+		return 0, 0, false
+	}
+	return at, size, uint64(len(b)-at) >= size
+}
+
+// checkDirect: what is left of a frame may be read directly exactly while that belongs to a message that is assembled as it
+// is.
+func (r *rig) checkDirect() {
+	r.t.Helper()
+	if r.over() {
+		return
+	}
+	var want uint64
+	for b, plain := r.stream[:r.used], false; len(b) > 0; {
+		at, size, whole := payloadAt(b)
+		if at == 0 {
+			break
+		}
+		if b[0]&0x0f == 1 || b[0]&0x0f == 2 {
+			plain = b[0]&0x40 == 0
+		}
+		if !whole {
+			if data := b[0]&0x08 == 0; data && plain && r.in.msg != nil {
+				want = size - uint64(len(b)-at)
+			}
+			break
+		}
+		b = b[at+int(size):]
+	}
+	if n := r.in.Direct(); n != want {
+		r.t.Fatalf("%d bytes may be read directly, not %d", n, want)
+	}
 }
 
 // take writes down an event and an error.
@@ -117,6 +212,9 @@ func (r *rig) take(e *Event, err error) {
 	r.t.Helper()
 	r.work += e.Work
 	r.most = max(r.most, r.in.Held())
+	if n := r.lane.Inflated; r.work != int(n.Bytes+4*n.Wire) {
+		r.t.Fatalf("%d bytes of work for %+v", r.work, n)
+	}
 	o := occurrence{e.Kind, byte(e.Op), string(e.Data)}
 	switch e.Kind {
 	case Nothing:
@@ -126,6 +224,9 @@ func (r *rig) take(e *Event, err error) {
 		o.op = 0
 		fallthrough
 	case Message:
+		if r.lane.Chunks && o.kind == Message {
+			r.t.Fatal("a whole message where chunks are delivered")
+		}
 		r.got = append(r.got, o)
 	default:
 		r.t.Fatalf("an event of kind %d", e.Kind)
@@ -145,7 +246,7 @@ func (r *rig) take(e *Event, err error) {
 }
 
 func (r *rig) takeChunk(e *Event) {
-	if e.First == r.open || len(e.Data) == 0 && !e.Last {
+	if !r.lane.Chunks || e.First == r.open || len(e.Data) == 0 && !e.Last {
 		r.t.Fatalf("first %v, and under way %v; %d bytes", e.First, r.open, len(e.Data))
 	}
 	r.part += string(e.Data)
@@ -212,4 +313,9 @@ func cuts(rng *rand.Rand, b []byte) (reads [][]byte) {
 		b = b[n:]
 	}
 	return reads
+}
+
+// flushed is a part of a message, n bytes that all can be inflated.
+func (z *squeezer) flushed(n uint64) []byte {
+	return append(z.message(make([]byte, n)), 0, 0, 0xff, 0xff)
 }

@@ -1,0 +1,404 @@
+package outgoing
+
+import (
+	"bytes"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"github.com/gannet-ws/gannet/codec"
+	"github.com/gannet-ws/gannet/deflate"
+	"github.com/gannet-ws/gannet/pool"
+)
+
+// booked makes random calls and has a ledger keep account of them. After each of them everything that can be asked must be what
+// the ledger says.
+type booked struct {
+	*rig
+	led     ledger
+	rng     *rand.Rand
+	writer  *Writer
+	rests   []rest
+	waiting []chan struct{}
+	seen    int    // bytes of the stream that were compared
+	done    string // the last calls
+}
+
+// rest is one with its copy, which is not where it belongs yet.
+type rest struct {
+	*Rest
+	copied *pool.Buffer
+}
+
+// sizes are those at which a header or a way changes, and some of no meaning.
+var sizes = []int{
+	0, 1, 2, 60, 125, 126, 127, 500, 1000, KeptBytes - 1, KeptBytes, KeptBytes + 1, 9000, TailBytes, DirectBytes - 1, DirectBytes, DirectBytes + 1,
+	CorkBytes - 15, CorkBytes - 14, CorkBytes - 13, CorkBytes - 10, CorkBytes - 9, CorkBytes - 4, CorkBytes, 40_000, 65_535, 65_536, CopyBytes + 1, 90_000,
+}
+
+func (k *booked) payload() []byte {
+	n := sizes[k.rng.IntN(len(sizes))]
+	switch k.rng.IntN(6) {
+	case 0, 1:
+		n = k.rng.IntN(200)
+	case 2: // the room of the cork, or nearly so
+		n = max(0, CorkBytes-k.led.cork-k.rng.IntN(24))
+	case 3:
+		if m := k.limits.MaxBuffered; m >= 0 {
+			n = max(0, min(int(m-int64(k.led.cost()))-12+k.rng.IntN(24), 100_000))
+		}
+	}
+	if k.rng.IntN(1500) == 0 {
+		n = FlushBytes + k.rng.IntN(FlushBytes)
+	}
+	p := bytes.Repeat([]byte{byte('a' + k.rng.IntN(26))}, n)
+	for i := 0; i < n; i += 97 {
+		p[i] = byte(k.rng.IntN(256))
+	}
+	return p
+}
+
+// same compares what a call answers with what the ledger says.
+func same[T comparable](k *booked, what string, got, want T) {
+	k.Helper()
+	if got != want {
+		k.Fatalf("%s: %+v, the ledger says %+v; after %s", what, got, want, k.done)
+	}
+}
+
+func (k *booked) note(format string, args ...any) {
+	k.done += fmt.Sprintf(format, args...)
+	k.done = k.done[max(0, len(k.done)-300):]
+}
+
+func (k *booked) step() {
+	k.led.now = call{k.limits, k.after, k.corked, k.corked && k.spare != nil}
+	k.led.room, k.led.most, k.led.broken = k.sink.room, k.sink.most, k.sink.broken
+	op := k.rng.IntN(34)
+	k.note(" %d", op)
+	switch {
+	case op < 11:
+		k.message()
+	case op < 14:
+		k.write()
+	case op < 16:
+		k.control()
+	case op < 20:
+		k.led.room = [...]int{0, 0, k.rng.IntN(300), k.rng.IntN(40_000), 1 << 30}[k.rng.IntN(5)]
+		k.sink.room = k.led.room
+		same(k, "HasRoom", k.out.HasRoom(k.call()), k.led.hasRoom())
+	case op < 23:
+		k.corked = false
+		k.led.now.corked, k.led.now.spare = false, false
+		k.flush()
+	case op < 26:
+		k.corked = true
+		return
+	case op < 28:
+		same(k, "Slice", k.out.Slice(k.call()), k.led.turn())
+	case op < 29:
+		if !k.led.closed && k.led.heard == k.after || k.rng.IntN(4) == 0 {
+			k.after++
+		}
+		return
+	case op < 31:
+		k.hear()
+	default:
+		k.rare()
+	}
+	k.check()
+}
+
+// message sends one, in one of the forms that it may have.
+func (k *booked) message() {
+	p := k.payload()
+	k.note("(%d)", len(p))
+	m := &Message{Op: codec.OpBinary, P: bytes.Clone(p), Promised: k.rng.IntN(8) == 0}
+	at, memory := copied, len(p)
+	switch k.rng.IntN(6) {
+	case 0:
+		m.Owned = k.lane.Pool.Get(len(p) + k.rng.IntN(100))
+		defer m.Owned.Release()
+		m.Owned.Append(p)
+		m.P, at, memory = m.Owned.B, owned, cap(m.Owned.B)
+	case 1:
+		m.Prepared, at = new(Prepared), prepared
+		m.Prepared.Make(codec.OpBinary, p)
+		m.P = m.Prepared.Payload()
+	case 2:
+		if k.led.now.spare {
+			same(k, "SendPlain", k.out.SendPlain(k.spare, k.limits, k.after, codec.OpBinary, p), k.led.sendPlain(p))
+			return
+		}
+		fallthrough
+	case 3, 4:
+		m.Lent, at = true, lent
+	}
+	must := len(p) > CopyBytes && at < owned && !k.led.closed && (int32(k.after-k.led.heard) > 0 || k.led.busy && k.led.holdsBack())
+	if same(k, "MustCopy", k.out.MustCopy(k.call(), m), must); must {
+		m.Lent, at = false, copied
+	}
+	same(k, "verdict", k.out.Send(k.call(), m), k.led.send(p, at, memory, m.Promised))
+	if k.takeLent(); at < owned {
+		clear(m.P) // nothing of it is kept
+	}
+}
+
+// takeLent copies what the call at hand has left of a lent payload, if it has.
+func (k *booked) takeLent() {
+	if r := k.out.Lent(); r != nil {
+		k.rests = append(k.rests, rest{r, r.Copy(k.lane.Pool)})
+	}
+	same(k, "rests", len(k.rests), len(k.led.rests))
+}
+
+func (k *booked) write() {
+	switch {
+	case k.led.closed:
+	case k.writer == nil:
+		w := new(Writer)
+		same(k, "Begin", k.out.Begin(k.call(), w, codec.OpBinary, deflate.Agreement{}), k.led.begin(w))
+		same(k, "a second writer", k.out.Begin(k.call(), new(Writer), codec.OpBinary, deflate.Agreement{}), k.led.begin(nil))
+		k.writer = w
+	case k.rng.IntN(3) == 0:
+		w := k.writer
+		k.writer = nil
+		w.End(k.call())
+		k.led.endWriter()
+	default:
+		p := k.payload()
+		k.note("(%d)", len(p))
+		must := len(p) > CopyBytes && k.led.writer.waits
+		same(k, "Writer.MustCopy", k.writer.MustCopy(len(p)), must)
+		var buf *pool.Buffer
+		if must {
+			buf = k.lane.Pool.Get(len(p))
+			buf.Append(p)
+			defer buf.Release()
+		}
+		said := bytes.Clone(p)
+		same(k, "fragment", k.writer.Write(k.call(), said, buf), k.led.writeFragment(p))
+		k.takeLent()
+		clear(said)
+		same(k, "Begun", k.writer.Begun(), k.led.writer.begun)
+	}
+}
+
+func (k *booked) control() {
+	p := k.payload()
+	p = p[:min(len(p), 125)]
+	switch k.rng.IntN(4) {
+	case 0:
+		k.out.Ping(k.call(), p)
+		k.led.ping(p, false)
+	case 1:
+		k.out.Probe(k.call())
+		k.led.ping(nil, true)
+	case 2:
+		if k.led.closed || k.led.busy && k.led.straight == notPlain {
+			return // it is for an answer to a handshake
+		}
+		k.out.Raw(k.call(), p)
+		k.led.raw(p)
+	default:
+		same(k, "Pong", k.out.Pong(k.call(), p), k.led.pong(p))
+	}
+}
+
+// flush is what a callback's end does.
+func (k *booked) flush() {
+	if k.spare != nil {
+		var t Tally
+		k.out.FlushPlain(k.lane, 5, k.spare, &t)
+		k.lane.Counts.Add(&t)
+	}
+	k.out.Flush(k.call())
+	k.led.flushAll()
+}
+
+// hear brings the next broadcast, or tells that it passes the connection by.
+func (k *booked) hear() {
+	if k.led.heard == k.after {
+		return
+	}
+	number := k.led.heard + 1
+	if k.rng.IntN(3) == 0 {
+		k.out.Hear(k.call(), nil, number, !k.led.closed)
+		k.led.hear(nil, true, number)
+		return
+	}
+	p := k.payload()
+	k.note("(%d)", len(p))
+	var one Prepared
+	one.Make(codec.OpBinary, p)
+	m := &Message{Op: codec.OpBinary, P: one.Payload(), Prepared: &one}
+	same(k, "Hear", k.out.Hear(k.call(), m, number, !k.led.closed), k.led.hear(p, false, number))
+}
+
+func (k *booked) rare() {
+	switch k.rng.IntN(9) {
+	case 0:
+		k.limits = someLimits(k.rng)
+		k.led.now.limits = k.limits
+		k.out.Remark(k.call())
+		k.led.remark()
+	case 1, 2:
+		w := k.out.Await()
+		if same(k, "Await", w != nil, k.led.await()); w != nil {
+			k.waiting = append(k.waiting, w)
+		}
+	case 3:
+		if n := len(k.waiting); n > 0 {
+			i := k.rng.IntN(n)
+			k.out.Forget(k.waiting[i])
+			k.out.Forget(make(chan struct{}))
+			k.waiting = slices.Delete(k.waiting, i, i+1)
+			k.led.waiters--
+		}
+	case 4, 5:
+		if n := len(k.rests); n > 0 {
+			i := k.rng.IntN(n)
+			r := k.rests[i]
+			k.rests = slices.Delete(k.rests, i, i+1)
+			k.out.Kept(k.call(), r.Rest, r.copied)
+			k.led.copiedRest(i)
+		}
+	case 6:
+		if k.rng.IntN(3) == 0 {
+			k.writer = nil
+			k.out.Close(k.call(), []byte{3, 232})
+			k.led.close([]byte{3, 232})
+		}
+	case 7:
+		if k.rng.IntN(12) == 0 {
+			k.sink.broken = true
+		}
+	case 8:
+		if k.rng.IntN(12) == 0 {
+			same(k, "Fail", k.out.Fail(k.call()), k.led.fail())
+		}
+	}
+}
+
+// check asks for everything.
+func (k *booked) check() {
+	k.Helper()
+	l, o := &k.led, &k.out
+	same(k, "bytes that have left", len(k.sink.left), l.left)
+	if !bytes.Equal(k.sink.left[k.seen:], l.stream[k.seen:l.left]) {
+		k.Fatalf("the stream is not the ledger's, after %s", k.done)
+	}
+	k.seen = l.left
+	same(k, "HasDue", o.HasDue(), l.due != 0)
+	same(k, "Due", o.Due(), l.due)
+	l.due = 0
+	same(k, "Idle", o.Idle(), !l.busy)
+	same(k, "Buffered", o.Buffered(), l.buffered())
+	want := Account{}
+	if l.busy {
+		want = Account{Left: uint64(l.left - l.base), Queued: l.queued(), Cost: l.cost(), Mark: l.markCost(), Deferred: len(l.list), Unframed: l.unframed(), Blocked: l.blocked, Failed: l.failed, Turns: l.turns, Awaits: l.awaits(), Stuck: l.releasable() && !l.turns}
+	}
+	same(k, "Account", o.Account(), want)
+	same(k, "high, ping, pong, Close, all left", [...]bool{o.IsHigh(), o.PingWaits(), o.PongAwaited(), o.CloseWaits(), o.AllLeft()},
+		[...]bool{l.high, l.busy && l.pingEnd > l.left, l.pongDue, l.body != nil, !l.busy || l.queued() == 0 && !l.turns})
+	same(k, "Heard", o.Heard(), l.heard)
+	k.checkWaiters()
+	counts := &k.lane.Counts
+	same(k, "Counts", [...]uint64{counts.Messages.Load(), counts.Bytes.Load(), counts.Dropped.Load()}, [...]uint64{l.messages, l.gone, l.dropped})
+	k.noteBuffers()
+}
+
+func (k *booked) checkWaiters() {
+	k.Helper()
+	same(k, "Waiters", k.out.Waiters(), k.led.waiters)
+	for _, w := range k.waiting {
+		woken := false
+		select {
+		case <-w:
+			woken = true
+		default:
+		}
+		same(k, "a waiter is woken", woken, k.led.waiters == 0)
+	}
+	if k.led.waiters == 0 {
+		k.waiting = nil
+	}
+}
+
+// noteBuffers writes down where payloads wait: whether they share a buffer decides how they leave.
+func (k *booked) noteBuffers() {
+	for i, d := range k.led.list {
+		if d.writer == nil {
+			d.keptIn(&k.out.busy.deferred[i].kept)
+			continue
+		}
+		for j, f := range d.writer.waiting {
+			f.keptIn(&d.writer.real.waiting[j].kept)
+		}
+	}
+}
+
+func (d *item) keptIn(k *kept) {
+	if d.kept = *k; d.buf != nil {
+		d.buffer = len(d.buf.B)
+	}
+}
+
+func someLimits(rng *rand.Rand) *Limits {
+	l := &Limits{MaxBuffered: -1, High: 1 << 40, Low: 1 << 20, Drop: rng.IntN(2) == 0}
+	if rng.IntN(3) > 0 {
+		l.High = 1 + rng.Int64N(1<<(4+rng.IntN(14)))
+		l.Low = rng.Int64N(l.High)
+	}
+	if rng.IntN(2) == 0 {
+		l.MaxBuffered = 1 + rng.Int64N(1<<(5+rng.IntN(14)))
+	}
+	return l
+}
+
+// TestAgainstLedger: to the byte, and call by call.
+func TestAgainstLedger(t *testing.T) {
+	n := 600
+	if testing.Short() {
+		n = 150
+	}
+	for seed := range n {
+		if keepAccount(t, uint64(seed)); t.Failed() {
+			t.Fatal("seed ", seed)
+		}
+	}
+}
+
+func keepAccount(t *testing.T, seed uint64) {
+	defer func() {
+		if t.Failed() {
+			t.Log("seed", seed)
+		}
+	}()
+	rng := rand.New(rand.NewPCG(seed, 9))
+	masked := rng.IntN(4) == 0
+	k := &booked{rig: newRig(t, nil, masked), rng: rng}
+	k.limits = someLimits(rng)
+	if masked {
+		key := byte(0)
+		k.led.mask = func() [4]byte { key++; return [4]byte{key, 1, 2, key ^ 0x55} }
+	} else if rng.IntN(4) == 0 {
+		k.lane.Timed, k.led.timed, k.spare = true, true, nil
+	}
+	if rng.IntN(3) == 0 {
+		k.sink.most = 1 + rng.IntN(20_000)
+	}
+	k.sink.ahead = rng.IntN(3) * 1000
+	for range 10 + rng.IntN(120) {
+		k.step()
+	}
+	k.out.Drop()
+	for _, r := range k.rests {
+		k.out.Kept(k.call(), r.Rest, r.copied)
+	}
+	same(k, "Buffered of the dropped", k.out.Buffered(), k.led.buffered())
+	if n := k.lane.Pool.Stats().Out; n != 0 || !k.out.Idle() {
+		k.Fatalf("%d buffers are out, after %s", n, k.done)
+	}
+}
