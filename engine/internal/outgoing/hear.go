@@ -49,11 +49,7 @@ func (o *Out) Hear(k Call, m *Message, number uint32, open bool) Verdict {
 
 // hear sends m, or puts it where its place was kept.
 func (b *busy) hear(m *Message, number uint32, open bool) Verdict {
-	place := -1
-	if b.awaited != 0 {
-		place = slices.IndexFunc(b.deferred, func(d deferred) bool { return d.upTo != 0 && int32(d.upTo-number) >= 0 })
-	}
-	if place < 0 && !open {
+	if !open && b.placeOf(number) < 0 {
 		return Closed // the Close frame goes before it
 	}
 	if b.failed {
@@ -65,6 +61,7 @@ func (b *busy) hear(m *Message, number uint32, open bool) Verdict {
 			return v
 		}
 	}
+	place := b.placeOf(number) // now, for to make way may have sent what was before it
 	if place < 0 {
 		b.accept(m)
 		return Sent
@@ -73,6 +70,14 @@ func (b *busy) hear(m *Message, number uint32, open bool) Verdict {
 	b.deferMessage(m, place)
 	b.settle()
 	return Sent
+}
+
+// placeOf is where among what is deferred the place of the broadcast of this number is; negative: none was kept.
+func (b *busy) placeOf(number uint32) int {
+	if b.awaited == 0 {
+		return -1
+	}
+	return slices.IndexFunc(b.deferred, func(d deferred) bool { return d.upTo != 0 && int32(d.upTo-number) >= 0 })
 }
 
 // passPlaces drops the places of broadcasts that have come, and goes on behind them.

@@ -84,13 +84,13 @@ func (w *ledger) emptyCork() bool {
 	return false
 }
 
-func (w *ledger) send(p []byte, at lies, memory int, promised bool) Verdict {
+func (w *ledger) send(p []byte, at lies, m *Message) Verdict {
 	n := uint64(len(p))
 	if w.closed {
 		w.lost += n
 		return Closed
 	}
-	if w.now.spare && (len(p) < KeptBytes || at < owned) && w.straightly(p) {
+	if w.now.spare && m.Compress == uncompressed && (len(p) < KeptBytes || at < owned) && w.straightly(p) {
 		return Sent
 	}
 	w.attach()
@@ -100,36 +100,38 @@ func (w *ledger) send(p []byte, at lies, memory int, promised bool) Verdict {
 		return Sent
 	}
 	v := Sent
-	if !promised && (w.queued() != 0 || len(w.list) != 0 || w.turns) {
+	if !m.Promised && (w.queued() != 0 || len(w.list) != 0 || w.unfinished()) {
 		v = w.admit(len(p), nil)
 	}
 	if v == Sent {
-		w.accept(p, at, memory)
+		w.accept(p, at, m)
 	}
 	w.leave(w.corked)
 	return v
 }
 
-func (w *ledger) accept(p []byte, at lies, memory int) {
+func (w *ledger) accept(p []byte, at lies, m *Message) {
 	w.accepted += uint64(len(p))
+	pack := m.Compress != uncompressed
 	if !w.holdsBack() {
-		w.frame(codec.OpBinary, true, true, p, at, uint64(len(p)))
+		w.message(p, at, m.Prepared, pack)
 		return
 	}
-	if len(p) < KeptBytes || at != owned {
-		memory = len(p)
+	d := &item{p: p, pack: pack, made: m.Prepared, cost: DeferredOverhead + uint64(len(p))}
+	if at == owned && len(p) >= KeptBytes {
+		d.cost = DeferredOverhead + uint64(cap(m.Owned.B))
 	}
-	w.list = append(w.list, &item{p: p, made: at == prepared, cost: DeferredOverhead + uint64(memory)})
+	w.list = append(w.list, d)
 	w.settle()
 }
 
-func (w *ledger) begin(real *Writer) bool {
+func (w *ledger) begin(real *Writer, pack bool) bool {
 	if w.writer != nil {
 		return false
 	}
 	w.attach()
 	w.fallBehind()
-	f := &fragments{real: real, waits: w.holdsBack()}
+	f := &fragments{real: real, waits: w.holdsBack(), pack: pack}
 	if f.waits {
 		w.list = append(w.list, &item{writer: f, cost: DeferredOverhead})
 	}
@@ -148,11 +150,32 @@ func (w *ledger) writeFragment(p []byte) Verdict {
 		f.payload += uint64(len(p))
 		w.accepted += uint64(len(p))
 		if !w.failed {
-			w.nextFragment(f, p, false)
+			w.fragments(f, p)
 		}
 	}
 	w.leave(w.corked)
 	return v
+}
+
+// slices sends what a writer has written: where it is to be compressed a slice a turn.
+func (w *ledger) fragments(f *fragments, p []byte) {
+	most := len(p)
+	if f.pack {
+		most = w.lane.Slice
+	}
+	w.nextFragment(f, p[:min(most, len(p))], false)
+	if len(p) <= most {
+		return
+	}
+	if !f.waits {
+		f.waits, w.turns = true, true
+		w.list = slices.Insert(w.list, 0, &item{writer: f, cost: DeferredOverhead})
+		w.due |= Slices
+	}
+	for part := range slices.Chunk(p[most:], most) {
+		f.waiting = append(f.waiting, &item{p: part, cost: fragmentOverhead + uint64(len(part))})
+	}
+	w.settle()
 }
 
 func (w *ledger) nextFragment(f *fragments, p []byte, fin bool) {
@@ -219,7 +242,7 @@ func (w *ledger) close(body []byte) {
 		w.list = slices.DeleteFunc(w.list, func(d *item) bool { return d.writer == f })
 		w.release()
 	}
-	if w.turns {
+	if w.unfinished() {
 		w.body = append([]byte{}, body...)
 	} else {
 		w.control(codec.OpClose, body)
@@ -229,28 +252,29 @@ func (w *ledger) close(body []byte) {
 }
 
 // hear takes a broadcast's message, or that it passes the connection by.
-func (w *ledger) hear(p []byte, passes bool, number uint32) (v Verdict) {
+func (w *ledger) hear(m *Message, number uint32) (v Verdict) {
 	w.heard = number
-	if passes && !w.busy {
+	if m == nil && !w.busy {
 		return Sent
 	}
 	w.attach()
-	if !passes {
-		v = w.hearMessage(p, number)
+	if m != nil {
+		v = w.hearMessage(m, number)
 	}
 	if w.awaited != 0 {
 		w.list = slices.DeleteFunc(w.list, func(d *item) bool { return d.upTo != 0 && d.upTo <= number })
 		if w.lookAtMarks(); w.turns && !w.awaits() {
-			w.goOn()
+			w.afterLong()
 		}
 	}
 	w.leave(w.corked)
 	return v
 }
 
-func (w *ledger) hearMessage(p []byte, number uint32) Verdict {
-	at := slices.IndexFunc(w.list, func(d *item) bool { return d.upTo >= number })
-	if at < 0 && w.closed {
+func (w *ledger) hearMessage(m *Message, number uint32) Verdict {
+	p := m.P
+	place := func() int { return slices.IndexFunc(w.list, func(d *item) bool { return d.upTo >= number }) }
+	if w.closed && place() < 0 {
 		return Closed
 	}
 	if w.failed {
@@ -262,12 +286,13 @@ func (w *ledger) hearMessage(p []byte, number uint32) Verdict {
 			return v
 		}
 	}
+	at := place()
 	if at < 0 {
-		w.accept(p, prepared, 0)
+		w.accept(p, prepared, m)
 		return Sent
 	}
 	w.accepted += uint64(len(p))
-	w.list = slices.Insert(w.list, at, &item{p: p, made: true, cost: DeferredOverhead + uint64(len(p))})
+	w.list = slices.Insert(w.list, at, &item{p: p, pack: m.Compress != uncompressed, made: m.Prepared, cost: DeferredOverhead + uint64(len(p))})
 	w.settle()
 	return Sent
 }
@@ -290,7 +315,7 @@ func (w *ledger) hasRoom() (full bool) {
 	if w.flush(); w.blocked {
 		return true
 	}
-	if w.turns {
+	if w.unfinished() {
 		w.due |= Slices
 	}
 	w.leave(false)
@@ -301,11 +326,16 @@ func (w *ledger) turn() (more bool) {
 	if !w.busy {
 		return false
 	}
-	if w.attach(); !w.blocked && w.turns {
-		w.goOn()
-		more = w.turns && !w.awaits()
+	switch w.attach(); {
+	case w.blocked:
+		w.long.place = false
+	case w.unfinished():
+		if more = true; w.takePlace() {
+			more = w.goOn()
+		}
 		w.flush()
 	}
+	w.park()
 	w.leave(false)
 	return more
 }

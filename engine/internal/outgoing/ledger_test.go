@@ -6,10 +6,11 @@ import (
 	"github.com/gannet-ws/gannet/codec"
 )
 
-// ledger is the slow, obvious account of a way out that compresses nothing: the stream byte for byte, how much of it has left, a
-// list of what is deferred, and what each call makes due. It has no buffers and no marks, and knows of the straight path only
-// when it is open.
+// ledger is the slow, obvious account of a way out: the stream byte for byte, how much of it has left, a list of what is deferred,
+// and what each call makes due. It has no buffers and no marks, and knows of the straight path only when it is open. What is
+// compressed it compresses itself.
 type ledger struct {
+	lane   *Lane // for what was set of it
 	timed  bool
 	mask   func() [4]byte
 	room   int // of the sink
@@ -38,6 +39,7 @@ type ledger struct {
 	pongEnd, pingEnd                            int
 	heard, awaited                              uint32
 	waiters                                     int
+	packing
 
 	accepted, lost, gone uint64 // payload
 	messages, dropped    uint64
@@ -61,7 +63,8 @@ type item struct {
 	kept
 	buffer int // so much is in its buffer, the payloads of others included
 	p      []byte
-	made   bool // prepared
+	pack   bool // it is to be compressed
+	made   *Prepared
 	writer *fragments
 	upTo   uint32
 	cost   uint64
@@ -70,6 +73,7 @@ type item struct {
 // fragments is a writer.
 type fragments struct {
 	begun, waits bool
+	pack         bool // they are to be compressed
 	payload      uint64
 	waiting      []*item // the last one ends the message if ended
 	ended        bool
@@ -92,7 +96,9 @@ func (w *ledger) unframed() (n uint64) {
 	return n
 }
 
-func (w *ledger) cost() uint64 { return w.queueCost() + w.unframed() }
+func (w *ledger) cost() uint64 {
+	return w.queueCost() + w.unframed() + uint64(len(w.long.p)-w.long.off) + uint64(len(w.long.made))
+}
 
 func (w *ledger) markCost() uint64 {
 	if len(w.list) == 0 {
@@ -103,7 +109,9 @@ func (w *ledger) markCost() uint64 {
 
 func (w *ledger) buffered() uint64 { return w.accepted + w.lost - w.gone }
 
-func (w *ledger) holdsBack() bool { return w.writer != nil || w.turns || len(w.list) != 0 }
+func (w *ledger) holdsBack() bool { return w.writer != nil || w.unfinished() || len(w.list) != 0 }
+
+func (w *ledger) unfinished() bool { return w.long.p != nil || w.turns }
 
 func (w *ledger) awaits() bool { return len(w.list) != 0 && w.list[0].upTo != 0 }
 
@@ -226,14 +234,23 @@ const (
 	prepared             // so it is, with its header
 )
 
+// cut is one frame of a message.
+type cut struct {
+	op               codec.Opcode
+	first, fin, rsv1 bool
+	p                []byte
+	at               lies
+	payload          uint64 // of the message
+}
+
 // frame places a frame of a message, and writes unless that waits for a callback's end.
-func (w *ledger) frame(op codec.Opcode, fin, first bool, p []byte, at lies, payload uint64) {
-	if !first {
-		op = codec.OpContinuation
+func (w *ledger) frame(f cut) {
+	if !f.first {
+		f.op = codec.OpContinuation
 	}
-	direct := w.place(op, fin, p, at)
-	if fin {
-		w.ends, w.marked = append(w.ends, end{len(w.stream), payload}), w.marked+1
+	direct := w.place(f)
+	if f.fin {
+		w.ends, w.marked = append(w.ends, end{len(w.stream), f.payload}), w.marked+1
 	}
 	switch {
 	case w.blocked && direct == 0:
@@ -244,7 +261,7 @@ func (w *ledger) frame(op codec.Opcode, fin, first bool, p []byte, at lies, payl
 		}
 	default:
 		w.write(FlushBytes)
-		if rest := min(direct, len(w.stream)-w.left); rest > CopyBytes && at == lent && !w.failed {
+		if rest := min(direct, len(w.stream)-w.left); rest > CopyBytes && f.at == lent && !w.failed {
 			w.rests = append(w.rests, len(w.stream)-rest)
 		}
 		w.settle()
@@ -252,27 +269,28 @@ func (w *ledger) frame(op codec.Opcode, fin, first bool, p []byte, at lies, payl
 }
 
 // place puts a frame into the stream. direct is how much of it is to be written from where it lies.
-func (w *ledger) place(op codec.Opcode, fin bool, p []byte, at lies) (direct int) {
-	keeps := len(p) >= KeptBytes && at >= owned && w.mask == nil
+func (w *ledger) place(f cut) (direct int) {
+	n := len(f.p)
+	keeps := n >= KeptBytes && f.at >= owned && w.mask == nil
 	switch {
-	case !keeps && (len(p) < DirectBytes || w.blocked || w.mask != nil):
-		w.fits(len(p) + codec.MaxHeaderSize)
-	case at == prepared && w.blocked:
+	case !keeps && (n < DirectBytes || w.blocked || w.mask != nil):
+		w.fits(n + codec.MaxHeaderSize)
+	case f.at == prepared && w.blocked:
 		w.queue, w.cork = true, 0
-	case at == prepared:
-		direct = len(codec.AppendFrame(nil, op, fin, false, p))
-	case at == owned:
+	case f.at == prepared:
+		direct = len(codec.AppendFrame(nil, f.op, f.fin, f.rsv1, f.p))
+	case f.at == owned:
 		w.fits(codec.MaxHeaderSize)
 		w.queue, w.cork = true, 0
 	default:
 		w.fits(codec.MaxHeaderSize)
-		direct = len(p)
+		direct = n
 	}
 	before := len(w.stream)
 	if w.mask != nil {
-		w.stream = codec.AppendMaskedFrame(w.stream, op, fin, false, w.mask(), p)
+		w.stream = codec.AppendMaskedFrame(w.stream, f.op, f.fin, f.rsv1, w.mask(), f.p)
 	} else {
-		w.stream = codec.AppendFrame(w.stream, op, fin, false, p)
+		w.stream = codec.AppendFrame(w.stream, f.op, f.fin, f.rsv1, f.p)
 	}
 	if !w.queue {
 		w.cork += len(w.stream) - before - direct
@@ -291,7 +309,7 @@ func (w *ledger) fits(n int) {
 }
 
 func (w *ledger) control(op codec.Opcode, p []byte) {
-	w.place(op, true, p, copied)
+	w.place(cut{op: op, fin: true, p: p})
 	if w.blocked {
 		w.settle()
 	} else if !w.corked || w.timed {
@@ -328,11 +346,13 @@ func (w *ledger) takes(n int, f *fragments) bool {
 }
 
 func (w *ledger) makeWay(n int, f *fragments) bool {
+	w.hurried = true
+	defer func() { w.hurried = false }()
 	for !w.blocked && !w.failed {
 		if w.flush(); w.takes(n, f) {
 			return true
 		}
-		if !w.turns || w.awaits() {
+		if w.long.p == nil && (!w.turns || w.awaits()) {
 			return false
 		}
 		w.goOn()
@@ -342,7 +362,7 @@ func (w *ledger) makeWay(n int, f *fragments) bool {
 
 // release frames what is deferred, as far as nothing holds it back and a turn's work goes.
 func (w *ledger) release() {
-	for work := 0; w.releasable(); {
+	for work := 0; w.releasable() && w.long.p == nil; {
 		if work >= SliceBytes {
 			w.turns = true
 			w.due |= Slices
@@ -353,8 +373,9 @@ func (w *ledger) release() {
 		switch {
 		case f == nil:
 			w.list = w.list[1:]
-			w.frame(codec.OpBinary, true, true, d.p, w.lies(d), uint64(len(d.p)))
-			work += releaseWork + len(d.p)
+			pack := d.pack && !w.hurried
+			w.message(d.p, w.lies(d), d.made, pack)
+			work += w.workOf(len(d.p), pack)
 		case len(f.waiting) == 0:
 			w.list, f.waits = w.list[1:], false
 		default:
@@ -365,7 +386,7 @@ func (w *ledger) release() {
 				w.list = w.list[1:]
 			}
 			w.fragment(f, d.p, fin, w.lies(d))
-			work += releaseWork + len(d.p)
+			work += w.workOf(len(d.p), f.pack && !w.hurried)
 		}
 	}
 	if w.awaits() {
@@ -373,10 +394,17 @@ func (w *ledger) release() {
 	}
 }
 
+func (w *ledger) workOf(n int, pack bool) int {
+	if pack {
+		n *= SliceBytes / w.lane.Slice
+	}
+	return releaseWork + n
+}
+
 // lies: a copy that waited may be kept if nothing else is in its buffer.
 func (w *ledger) lies(d *item) lies {
 	switch {
-	case d.made:
+	case d.made != nil:
 		return prepared
 	case d.buf == nil:
 		return copied
@@ -396,16 +424,17 @@ func (w *ledger) lies(d *item) lies {
 	return copied
 }
 
-func (w *ledger) fragment(f *fragments, p []byte, fin bool, at lies) {
-	first := !f.begun
-	f.begun = true
-	w.frame(codec.OpBinary, fin, first, p, at, f.payload)
+// goOn is a turn.
+func (w *ledger) goOn() (more bool) {
+	if w.long.p == nil || w.makeSlice() {
+		w.afterLong()
+	}
+	return w.long.p != nil || w.turns && !w.awaits()
 }
 
-// goOn is a turn.
-func (w *ledger) goOn() {
+func (w *ledger) afterLong() {
 	w.release()
-	if w.releasable() || w.awaits() {
+	if w.long.p != nil || w.releasable() || w.awaits() {
 		return
 	}
 	w.turns = false

@@ -17,6 +17,9 @@ import (
 type booked struct {
 	*rig
 	led     ledger
+	order   twin
+	ours    *entry // the writer's, in order
+	raws    bool   // there may be bytes that are no frames
 	rng     *rand.Rand
 	writer  *Writer
 	rests   []rest
@@ -53,18 +56,43 @@ func (k *booked) payload() []byte {
 		n = FlushBytes + k.rng.IntN(FlushBytes)
 	}
 	p := bytes.Repeat([]byte{byte('a' + k.rng.IntN(26))}, n)
-	for i := 0; i < n; i += 97 {
-		p[i] = byte(k.rng.IntN(256))
+	each := 97
+	if k.rng.IntN(4) == 0 {
+		each = 1 // it does not shrink
+	}
+	for i := 0; i < n; i += each {
+		p[i] = byte(k.rng.Uint32())
 	}
 	return p
 }
 
+// pack is what was agreed on, for half of the messages.
+func (k *booked) pack() (a deflate.Agreement) {
+	if k.lane.Deflate != nil && k.rng.IntN(2) == 0 {
+		return k.agreed
+	}
+	return a
+}
+
+// prepare makes a prepared message, which may have been compressed for somebody else.
+func (k *booked) prepare(p []byte) *Message {
+	one := new(Prepared)
+	one.Make(codec.OpBinary, p)
+	m := &Message{Op: codec.OpBinary, P: one.Payload(), Prepared: one, Compress: k.pack()}
+	if m.Compress != uncompressed && k.rng.IntN(2) == 0 {
+		one.Compress(k.lane.Deflate, m.Compress.Send.WindowBits)
+		k.led.formed[one] = true
+	}
+	return m
+}
+
 // same compares what a call answers with what the ledger says.
-func same[T comparable](k *booked, what string, got, want T) {
+func same[T comparable](k *booked, what string, got, want T) T {
 	k.Helper()
 	if got != want {
 		k.Fatalf("%s: %+v, the ledger says %+v; after %s", what, got, want, k.done)
 	}
+	return got
 }
 
 func (k *booked) note(format string, args ...any) {
@@ -114,34 +142,46 @@ func (k *booked) step() {
 func (k *booked) message() {
 	p := k.payload()
 	k.note("(%d)", len(p))
-	m := &Message{Op: codec.OpBinary, P: bytes.Clone(p), Promised: k.rng.IntN(8) == 0}
-	at, memory := copied, len(p)
+	m := &Message{Op: codec.OpBinary, P: bytes.Clone(p), Compress: k.pack()}
+	at := copied
 	switch k.rng.IntN(6) {
 	case 0:
 		m.Owned = k.lane.Pool.Get(len(p) + k.rng.IntN(100))
 		defer m.Owned.Release()
 		m.Owned.Append(p)
-		m.P, at, memory = m.Owned.B, owned, cap(m.Owned.B)
+		m.P, at = m.Owned.B, owned
 	case 1:
-		m.Prepared, at = new(Prepared), prepared
-		m.Prepared.Make(codec.OpBinary, p)
-		m.P = m.Prepared.Payload()
+		m, at = k.prepare(p), prepared
 	case 2:
 		if k.led.now.spare {
-			same(k, "SendPlain", k.out.SendPlain(k.spare, k.limits, k.after, codec.OpBinary, p), k.led.sendPlain(p))
+			v := Sent
+			if !same(k, "SendPlain", k.out.SendPlain(k.spare, k.limits, k.after, codec.OpBinary, p), k.led.sendPlain(p)) {
+				v = Closed
+			}
+			k.accepted(v, p)
 			return
 		}
 		fallthrough
 	case 3, 4:
 		m.Lent, at = true, lent
 	}
-	must := len(p) > CopyBytes && at < owned && !k.led.closed && (int32(k.after-k.led.heard) > 0 || k.led.busy && k.led.holdsBack())
+	m.Promised = k.rng.IntN(8) == 0
+	must := len(p) > CopyBytes && at < owned && !k.led.closed && (m.Compress != uncompressed && len(p) > k.lane.Slice || int32(k.after-k.led.heard) > 0 || k.led.busy && k.led.holdsBack())
 	if same(k, "MustCopy", k.out.MustCopy(k.call(), m), must); must {
 		m.Lent, at = false, copied
 	}
-	same(k, "verdict", k.out.Send(k.call(), m), k.led.send(p, at, memory, m.Promised))
+	if !k.led.closed {
+		k.order.fallBehind(k.after, k.led.heard)
+	}
+	k.accepted(same(k, "verdict", k.out.Send(k.call(), m), k.led.send(p, at, m)), p)
 	if k.takeLent(); at < owned {
 		clear(m.P) // nothing of it is kept
+	}
+}
+
+func (k *booked) accepted(v Verdict, p []byte) {
+	if v == Sent {
+		k.order.list = append(k.order.list, &entry{payload: string(p)})
 	}
 }
 
@@ -157,19 +197,21 @@ func (k *booked) write() {
 	switch {
 	case k.led.closed:
 	case k.writer == nil:
-		w := new(Writer)
-		same(k, "Begin", k.out.Begin(k.call(), w, codec.OpBinary, deflate.Agreement{}), k.led.begin(w))
-		same(k, "a second writer", k.out.Begin(k.call(), new(Writer), codec.OpBinary, deflate.Agreement{}), k.led.begin(nil))
-		k.writer = w
+		w, as := new(Writer), k.pack()
+		same(k, "Begin", k.out.Begin(k.call(), w, codec.OpBinary, as), k.led.begin(w, as != uncompressed))
+		same(k, "a second writer", k.out.Begin(k.call(), new(Writer), codec.OpBinary, as), k.led.begin(nil, false))
+		k.order.fallBehind(k.after, k.led.heard)
+		k.writer, k.ours = w, &entry{open: true}
+		k.order.list = append(k.order.list, k.ours)
 	case k.rng.IntN(3) == 0:
 		w := k.writer
-		k.writer = nil
+		k.writer, k.ours.open = nil, false
 		w.End(k.call())
 		k.led.endWriter()
 	default:
 		p := k.payload()
 		k.note("(%d)", len(p))
-		must := len(p) > CopyBytes && k.led.writer.waits
+		must := len(p) > CopyBytes && (k.led.writer.waits || k.led.writer.pack)
 		same(k, "Writer.MustCopy", k.writer.MustCopy(len(p)), must)
 		var buf *pool.Buffer
 		if must {
@@ -178,7 +220,9 @@ func (k *booked) write() {
 			defer buf.Release()
 		}
 		said := bytes.Clone(p)
-		same(k, "fragment", k.writer.Write(k.call(), said, buf), k.led.writeFragment(p))
+		if same(k, "fragment", k.writer.Write(k.call(), said, buf), k.led.writeFragment(p)) == Sent {
+			k.ours.payload += string(p)
+		}
 		k.takeLent()
 		clear(said)
 		same(k, "Begun", k.writer.Begun(), k.led.writer.begun)
@@ -196,7 +240,7 @@ func (k *booked) control() {
 		k.out.Probe(k.call())
 		k.led.ping(nil, true)
 	case 2:
-		if k.led.closed || k.led.busy && k.led.straight == notPlain {
+		if k.led.closed || !k.raws || k.led.busy && k.led.straight == notPlain {
 			return // it is for an answer to a handshake
 		}
 		k.out.Raw(k.call(), p)
@@ -225,19 +269,26 @@ func (k *booked) hear() {
 	number := k.led.heard + 1
 	if k.rng.IntN(3) == 0 {
 		k.out.Hear(k.call(), nil, number, !k.led.closed)
-		k.led.hear(nil, true, number)
+		k.led.hear(nil, number)
+		k.order.place("", number)
 		return
 	}
-	p := k.payload()
+	p := append(k.payload(), 'b') // in order an empty one is none
 	k.note("(%d)", len(p))
-	var one Prepared
-	one.Make(codec.OpBinary, p)
-	m := &Message{Op: codec.OpBinary, P: one.Payload(), Prepared: &one}
-	same(k, "Hear", k.out.Hear(k.call(), m, number, !k.led.closed), k.led.hear(p, false, number))
+	m := k.prepare(p)
+	if same(k, "Hear", k.out.Hear(k.call(), m, number, !k.led.closed), k.led.hear(m, number)) != Sent {
+		p = nil
+	}
+	k.order.place(string(p), number)
 }
 
 func (k *booked) rare() {
-	switch k.rng.IntN(9) {
+	switch k.rng.IntN(10) {
+	case 9:
+		k.out.Rest()
+		if k.led.sender != nil {
+			k.led.sender.Rest()
+		}
 	case 0:
 		k.limits = someLimits(k.rng)
 		k.led.now.limits = k.limits
@@ -266,6 +317,10 @@ func (k *booked) rare() {
 		}
 	case 6:
 		if k.rng.IntN(3) == 0 {
+			if w := k.led.writer; w != nil && !w.begun {
+				k.order.list = slices.DeleteFunc(k.order.list, func(e *entry) bool { return e == k.ours })
+			}
+			k.order.fallBehind(k.after, k.led.heard)
 			k.writer = nil
 			k.out.Close(k.call(), []byte{3, 232})
 			k.led.close([]byte{3, 232})
@@ -297,16 +352,37 @@ func (k *booked) check() {
 	same(k, "Buffered", o.Buffered(), l.buffered())
 	want := Account{}
 	if l.busy {
-		want = Account{Left: uint64(l.left - l.base), Queued: l.queued(), Cost: l.cost(), Mark: l.markCost(), Deferred: len(l.list), Unframed: l.unframed(), Blocked: l.blocked, Failed: l.failed, Turns: l.turns, Awaits: l.awaits(), Stuck: l.releasable() && !l.turns}
+		want = Account{
+			Left: uint64(l.left - l.base), Queued: l.queued(), Cost: l.cost(), Mark: l.markCost(), Deferred: len(l.list), Unframed: l.unframed(),
+			Long: uint64(len(l.long.p) - l.long.off), Collected: uint64(len(l.long.made)), Blocked: l.blocked, Failed: l.failed,
+			Turns: l.unfinished(), Awaits: l.awaits(), Stuck: l.releasable() && !l.unfinished(),
+			Collects: l.long.p != nil && !l.long.begun, Place: l.long.place,
+		}
 	}
 	same(k, "Account", o.Account(), want)
 	same(k, "high, ping, pong, Close, all left", [...]bool{o.IsHigh(), o.PingWaits(), o.PongAwaited(), o.CloseWaits(), o.AllLeft()},
-		[...]bool{l.high, l.busy && l.pingEnd > l.left, l.pongDue, l.body != nil, !l.busy || l.queued() == 0 && !l.turns})
+		[...]bool{l.high, l.busy && l.pingEnd > l.left, l.pongDue, l.body != nil, !l.busy || l.queued() == 0 && !l.unfinished()})
+	same(k, "a compressor is held", o.HoldsCompressor(), l.sender != nil && l.sender.HoldsCompressor())
 	same(k, "Heard", o.Heard(), l.heard)
 	k.checkWaiters()
 	counts := &k.lane.Counts
 	same(k, "Counts", [...]uint64{counts.Messages.Load(), counts.Bytes.Load(), counts.Dropped.Load()}, [...]uint64{l.messages, l.gone, l.dropped})
+	d := &counts.Deflated
+	same(k, "Counts.Deflated", [...]uint64{d.Messages.Load(), d.Wire.Load(), d.Bytes.Load()}, l.deflated)
 	k.noteBuffers()
+}
+
+// checkOrder: messages leave in the order in which they were accepted, a broadcast's where its place was kept.
+func (k *booked) checkOrder() {
+	if k.raws {
+		return
+	}
+	k.reader.readOn(k.sink.left)
+	for i, f := range k.reader.all {
+		if e := k.order.list[i]; e.place != 0 || e.open || e.payload != f.payload {
+			k.Fatalf("message %d of %d bytes has left instead of %d, place %d", i, len(f.payload), len(e.payload), e.place)
+		}
+	}
 }
 
 func (k *booked) checkWaiters() {
@@ -377,9 +453,42 @@ func keepAccount(t *testing.T, seed uint64) {
 		}
 	}()
 	rng := rand.New(rand.NewPCG(seed, 9))
+	k := newBooked(t, rng)
+	for range 10 + rng.IntN(120) {
+		k.step()
+	}
+	k.checkOrder()
+	k.out.Drop()
+	if k.led.sender != nil {
+		k.led.sender.Close()
+	}
+	for _, r := range k.rests {
+		k.out.Kept(k.call(), r.Rest, r.copied)
+	}
+	same(k, "Buffered of the dropped", k.out.Buffered(), k.led.buffered())
+	if n := k.lane.Pool.Stats().Out; n != 0 || !k.out.Idle() || k.lane.Collecting() != 0 {
+		k.Fatalf("%d buffers and %d places are out, after %s", n, k.lane.Collecting(), k.done)
+	}
+}
+
+func newBooked(t *testing.T, rng *rand.Rand) *booked {
 	masked := rng.IntN(4) == 0
-	k := &booked{rig: newRig(t, nil, masked), rng: rng}
+	var p *deflate.Policy
+	if rng.IntN(2) == 0 {
+		p = &deflate.Policy{MinSize: 1 + rng.IntN(100), Takeover: deflate.Takeover(rng.IntN(2)), Level: 1 + 5*rng.IntN(2)}
+		if rng.IntN(10) == 0 {
+			p.Takeover = deflate.OwnCompressor
+		}
+	}
+	k := &booked{rig: newRig(t, p, masked), rng: rng, raws: rng.IntN(5) == 0}
 	k.limits = someLimits(rng)
+	k.led.lane = k.lane
+	if p != nil {
+		k.lane.Slice = 1 << (9 + rng.IntN(7))
+		k.lane.Frame = [...]int64{-1, 0, 1000, 20_000, 90_000, 1 << 20}[rng.IntN(6)]
+		k.lane.Places = min(rng.IntN(10), 1)
+		k.led.packing = packing{agreed: k.agreed, memory: pool.New(), own: p.Takeover == deflate.OwnCompressor, formed: map[*Prepared]bool{}}
+	}
 	if masked {
 		key := byte(0)
 		k.led.mask = func() [4]byte { key++; return [4]byte{key, 1, 2, key ^ 0x55} }
@@ -390,15 +499,5 @@ func keepAccount(t *testing.T, seed uint64) {
 		k.sink.most = 1 + rng.IntN(20_000)
 	}
 	k.sink.ahead = rng.IntN(3) * 1000
-	for range 10 + rng.IntN(120) {
-		k.step()
-	}
-	k.out.Drop()
-	for _, r := range k.rests {
-		k.out.Kept(k.call(), r.Rest, r.copied)
-	}
-	same(k, "Buffered of the dropped", k.out.Buffered(), k.led.buffered())
-	if n := k.lane.Pool.Stats().Out; n != 0 || !k.out.Idle() {
-		k.Fatalf("%d buffers are out, after %s", n, k.done)
-	}
+	return k
 }

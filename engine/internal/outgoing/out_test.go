@@ -563,6 +563,25 @@ func TestHear(t *testing.T) {
 	r.out.Drop()
 }
 
+// A broadcast that has to make way goes where its place is then: what was before that has left with the long message.
+func TestHearMakesWay(t *testing.T) {
+	r := newRig(t, all, false)
+	long := accounts(3 * SliceBytes)
+	r.send(long, r.agreed)
+	r.send("before", deflate.Agreement{})
+	r.after = 1
+	r.send("behind", deflate.Agreement{})
+	r.limits = &Limits{MaxBuffered: 2 << 20, High: 1 << 20, Low: 1 << 10, Drop: true}
+	one := new(Prepared)
+	one.Make(codec.OpBinary, make([]byte, 2<<20-1000))
+	if v := r.out.Hear(r.call(), &Message{Op: codec.OpBinary, P: one.Payload(), Prepared: one}, 1, true); v != Sent {
+		t.Fatal(v)
+	}
+	r.letAllLeave()
+	r.wants(long, "before", string(one.Payload()), "behind")
+	r.gone()
+}
+
 // However many messages wait, a queue of empty ones costs something, and its marks are taken off as they leave.
 func TestManyMarks(t *testing.T) {
 	r := newRig(t, nil, false)

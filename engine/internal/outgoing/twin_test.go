@@ -75,17 +75,17 @@ func (k *trial) size() int {
 	}
 }
 
-// behind keeps the place of broadcasts that were announced and have not come.
-func (k *trial) fallBehind() {
-	if int32(k.after-k.heard) <= 0 {
+// fallBehind keeps the place of broadcasts that were announced and have not come.
+func (w *twin) fallBehind(after, heard uint32) {
+	if int32(after-heard) <= 0 {
 		return
 	}
-	for _, e := range k.list {
-		if e.place == k.after {
+	for _, e := range w.list {
+		if e.place == after {
 			return
 		}
 	}
-	k.list = append(k.list, &entry{place: k.after})
+	w.list = append(w.list, &entry{place: after})
 }
 
 func (k *trial) message(m *Message) {
@@ -99,7 +99,7 @@ func (k *trial) message(m *Message) {
 		k.lost += uint64(len(m.P))
 		return
 	}
-	k.fallBehind()
+	k.fallBehind(k.after, k.heard)
 	k.list = append(k.list, &entry{payload: string(m.P)})
 }
 
@@ -184,7 +184,7 @@ func (k *trial) write() {
 		if k.next()%2 == 0 {
 			as = k.agreed
 		}
-		k.fallBehind()
+		k.fallBehind(k.after, k.heard)
 		k.writer, k.ours = k.begin(as), &entry{open: true}
 		k.list = append(k.list, k.ours)
 		if k.out.Begin(k.call(), new(Writer), codec.OpBinary, as) {
@@ -223,7 +223,7 @@ func (k *trial) hear() {
 	k.heard++
 	if k.next()%3 == 0 {
 		k.out.Hear(k.call(), nil, k.heard, !k.closed)
-		k.place("")
+		k.place("", k.heard)
 		return
 	}
 	var one Prepared
@@ -231,27 +231,27 @@ func (k *trial) hear() {
 	one.Make(codec.OpBinary, []byte(p))
 	v := k.out.Hear(k.call(), &Message{Op: codec.OpBinary, P: one.Payload(), Prepared: &one}, k.heard, !k.closed)
 	if v == Sent {
-		k.place(p)
+		k.place(p, k.heard)
 	} else if !k.closed {
 		k.Fatal("verdict", v)
 	}
 }
 
 // place puts a broadcast's message where its place is.
-func (k *trial) place(p string) {
-	at := len(k.list)
-	for i, e := range k.list {
-		if e.place != 0 && e.place >= k.heard {
+func (w *twin) place(p string, heard uint32) {
+	at := len(w.list)
+	for i, e := range w.list {
+		if e.place != 0 && e.place >= heard {
 			at = i
 			break
 		}
 	}
 	if p != "" {
-		k.list = append(k.list[:at], append([]*entry{{payload: p}}, k.list[at:]...)...)
+		w.list = append(w.list[:at], append([]*entry{{payload: p}}, w.list[at:]...)...)
 		at++
 	}
-	if at < len(k.list) && k.list[at].place == k.heard {
-		k.list = append(k.list[:at], k.list[at+1:]...)
+	if at < len(w.list) && w.list[at].place == heard {
+		w.list = append(w.list[:at], w.list[at+1:]...)
 	}
 }
 
@@ -269,7 +269,7 @@ func (k *trial) close() {
 	if k.closed || k.writer != nil {
 		return
 	}
-	k.fallBehind()
+	k.fallBehind(k.after, k.heard)
 	k.closed = true
 	k.out.Close(k.call(), []byte{3, 232})
 	k.control = append(k.control, "\x03\xe8")
@@ -321,7 +321,7 @@ func (k *trial) end() {
 		for k.heard != k.after {
 			k.heard++
 			k.out.Hear(k.call(), nil, k.heard, true)
-			k.place("")
+			k.place("", k.heard)
 		}
 		k.keep()
 		k.sink.room = 1 << 30
