@@ -569,6 +569,7 @@ func TestHearMakesWay(t *testing.T) {
 	long := accounts(3 * SliceBytes)
 	r.send(long, r.agreed)
 	r.send("before", deflate.Agreement{})
+	r.send("before, too", deflate.Agreement{})
 	r.after = 1
 	r.send("behind", deflate.Agreement{})
 	r.limits = &Limits{MaxBuffered: 2 << 20, High: 1 << 20, Low: 1 << 10, Drop: true}
@@ -578,7 +579,7 @@ func TestHearMakesWay(t *testing.T) {
 		t.Fatal(v)
 	}
 	r.letAllLeave()
-	r.wants(long, "before", string(one.Payload()), "behind")
+	r.wants(long, "before", "before, too", string(one.Payload()), "behind")
 	r.gone()
 }
 
