@@ -1,6 +1,7 @@
 package outgoing
 
 import (
+	"slices"
 	"sync"
 
 	"github.com/gannet-ws/gannet/pool"
@@ -223,13 +224,7 @@ func (o *Out) Forget(w chan struct{}) {
 	if o.busy == nil {
 		return
 	}
-	all := o.busy.waiters
-	for i := range all {
-		if all[i] == w {
-			o.busy.waiters = append(all[:i], all[i+1:]...)
-			return
-		}
-	}
+	o.busy.waiters = slices.DeleteFunc(o.busy.waiters, func(c chan struct{}) bool { return c == w })
 }
 
 func (b *busy) wake() {

@@ -262,7 +262,7 @@ func (w *ledger) hear(m *Message, number uint32) (v Verdict) {
 		v = w.hearMessage(m, number)
 	}
 	if w.awaited != 0 {
-		w.list = slices.DeleteFunc(w.list, func(d *item) bool { return d.upTo != 0 && d.upTo <= number })
+		w.list = slices.DeleteFunc(w.list, func(d *item) bool { return d.upTo != 0 && int32(d.upTo-number) <= 0 })
 		if w.lookAtMarks(); w.turns && !w.awaits() {
 			w.afterLong()
 		}
@@ -273,7 +273,9 @@ func (w *ledger) hear(m *Message, number uint32) (v Verdict) {
 
 func (w *ledger) hearMessage(m *Message, number uint32) Verdict {
 	p := m.P
-	place := func() int { return slices.IndexFunc(w.list, func(d *item) bool { return d.upTo >= number }) }
+	place := func() int {
+		return slices.IndexFunc(w.list, func(d *item) bool { return d.upTo != 0 && int32(d.upTo-number) >= 0 })
+	}
 	if w.closed && place() < 0 {
 		return Closed
 	}

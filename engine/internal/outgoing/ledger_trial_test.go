@@ -16,10 +16,14 @@ import (
 // the ledger says.
 type booked struct {
 	*rig
-	led     ledger
-	order   twin
-	ours    *entry // the writer's, in order
-	raws    bool   // there may be bytes that are no frames
+	led   ledger
+	order twin
+
+	announced, start uint32 // the newest broadcast, and the newest one when the connection opened
+
+	ours    *entry     // the writer's, in order
+	was     []deferred // the array of what was deferred
+	raws    bool       // there may be bytes that are no frames
 	rng     *rand.Rand
 	writer  *Writer
 	rests   []rest
@@ -101,6 +105,11 @@ func (k *booked) note(format string, args ...any) {
 }
 
 func (k *booked) step() {
+	if k.after = k.announced; k.rng.IntN(5) == 0 && k.led.heard != k.announced {
+		k.after = k.led.heard // the call was made a while ago
+	} else if k.rng.IntN(30) == 0 {
+		k.after = k.start
+	}
 	k.led.now = call{k.limits, k.after, k.corked, k.corked && k.spare != nil}
 	k.led.room, k.led.most, k.led.broken = k.sink.room, k.sink.most, k.sink.broken
 	op := k.rng.IntN(34)
@@ -126,8 +135,8 @@ func (k *booked) step() {
 	case op < 28:
 		same(k, "Slice", k.out.Slice(k.call()), k.led.turn())
 	case op < 29:
-		if !k.led.closed && k.led.heard == k.after || k.rng.IntN(4) == 0 {
-			k.after++
+		if !k.led.closed && k.led.heard == k.announced || k.rng.IntN(4) == 0 {
+			k.announced = following(k.announced)
 		}
 		return
 	case op < 31:
@@ -263,10 +272,10 @@ func (k *booked) flush() {
 
 // hear brings the next broadcast, or tells that it passes the connection by.
 func (k *booked) hear() {
-	if k.led.heard == k.after {
+	if k.led.heard == k.announced {
 		return
 	}
-	number := k.led.heard + 1
+	number := following(k.led.heard)
 	if k.rng.IntN(3) == 0 {
 		k.out.Hear(k.call(), nil, number, !k.led.closed)
 		k.led.hear(nil, number)
@@ -281,6 +290,9 @@ func (k *booked) hear() {
 	}
 	k.order.place(string(p), number)
 }
+
+// following is the next broadcast's number. 0 is none.
+func following(n uint32) uint32 { return max(n+1, 1) }
 
 func (k *booked) rare() {
 	switch k.rng.IntN(10) {
@@ -322,8 +334,11 @@ func (k *booked) rare() {
 			}
 			k.order.fallBehind(k.after, k.led.heard)
 			k.writer = nil
+			w := k.led.writer
 			k.out.Close(k.call(), []byte{3, 232})
-			k.led.close([]byte{3, 232})
+			if k.led.close([]byte{3, 232}); w != nil && w.real.waiting != nil {
+				k.Fatal("an aborted writer keeps its fragments")
+			}
 		}
 	case 7:
 		if k.rng.IntN(12) == 0 {
@@ -370,6 +385,7 @@ func (k *booked) check() {
 	d := &counts.Deflated
 	same(k, "Counts.Deflated", [...]uint64{d.Messages.Load(), d.Wire.Load(), d.Bytes.Load()}, l.deflated)
 	k.noteBuffers()
+	k.checkForgotten()
 }
 
 // checkOrder: messages leave in the order in which they were accepted, a broadcast's where its place was kept.
@@ -466,7 +482,7 @@ func keepAccount(t *testing.T, seed uint64) {
 		k.out.Kept(k.call(), r.Rest, r.copied)
 	}
 	same(k, "Buffered of the dropped", k.out.Buffered(), k.led.buffered())
-	if n := k.lane.Pool.Stats().Out; n != 0 || !k.out.Idle() || k.lane.Collecting() != 0 {
+	if n := k.lane.Pool.Stats().Out; n != 0 || !k.out.Idle() || k.lane.Collecting() != 0 || k.out.sender != nil {
 		k.Fatalf("%d buffers and %d places are out, after %s", n, k.lane.Collecting(), k.done)
 	}
 }
@@ -483,6 +499,9 @@ func newBooked(t *testing.T, rng *rand.Rand) *booked {
 	k := &booked{rig: newRig(t, p, masked), rng: rng, raws: rng.IntN(5) == 0}
 	k.limits = someLimits(rng)
 	k.led.lane = k.lane
+	k.start = [...]uint32{0, 1 << 31, 1<<32 - 1}[rng.IntN(3)] - uint32(rng.IntN(2)*3) // numbers wrap
+	k.announced, k.led.heard = k.start, k.start
+	k.out.Skip(k.start)
 	if p != nil {
 		k.lane.Slice = 1 << (9 + rng.IntN(7))
 		k.lane.Frame = [...]int64{-1, 0, 1000, 20_000, 90_000, 1 << 20}[rng.IntN(6)]

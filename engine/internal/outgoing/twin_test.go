@@ -81,7 +81,7 @@ func (w *twin) fallBehind(after, heard uint32) {
 		return
 	}
 	for _, e := range w.list {
-		if e.place == after {
+		if e.place != 0 && int32(e.place-after) >= 0 {
 			return
 		}
 	}
@@ -241,7 +241,7 @@ func (k *trial) hear() {
 func (w *twin) place(p string, heard uint32) {
 	at := len(w.list)
 	for i, e := range w.list {
-		if e.place != 0 && e.place >= heard {
+		if e.place != 0 && int32(e.place-heard) >= 0 {
 			at = i
 			break
 		}

@@ -1,0 +1,136 @@
+package outgoing
+
+import (
+	"math/rand/v2"
+	"reflect"
+	"testing"
+
+	"github.com/gannet-ws/gannet/deflate"
+	"github.com/gannet-ws/gannet/pool"
+)
+
+// capacity is that of a buffer for n bytes.
+func capacity(n int) int {
+	b := pool.Get(n)
+	defer b.Release()
+	return cap(b.B)
+}
+
+// Small payloads that wait share buffers. Each new one is twice as large, up to TailBytes, and nothing goes behind a buffer that
+// is somebody else's, or larger.
+func TestPayloadsShareBuffers(t *testing.T) {
+	for seed := range uint64(100) {
+		rng := rand.New(rand.NewPCG(seed, 6))
+		r := newRig(t, nil, false)
+		b := r.out.attach(r.call())
+		var all []kept
+		var last *kept
+		size, used := 0, 0
+		for range 60 {
+			n := rng.IntN(1 << (4 + rng.IntN(11)))
+			if size > 0 && rng.IntN(3) == 0 {
+				n = size - used + rng.IntN(3) - 1 // the last byte of the room, or nearly so
+			}
+			n = max(n, 0)
+			shares := last != nil && last.copied && size <= TailBytes && used+n <= size
+			switch {
+			case shares:
+			case last != nil && last.copied && size <= TailBytes:
+				size, used = capacity(max(n, min(2*size, TailBytes))), 0
+			default:
+				size, used = capacity(n), 0
+			}
+			k := b.keep([]byte(accounts(n)), last)
+			if shares != (last != nil && k.buf == last.buf) || cap(k.buf.B) != size || k.from != used || string(k.bytes()) != accounts(n) {
+				t.Fatalf("seed %d: %d bytes at %d of %d, not at %d of %d", seed, n, k.from, cap(k.buf.B), used, size)
+			}
+			used += n
+			all = append(all, k)
+			if last = &all[len(all)-1]; rng.IntN(12) == 0 {
+				theirs := kept{buf: r.lane.Pool.Get(300), to: 0}
+				all = append(all, theirs)
+				last = &all[len(all)-1]
+			}
+		}
+		for i := range all {
+			all[i].drop()
+		}
+		r.out.Flush(r.call())
+		r.gone()
+	}
+}
+
+// The first two that wait share one already, a message's behind a message's and a fragment's behind a fragment's.
+func TestTwoPayloadsShareABuffer(t *testing.T) {
+	r := newRig(t, nil, false)
+	w := r.begin(deflate.Agreement{})
+	for _, p := range []string{"one", "two", "three"} {
+		if r.send(p, deflate.Agreement{}); r.lane.Pool.Stats().Out != 1 {
+			t.Errorf("%q has a buffer of its own", p)
+		}
+	}
+	w.End(r.call())
+	r.wants("", "one", "two", "three")
+	r.gone()
+
+	r = newRig(t, nil, false)
+	r.after = 1
+	w = r.begin(deflate.Agreement{})
+	for _, p := range []string{"one", "two", "three"} {
+		if w.Write(r.call(), []byte(p), nil); r.lane.Pool.Stats().Out != 1 {
+			t.Errorf("%q has a buffer of its own", p)
+		}
+	}
+	w.End(r.call())
+	r.out.Hear(r.call(), nil, 1, true)
+	r.wants("onetwothree")
+	r.gone()
+}
+
+// What has left is not referred to any more, and what was given back is as new.
+func (k *booked) checkForgotten() {
+	k.Helper()
+	if s := k.spare; s != nil && s.busy != nil {
+		emptied(k, "a spare's queue", s.busy.queue)
+		emptied(k, "a spare's deferred", s.busy.deferred)
+		emptied(k, "a spare's waiters", s.busy.waiters)
+		if b := s.busy; b.out != nil || len(b.cork) != 0 || cap(b.cork) != CorkBytes || len(b.marks) != 0 || b.touched {
+			k.Fatalf("a spare is of a connection, after %s", k.done)
+		}
+	}
+	b := k.out.busy
+	if b == nil {
+		k.was = nil
+		return
+	}
+	emptied(k, "the queue", b.queue[:b.head:b.head])
+	emptied(k, "the queue", b.queue[len(b.queue):])
+	emptied(k, "deferred", b.deferred[len(b.deferred):])
+	emptied(k, "the waiters", b.waiters[len(b.waiters):])
+	for _, p := range b.vectors {
+		if p != nil {
+			k.Fatalf("a vector is kept, after %s", k.done)
+		}
+	}
+	if b.head == len(b.queue) && b.head != 0 {
+		k.Fatalf("an empty queue has a head at %d, after %s", b.head, k.done)
+	}
+	for _, s := range b.queue[b.head:] {
+		if s.ready() && len(s.bytes()) == 0 {
+			k.Fatalf("an empty segment, after %s", k.done)
+		}
+	}
+	if was, is := k.was, b.deferred[:cap(b.deferred)]; len(is) > 0 && len(was) >= len(is) && &was[len(was)-1] == &is[len(is)-1] {
+		emptied(k, "what was deferred", was[:len(was)-len(is):len(was)-len(is)])
+	}
+	k.was = b.deferred[:cap(b.deferred)]
+}
+
+func emptied[T any](k *booked, what string, s []T) {
+	k.Helper()
+	for _, e := range s[:cap(s)] {
+		if !reflect.ValueOf(&e).Elem().IsZero() {
+			k.Fatalf("%s holds %+v, after %s", what, e, k.done)
+		}
+	}
+}
