@@ -67,7 +67,6 @@ func (k *kept) drop() {
 	if k.buf != nil {
 		k.buf.Release()
 	}
-	*k = kept{}
 }
 
 // keep copies p. Small payloads share buffers, for none is smaller than 256 bytes: p goes

@@ -212,12 +212,7 @@ func (w *ledger) park() {
 	if w.sender == nil || !w.sender.Streaming() || !w.blocked {
 		return
 	}
-	switch b := w.sender.Park(nil); {
-	case len(b) == 0:
-	case w.long.p != nil:
+	if b := w.sender.Park(nil); len(b) > 0 {
 		w.take(b, 0, false)
-	default:
-		w.count(len(b), 0, false)
-		w.frame(cut{p: b})
 	}
 }

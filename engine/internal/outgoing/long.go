@@ -282,12 +282,8 @@ func (b *busy) park() {
 		return
 	}
 	buf := b.Lane.Pool.Get(heldBack)
-	switch buf.B = s.Park(buf.B); {
-	case len(buf.B) == 0:
-	case b.long.making():
+	if buf.B = s.Park(buf.B); len(buf.B) > 0 { // of a long message: a writer's fragments are flushed
 		b.made(buf.B, 0, false)
-	default: // an open writer's
-		b.compressed(&piece{}, buf.B, 0)
 	}
 	buf.Release()
 }

@@ -438,6 +438,64 @@ func TestParked(t *testing.T) {
 	r.gone()
 }
 
+// Where many messages hold compressors, each gives its own back between slices.
+func TestManyHeldCompressors(t *testing.T) {
+	r := newRig(t, all, false)
+	var others []*deflate.Sender
+	hold := func(n int) {
+		for len(others) < n {
+			s := r.lane.Deflate.Sender(r.agreed, r.lane.Pool)
+			s.Begin()
+			s.Write(nil, []byte(accounts(10_000)), false)
+			others = append(others, &s)
+		}
+	}
+	hold(MostHeld - 1)
+	r.send(accounts(6*SliceBytes), r.agreed)
+	for n, holds := range []bool{true, false} {
+		hold(MostHeld - 1 + n)
+		if r.out.Slice(r.call()); r.out.HoldsCompressor() != holds {
+			t.Errorf("with %d others: %v", len(others), !holds)
+		}
+	}
+	for _, s := range others {
+		s.Close()
+	}
+	r.letAllLeave()
+	r.wants(accounts(6 * SliceBytes))
+	r.gone()
+}
+
+// A slice takes about half a millisecond at each level.
+func TestSliceAt(t *testing.T) {
+	for level, want := range []int{128, 128, 128, 128, 128, 128, 128, 32, 16, 4} {
+		if n := SliceAt(level); n != want<<10 {
+			t.Errorf("level %d: %d", level, n)
+		}
+	}
+}
+
+// A moment in which much waited costs no memory afterwards.
+func TestShrunk(t *testing.T) {
+	if s := shrunk(make([]int, 7, 1024)); cap(s) != 1024 || len(s) != 0 {
+		t.Error(len(s), cap(s))
+	}
+	if s := shrunk(make([]int, 0, 1025)); s != nil {
+		t.Error(cap(s))
+	}
+	r := newRig(t, nil, false)
+	r.corked, r.sink.broken = true, true
+	for range 400 { // nobody has heard that the sink is broken
+		r.out.Ping(r.call(), make([]byte, 125))
+	}
+	if n := cap(r.out.busy.cork); n <= CorkBytes {
+		t.Fatal("the cork has not grown:", n)
+	}
+	if r.out.Drop(); cap(r.spare.busy.cork) != CorkBytes {
+		t.Error("a spare's cork has", cap(r.spare.busy.cork))
+	}
+}
+
 // A closed connection gives everything back, whatever it was in the middle of.
 func TestDrop(t *testing.T) {
 	for name, f := range map[string]func(r *rig){
