@@ -119,7 +119,7 @@ func TestClientThatWritesEverythingFirst(t *testing.T) {
 		d := newDiary(t)
 		h := d.handler(echoHandler)
 		h.Message = echoHandler.Message
-		s := m.start(t, h, Options{Limits: Limits{WriteStallTimeout: 300 * time.Millisecond}})
+		s := m.start(t, h, Options{Limits: Limits{WriteStallTimeout: aliveWithin()}})
 		f := dialForeign(t, s, 0)
 		c := d.conn()
 		wrote := make(chan int, 1)

@@ -22,13 +22,13 @@ func TestPingOwed(t *testing.T) {
 	inEveryMode(t, func(t *testing.T, m mode) {
 		t.Parallel()
 		l := quietLimits()
-		l.PingInterval, l.PongTimeout = 150*time.Millisecond, 100*time.Millisecond
+		l.PingInterval, l.PongTimeout = 150*time.Millisecond, aliveWithin()
 		d := newDiary(t)
 		s := m.start(t, d.handler(Funcs{}), Options{Limits: l})
 		f := dialForeign(t, s, 0)
 		c := d.conn()
 		c.mu.Lock() // as in the middle of a long Send
-		time.Sleep(600 * time.Millisecond)
+		time.Sleep(l.PingInterval + l.PongTimeout + 350*time.Millisecond)
 		c.unlock()
 		for range 3 {
 			f.wants(ws.OpPing, "")
@@ -47,12 +47,12 @@ func TestPongTimeoutLongerThanInterval(t *testing.T) {
 	l.PingInterval, l.PongTimeout = 100*time.Millisecond, 350*time.Millisecond
 	d := newDiary(t)
 	s := startServer(t, d.handler(Funcs{}), Options{Limits: l})
+	began := time.Now()
 	f := dialForeign(t, s, 0)
 	f.wants(ws.OpPing, "")
-	sent := time.Now()
 	e := d.end()
 	isAll(t, e.Err, ErrPongTimeout)
-	if took := time.Since(sent); took < 350*time.Millisecond-early || took > 2*time.Second {
+	if took := time.Since(began); took < l.PingInterval+l.PongTimeout-early || took > timeoutOf(2) {
 		t.Error("after", took)
 	}
 }
@@ -85,7 +85,7 @@ func TestCloseDuringAnUpload(t *testing.T) {
 	inEveryMode(t, func(t *testing.T, m mode) {
 		t.Parallel()
 		l := quietLimits()
-		l.CloseTimeout, l.WriteStallTimeout = 200*time.Millisecond, time.Second
+		l.CloseTimeout, l.WriteStallTimeout = 200*time.Millisecond, aliveWithin()
 		d := newDiary(t)
 		s := m.start(t, d.handler(Funcs{}), Options{Limits: l})
 		f := dialForeign(t, s, 0)

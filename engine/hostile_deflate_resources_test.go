@@ -151,7 +151,7 @@ func TestDeflateFloodNobodyReadsTheAnswersOf(t *testing.T) {
 		_ = c.Send(m.Op, m.Data)
 	}})
 	s := startServer(t, h, Options{Deflate: deflateOn(), Limits: Limits{
-		HighWater: 1 << 20, MaxBufferedAmount: 8 << 20, WriteStallTimeout: 500 * time.Millisecond, CloseTimeout: 500 * time.Millisecond,
+		HighWater: 1 << 20, MaxBufferedAmount: 8 << 20, WriteStallTimeout: aliveWithin() / 2, CloseTimeout: aliveWithin() / 2,
 	}})
 	if raceEnabled { // sync.Pool drops every fourth buffer there: the collector has to come for them sooner
 		defer debug.SetGCPercent(debug.SetGCPercent(50))

@@ -224,7 +224,7 @@ func TestFloodOfPingsNobodyReads(t *testing.T) {
 // clock ends the connection.
 func TestFloodOfMessagesNobodyReadsTheAnswersOf(t *testing.T) {
 	h, ends := watching(echoHandler)
-	s := startServer(t, h, Options{Limits: Limits{HighWater: 256 << 10, WriteStallTimeout: 300 * time.Millisecond}})
+	s := startServer(t, h, Options{Limits: Limits{HighWater: 256 << 10, WriteStallTimeout: aliveWithin() / 2}})
 	n := 0
 	besideInnocent(t, s, func() {
 		n++
@@ -254,7 +254,7 @@ func TestFloodOfMessagesNobodyReadsTheAnswersOf(t *testing.T) {
 func TestAnswersLargerThanQuestions(t *testing.T) {
 	big := make([]byte, 64<<10)
 	h, ends := watching(Funcs{Message: func(c *Conn, m Message) { _ = c.SendBinary(big) }})
-	s := startServer(t, h, Options{Limits: Limits{MaxBufferedAmount: 2 << 20, HighWater: 1 << 20, WriteStallTimeout: 300 * time.Millisecond}})
+	s := startServer(t, h, Options{Limits: Limits{MaxBufferedAmount: 2 << 20, HighWater: 1 << 20, WriteStallTimeout: aliveWithin() / 2}})
 	a := attackAt(t, s, "/big")
 	peak := peakMemory(s, func() {
 		flood := bytes.Repeat(maskedFrame(0x82, []byte("x")), 50_000)

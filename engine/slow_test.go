@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"math/rand/v2"
@@ -72,7 +73,11 @@ func (w slowWay) slowGuest(t *testing.T, h *house) *guest {
 	if w.offers {
 		dialer.Extensions = []httphead.Option{wsflate.Parameters{}.Option()}
 	}
-	if c, ok := nc.(syscall.Conn); ok {
+	under := nc
+	if secure, ok := nc.(*tls.Conn); ok {
+		under = secure.NetConn()
+	}
+	if c, ok := under.(syscall.Conn); ok { // or its machine takes all, and the clocks of a peer that has taken all run
 		if raw, err := c.SyscallConn(); err == nil {
 			_ = raw.Control(func(fd uintptr) { _ = setReceiveBuffer(fd, 32<<10) })
 		}

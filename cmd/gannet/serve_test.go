@@ -53,7 +53,7 @@ func serving(t *testing.T, flags ...string) (socket string) {
 // untilServed waits until somebody listens: the file alone is there a moment before.
 func untilServed(t *testing.T, socket string) {
 	t.Helper()
-	for end := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
 		if c, err := net.Dial("unix", socket); err == nil {
 			c.Close()
 			return
@@ -75,7 +75,7 @@ func dial(t *testing.T, socket string) net.Conn {
 	if early != nil {
 		t.Fatal("frames before anything was said")
 	}
-	_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+	_ = c.SetDeadline(time.Now().Add(time.Minute))
 	t.Cleanup(func() { c.Close() })
 	return c
 }
@@ -112,7 +112,7 @@ func TestServeEcho(t *testing.T) {
 		}
 	}
 	s := stats(t, socket)
-	for end := time.Now().Add(5 * time.Second); s.MessagesIn < 3 && time.Now().Before(end); s = stats(t, socket) {
+	for end := time.Now().Add(time.Minute); s.MessagesIn < 3 && time.Now().Before(end); s = stats(t, socket) {
 		time.Sleep(time.Millisecond) // a turn is counted when it ends: its echoes may have left before
 	}
 	if s.Open != 1 || s.MessagesIn != 3 {
@@ -139,7 +139,7 @@ func TestServeDiscard(t *testing.T) {
 	if err := wsutil.WriteClientText(c, []byte("0123456789")); err != nil {
 		t.Fatal(err)
 	}
-	for end := time.Now().Add(10 * time.Second); stats(t, socket).MessagesIn != 1; {
+	for end := time.Now().Add(time.Minute); stats(t, socket).MessagesIn != 1; {
 		if time.Now().After(end) {
 			t.Fatal("the message was not counted")
 		}

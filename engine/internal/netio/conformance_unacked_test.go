@@ -24,11 +24,14 @@ func TestUnacked(t *testing.T) {
 		}
 		full := stuff(l, fd)
 		waiting, before := l.ask(fd)
+		within(t, "nobody reads, so nothing moves", func() bool {
+			again, taken := l.ask(fd)
+			rests := again <= waiting && taken == before
+			waiting, before = again, taken // a bridge's goroutine may have been late
+			return rests
+		})
 		if waiting < full/8 {
 			t.Fatalf("%d bytes wait of %d that a peer did not read", waiting, full)
-		}
-		if again, taken := l.ask(fd); again > waiting || taken != before {
-			t.Errorf("nobody reads, but %d bytes wait after %d, %d are taken after %d", again, waiting, taken, before)
 		}
 		_ = peer.SetReadDeadline(time.Now().Add(patience))
 		if _, err := io.ReadFull(peer, make([]byte, full)); err != nil {

@@ -102,6 +102,11 @@ func (l *loop) stop() {
 	case <-time.After(patience):
 		l.t.Fatal("Run did not return")
 	}
+	if b, ok := l.System.(*Bridge); ok { // those that the test has left
+		for fd := range l.events {
+			_ = b.Abort(fd)
+		}
+	}
 	if err := l.Release(); err != nil {
 		l.t.Errorf("Release: %v", err)
 	}
@@ -149,7 +154,7 @@ func (l *loop) drop(fd int) {
 }
 
 const (
-	patience = 10 * time.Second      // for what must happen
+	patience = time.Minute           // for what must happen: a busy machine stops a process for seconds
 	silence  = 30 * time.Millisecond // for what must not
 )
 
