@@ -24,7 +24,15 @@ func (c *Conn) onLookDue() {
 func (c *Conn) onMaxLifetime() { c.goAway("lifetime", "maximum lifetime reached", ErrMaxLifetime) }
 
 func (c *Conn) onIdle() {
-	if !c.lastLook() && !c.onlySlow(c.times.read, c.limits.Load().IdleTimeout) {
+	l := c.limits.Load()
+	switch {
+	case c.lastLook() || c.onlySlow(c.times.read, l.IdleTimeout):
+	case l.PingInterval > 0 && c.times.pinged == 0 && c.flags&pingOnWay == 0:
+		// Nobody has asked the peer: its ping was due long ago, and we were not there to send it (the process was stopped, or
+		// a callback held the loop). It is asked now, and has as long to answer as it would have had then.
+		c.times.read = c.loop.now - l.PingInterval
+		c.onPingDue()
+	default:
 		c.goAway("idle", "idle", ErrIdleTimeout)
 	}
 }
