@@ -242,4 +242,10 @@ func TestBroadcastToNobody(t *testing.T) {
 		t.Error(err)
 	}
 	s.Broadcast(p, func(*Conn) bool { t.Error("asked about a connection"); return true })
+	if n := s.Stats().BroadcastBytes; n != 0 { // whoever goes on to broadcast fills no memory
+		t.Errorf("%d bytes are under way when all is over", n)
+	}
+	if n := len(s.native[0].broadcasts.fresh); n != 0 {
+		t.Errorf("a loop that has ended keeps %d broadcasts", n)
+	}
 }

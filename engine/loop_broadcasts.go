@@ -10,7 +10,8 @@ import (
 
 // A loop has its broadcasts in an order, by number, and goes through its table, round and round, as long as there
 // is one: each connection that it comes to is asked for all that it has not been asked for yet, and gets them in one
-// write. Who sends to a connection that is still behind keeps a place for what it has not got // and waits behind that: the loop is told, and asks this connection next.
+// write. Who sends to a connection that is still behind keeps a place for what it has not got, and waits behind that: the
+// loop is told, and asks this connection next.
 
 // broadcast is one that a loop has not done with.
 type broadcast struct {
@@ -29,6 +30,7 @@ type broadcasts struct {
 	last  atomic.Uint32 // the number of the newest; never 0 once there was one
 	mu    sync.Mutex
 	fresh []broadcast // mu; those that the loop has not seen
+	over  bool        // mu; the loop has ended, or its poller failed: there is nobody to ask any more
 
 	// loop
 	taken    uint32      // the number of the newest that it has
@@ -49,16 +51,35 @@ const (
 // announce gives the loop a broadcast. Any goroutine.
 func (l *loop) announce(p *Prepared, keep func(*Conn) bool) {
 	b := broadcast{p: p, keep: keep}
-	l.engine.broadcasting.Add(b.weight())
 	q := &l.broadcasts
 	q.mu.Lock()
+	if q.over {
+		q.mu.Unlock()
+		return
+	}
 	if b.number = q.last.Load() + 1; b.number == 0 {
 		b.number = 1
 	}
+	l.engine.broadcasting.Add(b.weight())
 	q.fresh = append(q.fresh, b)
 	q.last.Store(b.number)
 	q.mu.Unlock()
 	l.sys.Wake()
+}
+
+// forgetBroadcasts drops those that the loop has not done with, and takes no more: it has ended, or its poller failed. Nobody
+// waits for it any more who broadcasts too fast.
+func (l *loop) forgetBroadcasts() {
+	q := &l.broadcasts
+	q.mu.Lock()
+	q.over = true
+	all := append(q.underWay, q.fresh...)
+	q.underWay, q.fresh = nil, nil
+	q.mu.Unlock()
+	for i := range all {
+		l.engine.broadcasting.Add(-all[i].weight())
+	}
+	l.engine.releaseBroadcasters()
 }
 
 // take begins those that are new.

@@ -13,6 +13,7 @@ func (l *loop) lose(err error) {
 	l.lost.Store(true)
 	l.stop = true // nobody lingers
 	l.look()
+	l.forgetBroadcasts()
 	why := fmt.Errorf("gannet: the poller of loop %d failed: %w", l.index, err)
 	for _, ln := range l.listeners {
 		if ln.until == 0 && !ln.gone {

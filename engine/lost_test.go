@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gobwas/ws"
+
 	"github.com/gannet-ws/gannet/engine/internal/netio"
 )
 
@@ -157,4 +159,32 @@ func TestPollerFailureOfOneLoop(t *testing.T) {
 	if err := s.Serve(third); !errors.Is(err, errLoopLost) {
 		t.Error(err)
 	}
+}
+
+// Nobody waits for broadcasts that the lost loop has not made: what was given to it does not count as under way any more,
+// and who broadcasts faster than the others can is heard again when they have caught up.
+func TestPollerFailureAndBroadcasts(t *testing.T) {
+	d := newDiary(t)
+	var s *Server
+	s, pollers := breakableServer(t, d.handler(Funcs{Message: func(c *Conn, m Message) {
+		for range 3 { // more than may be under way
+			p, _ := Prepare(OpBinary, make([]byte, broadcastBacklog))
+			s.Broadcast(p, nil)
+		}
+		_ = c.Send(m.Op, m.Data)
+	}}), Options{Loops: 2})
+	served := make(chan error, 1)
+	go func() { served <- s.ListenAndServe("tcp", "127.0.0.1:0") }()
+	within(t, timeoutOf(5), "an address", func() bool { return s.Addr() != nil })
+	(*pollers)[0].fail()
+	<-s.native[0].done
+	f := dialForeign(t, s, 0)
+	d.conn()
+	for range 2 {
+		f.text("to all")
+		for text := false; !text; {
+			text = f.next().Header.OpCode == ws.OpText
+		}
+	}
+	within(t, timeoutOf(5), "nothing under way", func() bool { return s.Stats().BroadcastBytes == 0 })
 }

@@ -163,6 +163,7 @@ func (l *loop) terminateRest() {
 		time.AfterFunc(time.Millisecond, func() { l.post(task{call: l.terminateAll}) })
 		return
 	}
+	l.forgetBroadcasts()
 	l.stop = true
 }
 
