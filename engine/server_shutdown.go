@@ -119,8 +119,18 @@ func (l *loop) goAwayFrom(fd int) {
 		if c.ReadyState() == Open {
 			_ = c.CloseWith(codeGoingAway, "server shutting down")
 		} else if c.ReadyState() == Connecting && (c.opening == nil || c.opening.late == nil) {
-			c.refuse(shuttingDown)
+			c.refuseUnasked()
 		}
+	}
+}
+
+// refuseUnasked refuses a client that has not made its request yet. Over TLS one that has said nothing may not have
+// finished that handshake either, and then it is not reading why it is refused: what has not left by then is not waited for.
+func (c *Conn) refuseUnasked() {
+	silent := c.opening == nil && c.flags&overTLS != 0
+	c.refuse(shuttingDown)
+	if p := c.progress; p != nil && silent {
+		p.bound = c.loop.now + lingerTime
 	}
 }
 

@@ -205,3 +205,29 @@ func TestShutdownOnALoop(t *testing.T) {
 		})
 	}
 }
+
+// Who connects to a TLS listener and says nothing has not finished that handshake: it reads no refusal, and Shutdown does
+// not wait for it as for somebody who may.
+func TestShutdownWithASilentTLSClient(t *testing.T) {
+	t.Parallel()
+	s, err := NewServer(Funcs{}, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ln, _ := listenTLS(t)
+	served := serving(t, s, ln)
+	nc, err := net.Dial("tcp", ln.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	within(t, timeoutOf(5), "a connection", func() bool { return s.Stats().Connecting == 1 })
+	began := time.Now()
+	if err := s.Shutdown(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if took := time.Since(began); took > lingerBound/2 {
+		t.Error("Shutdown took", took)
+	}
+	isAll(t, <-served, ErrServerClosed)
+}
