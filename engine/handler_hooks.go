@@ -159,12 +159,25 @@ func findHooks(h Handler) (hooks, error) {
 			k.fromField(hookKind(kind), g)
 		}
 	}
+	k.highWater, k.drain = whileOpen(k.highWater), whileOpen(k.drain)
 	if g := found[hookMessage]; g.at.t == funcsType {
 		if f := g.at.v.FieldByName("Message"); !f.IsNil() {
 			k.message = f.Interface().(func(*Conn, Message)) // spares the hot path a detour
 		}
 	}
 	return k, nil
+}
+
+// whileOpen is f, but not once the state has left OPEN: with workers it waits, and somebody may have closed meanwhile.
+func whileOpen(f func(*Conn)) func(*Conn) {
+	if f == nil {
+		return nil
+	}
+	return func(c *Conn) {
+		if c.ReadyState() == Open {
+			f(c)
+		}
+	}
 }
 
 func (k *hooks) fromMethods(h Handler) {

@@ -387,3 +387,38 @@ func TestWorkersPauseStorm(t *testing.T) {
 	c.Resume()
 	receive(t, done, "the last message")
 }
+
+// HighWaterHandler: neither OnHighWater nor OnDrain is called once the state has left OPEN. A worker comes to them late, and
+// somebody may have closed meanwhile.
+func TestWorkersNoticesOnlyWhileOpen(t *testing.T) {
+	d := newDiary(t)
+	h := d.handler(Funcs{Message: func(c *Conn, _ Message) {
+		for c.ReadyState() == Open {
+			time.Sleep(time.Millisecond)
+		}
+	}})
+	h.HighWater = func(c *Conn) { d.note(c, "high") }
+	h.Drain = func(c *Conn) { d.note(c, "drain") }
+	s := startServer(t, h, Options{Workers: 2, Limits: Limits{CloseTimeout: 100 * time.Millisecond}})
+	f := dialForeign(t, s, 4096)
+	c := d.conn()
+	f.text("wait")
+	within(t, timeoutOf(5), "the callback", func() bool { return d.has("message wait OPEN") })
+	for c.inbox.Load().errandsWaiting() == 0 {
+		_ = c.SendBinary(make([]byte, 50_000))
+	}
+	_ = c.Close()
+	go f.drain()
+	d.end()
+	for _, line := range []string{"high CLOSING", "high CLOSED", "drain CLOSING", "drain CLOSED"} {
+		if d.has(line) {
+			t.Error(line)
+		}
+	}
+}
+
+func (b *inbox) errandsWaiting() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.errands.n
+}
