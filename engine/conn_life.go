@@ -283,8 +283,7 @@ func (c *Conn) finish(k closing) {
 // still sends is read and dropped, for a short while.
 func (c *Conn) linger(k closing) {
 	c.loop.lookOnce()
-	broken := k.abort || c.ending == nil || c.flags&sawClose == 0
-	if broken || c.flags&sawEnd != 0 || c.loop.stop {
+	if k.abort || c.flags&sawEnd != 0 || c.loop.stop { // else the peer has closed or broken a rule: sawClose
 		c.bury(k.abort)
 		return
 	}

@@ -11,8 +11,7 @@ import (
 func (l *loop) lose(err error) {
 	l.engine.log().Error("gannet: poller failed; its connections are lost", "loop", l.index, "err", err)
 	l.lost.Store(true)
-	l.stop = true // nobody lingers
-	l.look()
+	l.stop = true // nobody lingers, so no clock matters any more
 	l.forgetBroadcasts()
 	why := fmt.Errorf("gannet: the poller of loop %d failed: %w", l.index, err)
 	for _, ln := range l.listeners {

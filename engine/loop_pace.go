@@ -32,14 +32,14 @@ func (p *pace) due() bool {
 // ripe tells whether due did.
 func (p *pace) ripe() bool { return p.done >= p.next }
 
-// look is told the time, and returns how much has passed since begin.
+// look is told the time, after units that nobody has looked at yet, and returns how much has passed since begin.
 func (p *pace) look(now time.Duration) time.Duration {
 	if p.began == 0 {
 		p.began, p.looked = now, now
 	}
-	slow := now-p.looked > slowUnit*time.Duration(max(p.done-p.seen, 1))
+	slow := now-p.looked > slowUnit*time.Duration(p.done-p.seen)
 	p.looked, p.seen = now, p.done
-	if p.next = p.done + min(max(p.done, 1), paceMost); slow {
+	if p.next = p.done + min(p.done, paceMost); slow {
 		p.next = p.done + 1
 	}
 	return now - p.began
