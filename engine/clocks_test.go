@@ -350,6 +350,34 @@ func closesSlowly(t *testing.T, d *days, p *sim.Peer, ended func() CloseEvent) {
 	}
 }
 
+// A peer whose Close is awaited is looked at every quarter of that time.
+func TestClosingIsLookedAtEveryQuarter(t *testing.T) {
+	const timeout = 20 * time.Second
+	d := newDays(t, time.Minute, Funcs{}, Options{Limits: Limits{CloseTimeout: timeout}})
+	d.dial()
+	began := d.world.Now()
+	d.loop.table.each(func(c *Conn) bool { _ = c.Close(); return true })
+	d.pass(2 * wheelTick) // the first look is at once
+	for quarter := 1; quarter <= 4; quarter++ {
+		at := d.sys.Timer() - began
+		if want := time.Duration(quarter) * timeout / 4; at < want-wheelTick || at > want+5*wheelTick {
+			t.Fatalf("look %d is due after %v", quarter, at)
+		}
+		d.pass(d.sys.Timer() - d.world.Now())
+	}
+}
+
+// A count of control frames that can go no further stays where it is: it never comes round.
+func TestControlCountEnds(t *testing.T) {
+	l, c := nullConnWith(t, Funcs{}, Options{Limits: Limits{MaxControlRate: 1 << 30}}, nil)
+	c.controls = controls{controlTicks(l.now), 1<<30 - 1}
+	for range 3 {
+		if !c.countControl() || c.controls.count != 1<<30 {
+			t.Fatalf("%+v", c.controls)
+		}
+	}
+}
+
 // A machine that died with nothing but our ping on its way to it is found by PongTimeout; with more on its way,
 // by the stall clock, or where that is off by PongTimeout, in the stall clock's default time.
 func TestDeadMachine(t *testing.T) {

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
 	"testing"
@@ -187,30 +188,100 @@ func TestNoWorkHoldsTheLoop(t *testing.T) {
 	}
 }
 
-// What is there when a wake begins is done in it if there is time, each kind after the one that it may leave work to.
+// What is there when a wake begins is done in it if there is time, each kind after the one that it may leave work to;
+// also where the wake before began in the middle, because the one before that had no time for more.
 func TestLittleWorkIsDoneInOneWake(t *testing.T) {
-	l, f := flooded(t)
-	var order []string
-	c := l.table.get(3)
-	l.post(task{call: func() {
-		order = append(order, "letter")
-		c.flags |= timerDue
-		l.enqueue(c)
-	}})
-	p, err := Prepare(OpText, []byte("to all"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	l.announce(p, func(to *Conn) bool {
-		if to == c {
-			order = append(order, "broadcast")
+	for next := range len(new(loop).kinds()) {
+		l, _ := flooded(t)
+		l.next = next
+		l.OnWake()
+		var order []string
+		c := l.table.get(3)
+		l.post(task{call: func() {
+			order = append(order, "letter")
+			c.flags |= timerDue
+			l.enqueue(c)
+		}})
+		p, err := Prepare(OpText, []byte("to all"))
+		if err != nil {
+			t.Fatal(err)
 		}
-		return false
-	})
-	f.woken = false
+		l.announce(p, func(to *Conn) bool {
+			if to == c {
+				order = append(order, "broadcast")
+			}
+			return false
+		})
+		l.OnWake()
+		if !slices.Equal(order, []string{"letter", "broadcast"}) || c.flags&(timerDue|enqueued) != 0 || l.left() {
+			t.Error(order, c.flags&(timerDue|enqueued), l.left())
+		}
+	}
+}
+
+// What has fallen silent rests for a quarter of a turn at a wake, and by ones where anything else is left.
+func TestRestingStandsBehindOthers(t *testing.T) {
+	l, _ := flooded(t)
+	if b := l.budgetOf(&l.resting); b != restBudget {
+		t.Error("alone", b)
+	}
+	if b := l.budgetOf(&l.mail); b != stepBudget {
+		t.Error("mail", b)
+	}
+	for name, begin := range map[string]func(){
+		"mail":       func() { l.mail.letters = []task{{}} },
+		"ready":      func() { l.enqueue(l.table.get(3)) },
+		"broadcasts": func() { l.broadcasts.underWay = []broadcast{{}} },
+	} {
+		l.mail, l.ready, l.broadcasts.underWay = mail{}, readyConns{}, nil
+		if begin(); l.budgetOf(&l.resting) != 0 {
+			t.Errorf("behind %s: %v", name, l.budgetOf(&l.resting))
+		}
+	}
+}
+
+// Unfinished turns that had their time shorten those of who comes later, until the next wake.
+func TestTurnsAreWholeAfterAWake(t *testing.T) {
+	l, f := flooded(t)
+	turn := func(fd int) int {
+		before := f.heard[fd]
+		f.input[fd] = bytes.Repeat(maskedFrame(finBit|2, []byte("flood")), 50)
+		l.OnEvent(fd, netio.Readable)
+		return f.heard[fd] - before
+	}
+	whole, last := turn(0), 0
+	for fd := range 9 {
+		last = turn(1 + fd)
+	}
+	if whole < int(turnBudget/unitCost) || last >= whole/2 {
+		t.Errorf("%d messages, and after nine others %d", whole, last)
+	}
+	l.OnBatchEnd()
+	for f.woken {
+		f.woken = false
+		l.OnWake()
+	}
+	if again := turn(20); again != whole {
+		t.Errorf("%d messages, and after a wake %d", whole, again)
+	}
+}
+
+// Those who broadcast go on when half of what may be under way is done, and not before.
+func TestBroadcastersGoOnAtHalf(t *testing.T) {
+	l, _ := flooded(t)
+	e, c := l.engine, l.table.get(3)
+	c.holds.Or(heldByBroadcasts)
+	e.broadcasting.Store(e.mostBroadcasting()/2 + 1)
+	c.awaitBroadcasts()
 	l.OnWake()
-	if !slices.Equal(order, []string{"letter", "broadcast"}) || c.flags&(timerDue|enqueued) != 0 || l.left() {
-		t.Error(order, c.flags&(timerDue|enqueued), l.left())
+	if c.flags&pausedByBroadcasts == 0 || !c.held() {
+		t.Error("goes on too early")
+	}
+	e.broadcasting.Store(e.mostBroadcasting() / 2)
+	e.releaseBroadcasters()
+	l.OnWake()
+	if c.flags&pausedByBroadcasts != 0 || c.held() || e.broadcasters.Load() != 0 {
+		t.Error("does not go on")
 	}
 }
 

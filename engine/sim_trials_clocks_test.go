@@ -22,6 +22,10 @@ var clockTrials = []trial{
 	{"clocks begin at OPEN", trialClocksBeginAtOpen},
 	{"clocks changed on the way", trialReclocked},
 	{"linger ends", trialLinger},
+	{"a lingering peer says a byte", trialLingerBytes},
+	{"a clock's Close and a reset", trialClockAndReset},
+	{"a stall clock and a held lock", trialStallWhileHeld},
+	{"a ping and a held lock", trialPingWhileHeld},
 	{"an end that a clock did not cause", trialClockAndEnd},
 	{"an answering peer lives", trialLives},
 }
@@ -95,7 +99,7 @@ func (a *actor) unread(how int) (messages int, goOn func()) {
 		goOn = func() { a.reads = true }
 	case 2:
 		s.blocked = true
-		messages = 3 + s.rng.IntN(3) // the third fills the inbox
+		messages = 2 + s.rng.IntN(4) // the second fills the inbox; those behind it wait where they were read
 		for range messages {
 			a.message(OpBinary, make([]byte, 900), 1)
 		}
@@ -357,6 +361,92 @@ func trialLinger(r *rand.Rand) error {
 		s.pass(time.Second)
 	}
 	s.wants(s.world.OpenDescriptors() == 1, "%d descriptors are open after 40 s", s.world.OpenDescriptors())
+	return s.finish()
+}
+
+// After our half of the stream has ended the peer has lingerTime to end its own, and again that with each byte that it says.
+func trialLingerBytes(r *rand.Rand) error {
+	s := newRig(r, Options{Limits: quietly()}, nil)
+	a := s.comes(64<<10, 64<<10)
+	a.reads = false
+	a.pend = append(a.pend, 0xff, 0xff)
+	s.settle()
+	last := s.world.Now()
+	for range 100 { // it takes our Close frame, and keeps its own end open
+		_, _ = a.end.Read(s.buf)
+	}
+	for range r.IntN(8) {
+		s.pass(between(r, 0, lingerTime-early))
+		s.wants(s.world.OpenDescriptors() == 2, "let go %v after a byte", s.world.Now()-last)
+		a.more(1)
+		s.settle()
+		last = s.world.Now()
+	}
+	s.pass(lingerTime - early)
+	s.wants(s.world.OpenDescriptors() == 2, "let go sooner than %v after a byte", lingerTime)
+	s.pass(early + lingerTime/4 + late) // that is how often we look
+	s.wants(s.world.OpenDescriptors() == 1, "kept %v after a byte", s.world.Now()-last)
+	return s.finish()
+}
+
+// A peer that answers a clock's Close with a reset is gone, and the error says what our Close was for.
+func trialClockAndReset(r *rand.Rand) error {
+	o := Options{Limits: quietly()}
+	after, why := between(r, time.Second, 10*time.Second), ErrIdleTimeout
+	if r.IntN(2) == 0 {
+		o.Limits.IdleTimeout = after
+	} else {
+		o.Limits.MaxLifetime, why = after, ErrMaxLifetime
+	}
+	s := newRig(r, o, nil)
+	a := s.comes(64<<10, 64<<10)
+	a.answers = false
+	s.pass(after + late)
+	s.wants(a.closeCode() == codeGoingAway, "told %d", a.closeCode())
+	a.end.Reset()
+	s.settle()
+	s.wants(a.event.Code == codeAbnormal && errors.Is(a.event.Err, why) && errors.Is(a.event.Err, ErrAbnormal), "%+v", a.event)
+	return s.finish()
+}
+
+// Nobody can tell how far a peer has come while somebody has the connection's lock: the clock waits for that.
+func trialStallWhileHeld(r *rand.Rand) error {
+	o := Options{Limits: quietly()}
+	stall := between(r, 500*time.Millisecond, 20*time.Second)
+	o.Limits.WriteStallTimeout = stall
+	s := newRig(r, o, nil)
+	a := s.comes(64<<10, 8<<10)
+	a.fill(50 << 10)
+	a.conn.mu.Lock()
+	a.take(8 << 10) // all that has left
+	s.world.Advance(stall + late + between(r, 0, stall))
+	for range 5 {
+		s.turn(0)
+	}
+	a.conn.unlock()
+	s.settle()
+	s.wants(a.conn.ReadyState() == Open, "a peer that has taken all is cut off: %+v", a.event)
+	s.pass(2*stall + late)
+	s.wants(errors.Is(a.event.Err, ErrSlowConsumer), "%+v", a.event)
+	return s.finish()
+}
+
+// A ping that is due while somebody has the lock leaves when he lets go, once, and its clock starts then.
+func trialPingWhileHeld(r *rand.Rand) error {
+	o := Options{Limits: quietly()}
+	o.Limits.PingInterval, o.Limits.PongTimeout = between(r, time.Second, 5*time.Second), time.Second
+	s := newRig(r, o, nil)
+	a := s.comes(64<<10, 64<<10)
+	a.conn.mu.Lock()
+	for range 1 + r.IntN(5) {
+		s.world.Advance(o.Limits.PingInterval + late)
+		s.turn(0)
+	}
+	a.serve()
+	s.wants(len(a.got(OpPing)) == 0, "a ping leaves while somebody has the lock")
+	a.conn.unlock()
+	s.settle()
+	s.wants(len(a.got(OpPing)) == 1 && a.conn.ReadyState() == Open && a.count("OnPong") == 1, "%d pings, %d pongs, %+v", len(a.got(OpPing)), a.count("OnPong"), a.event)
 	return s.finish()
 }
 

@@ -2,11 +2,18 @@ package engine
 
 import (
 	"errors"
+	"fmt"
 	"math/rand/v2"
+	"time"
+
+	"github.com/gannet-ws/gannet/codec"
 )
 
 var closingTrials = []trial{
 	{"our Close", trialOurClose},
+	{"a handler that closes", trialHandlerCloses},
+	{"a Close behind a full inbox", trialCloseFullInbox},
+	{"a message under way when we close", trialCloseInMessage},
 	{"the peer's Close", trialPeersClose},
 	{"Close crosses Close", trialCrossing},
 	{"the peer closes and is gone", trialPeerClosesAndGoes},
@@ -48,6 +55,73 @@ func trialOurClose(r *rand.Rand) error {
 	s.wants(a.closeCode() == code && len(a.got(OpBinary)) == 1 && len(a.got(OpClose)) == 1, "the peer got %d, %d messages", a.closeCode(), len(a.got(OpBinary)))
 	s.wants(a.event.WasClean && a.event.Code == code && !a.was("OnMessage") && !a.was("OnError"), "%+v %v", a.event, a.events)
 	s.wants(a.ended == "end" && c.BufferedAmount() == 7, "the peer sees %q, BufferedAmount is %d", a.ended, c.BufferedAmount())
+	return s.finish()
+}
+
+// A handler that closes gets no other message, not even of those that the same read has brought.
+func trialHandlerCloses(r *rand.Rand) error {
+	s := newRig(r, Options{Limits: quietly(), Workers: r.IntN(2)}, nil)
+	a := s.comes(64<<10, 64<<10)
+	c := a.conn
+	end := []func(){c.Terminate, func() { _ = c.Close() }, func() { _ = c.CloseNoStatus() }}[r.IntN(3)]
+	last := 1 + r.IntN(40)
+	a.on = func(what string) {
+		if what == "OnMessage" && len(a.messages) == last {
+			end()
+		}
+	}
+	for i := range last + 1 + r.IntN(40) {
+		a.message(OpText, fmt.Append(nil, i), 1)
+	}
+	s.settle()
+	s.wants(len(a.messages) == last && a.was("OnClose"), "closed in message %d, and told of %d; %v", last, len(a.messages), a.event)
+	return s.finish()
+}
+
+// A connection that we close does not wait for the workers: what fills its inbox is dropped, and the peer's answer is read.
+func trialCloseFullInbox(r *rand.Rand) error {
+	s := newRig(r, Options{Limits: quietly(), Workers: 1, InboxBytes: 2000}, nil)
+	a := s.comes(64<<10, 64<<10)
+	_, goOn := a.unread(2)
+	_ = a.conn.CloseWith(4006, "")
+	s.settle()
+	s.wants(a.conn.ReadyState() == Closed && a.ended == "end", "%v, the peer sees %q", a.conn.ReadyState(), a.ended)
+	goOn()
+	s.settle()
+	s.wants(a.event.Code == 4006 && a.event.WasClean && len(a.messages) == 0, "%+v, %d messages", a.event, len(a.messages))
+	return s.finish()
+}
+
+// RFC 6455 5.5.1: who is in the middle of a message when our Close comes may end it first. It has WriteStallTimeout for
+// each 4 KiB, and the others CloseTimeout.
+func trialCloseInMessage(r *rand.Rand) error {
+	o := Options{Limits: quietly()}
+	timeout := between(r, time.Second, 3*time.Second)
+	stall := between(r, 3*timeout, 6*timeout)
+	o.Limits.CloseTimeout, o.Limits.WriteStallTimeout = timeout, stall
+	s := newRig(r, o, nil)
+	a := s.comes(64<<10, 64<<10)
+	a.answers = false
+	a.pend = codec.AppendMaskedHeader(a.pend, OpBinary, true, false, 3000, [4]byte{})
+	a.more(500)
+	s.settle()
+	_ = a.conn.Close()
+	s.settle()
+	began := s.world.Now()
+	s.pass(between(r, 2*wheelTick, timeout/2)) // the clock has seen how much was left to take
+	a.more(500)
+	s.pass(between(r, 2*timeout, stall-early) + began - s.world.Now())
+	s.wants(a.conn.ReadyState() == Closing, "too early: %+v", a.event)
+	if r.IntN(2) == 0 { // it never ends it
+		s.pass(stall + late - (s.world.Now() - began))
+		a.cameBetween("OnClose", began, stall, stall)
+		s.wants(errors.Is(a.event.Err, ErrCloseTimeout), "%+v", a.event)
+		return s.finish()
+	}
+	a.more(2000)
+	a.closes(codeNormal)
+	s.settle()
+	s.wants(a.event.WasClean && a.event.Code == codeNormal && len(a.messages) == 0, "%+v, %d messages", a.event, len(a.messages))
 	return s.finish()
 }
 

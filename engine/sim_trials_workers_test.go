@@ -49,9 +49,9 @@ func trialInbox(r *rand.Rand) error {
 }
 
 // An inbox that is full stops reading until it is half empty. What comes into it meanwhile, a posting, changes nothing
-// in that: reading goes on some time.
+// in that: reading goes on some time. A worker takes 64 letters at once, so there is more of them.
 func trialInboxLetter(r *rand.Rand) error {
-	const inbox = 4000
+	const all, inbox = 400, 50_000 // some 190 letters
 	s := newRig(r, Options{Limits: quietly(), Workers: 1, InboxBytes: inbox}, nil)
 	a := s.comes(64<<10, 64<<10)
 	a.message(OpBinary, make([]byte, 1200), 1) // it runs alone
@@ -60,18 +60,18 @@ func trialInboxLetter(r *rand.Rand) error {
 		switch {
 		case what != "OnMessage":
 		case len(a.messages) == 1: // the loop reads on, and fills the inbox
-			for range 100 {
+			for range all {
 				a.message(OpBinary, make([]byte, 100), 1)
 			}
 			a.serve()
 			s.turnAll()
-		case r.IntN(8) == 0:
+		case r.IntN(20) == 0:
 			s.wants(a.conn.Post(func(*Conn) { posted++ }) == nil, "no posting")
 			s.turnAll()
 		}
 	}
 	s.settle()
-	s.wants(posted > 0 && len(a.messages) == 101, "%d postings, %d of 101 messages: nothing is read any more", posted, len(a.messages))
+	s.wants(posted > 0 && len(a.messages) == 1+all, "%d postings, %d of %d messages: nothing is read any more", posted, len(a.messages), 1+all)
 	return s.finish()
 }
 
