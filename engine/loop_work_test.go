@@ -127,12 +127,20 @@ func flooded(t *testing.T) (*loop, *flood) {
 			t.Fatal("not open")
 		}
 	}
-	for f.woken {
+	f.rest(t, l)
+	return l, f
+}
+
+// rest has the loop wake until it asks for no more.
+func (f *flood) rest(t *testing.T, l *loop) {
+	t.Helper()
+	for wakes := 0; f.woken; wakes++ {
 		f.woken = false
-		l.OnWake()
+		if l.OnWake(); wakes > 1000 {
+			t.Fatal("the loop does not come to rest")
+		}
 	}
 	l.OnBatchEnd()
-	return l, f
 }
 
 // With however much work of one kind, or of all, a wake takes a turn's time and a step at most, an event is served
@@ -256,11 +264,7 @@ func TestTurnsAreWholeAfterAWake(t *testing.T) {
 	if whole < int(turnBudget/unitCost) || last >= whole/2 {
 		t.Errorf("%d messages, and after nine others %d", whole, last)
 	}
-	l.OnBatchEnd()
-	for f.woken {
-		f.woken = false
-		l.OnWake()
-	}
+	f.rest(t, l)
 	if again := turn(20); again != whole {
 		t.Errorf("%d messages, and after a wake %d", whole, again)
 	}

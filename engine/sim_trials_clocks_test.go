@@ -431,7 +431,7 @@ func trialStallWhileHeld(r *rand.Rand) error {
 	return s.finish()
 }
 
-// A ping that is due while somebody has the lock leaves when he lets go, once, and its clock starts then.
+// A ping that is due while somebody has the lock leaves when he lets go, once, unless he closes: nothing follows a Close frame.
 func trialPingWhileHeld(r *rand.Rand) error {
 	o := Options{Limits: quietly()}
 	o.Limits.PingInterval, o.Limits.PongTimeout = between(r, time.Second, 5*time.Second), time.Second
@@ -444,6 +444,13 @@ func trialPingWhileHeld(r *rand.Rand) error {
 	}
 	a.serve()
 	s.wants(len(a.got(OpPing)) == 0, "a ping leaves while somebody has the lock")
+	if r.IntN(2) == 0 {
+		a.conn.beginCloseLocked(nil)
+		a.conn.unlock()
+		s.settle()
+		s.wants(len(a.heard) == 1 && a.closeCode() == codeNoStatus && a.event.WasClean, "%v, %+v", a.heard, a.event)
+		return s.finish()
+	}
 	a.conn.unlock()
 	s.settle()
 	s.wants(len(a.got(OpPing)) == 1 && a.conn.ReadyState() == Open && a.count("OnPong") == 1, "%d pings, %d pongs, %+v", len(a.got(OpPing)), a.count("OnPong"), a.event)
