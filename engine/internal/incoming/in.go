@@ -221,6 +221,8 @@ func (in *In) piece(p *codec.Piece, lim *Limits, e *Event) error {
 	}
 	last := p.Last && p.Fin
 	switch {
+	case in.compressed && len(p.Payload) == 0 && !last:
+		return nil
 	case in.compressed:
 		mask.XOR(p.Payload, p.Key)
 		return in.inflate(p.Payload, last, lim, e)

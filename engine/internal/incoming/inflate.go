@@ -29,12 +29,10 @@ type inflation struct {
 // lives: give it to Begin again. nil before the first compressed message.
 func (in *In) Receiver() *deflate.Receiver { return in.receiver }
 
-// inflate takes one piece of a compressed message (RFC 7692 7.2.2), unmasked, as far as one step goes. What there is of
-// the message is delivered by the chunk, or when it is whole.
+// inflate takes one piece of a compressed message (RFC 7692 7.2.2), unmasked, as far as one step goes: of nothing, when all
+// of the piece was used and had more in it than there was room for. What there is of the message is delivered by the chunk,
+// or when it is whole.
 func (in *In) inflate(p []byte, final bool, lim *Limits, e *Event) error {
-	if len(p) == 0 && !final {
-		return nil
-	}
 	if in.receiver == nil {
 		r := in.lane.Deflate.Receiver(in.agreed, in.lane.Pool)
 		in.receiver = &r

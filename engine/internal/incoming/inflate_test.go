@@ -81,7 +81,7 @@ func TestInflatedCapacity(t *testing.T) {
 			}
 			r.stream = append(r.stream, frame(op, z.flushed(n))...)
 			for b := r.stream[r.used:]; len(b) > 0 || r.in.More(); {
-				if left := min(most-have, StepBytes); len(b) > 0 && room > 0 && uint64(room)-have < min(left, firstBytes) {
+				if left := min(most-have, StepBytes); room > 0 && uint64(room)-have < min(left, firstBytes) {
 					room = capacity(max(have+min(left, max(firstBytes, have)), min(2*uint64(room), most)))
 				}
 				b = r.step(b)
