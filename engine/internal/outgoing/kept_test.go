@@ -87,6 +87,40 @@ func TestTwoPayloadsShareABuffer(t *testing.T) {
 	r.gone()
 }
 
+// The queue keeps the buffer of a payload that waited if it is not ours, or if it holds nothing else and nobody else has it.
+func TestSole(t *testing.T) {
+	r := newRig(t, nil, false)
+	b := r.out.attach(r.call())
+	one := b.keep([]byte(accounts(5000)), nil)
+	if one.sole() != one.buf {
+		t.Error("the only one in its buffer")
+	}
+	two := b.keep([]byte(accounts(3000)), &one)
+	if two.buf != one.buf || one.sole() != nil || two.sole() != nil {
+		t.Error("two in a buffer")
+	}
+	two.drop()
+	if one.sole() != nil {
+		t.Error("somebody was behind it")
+	}
+	three := b.keep([]byte(accounts(10)), nil)
+	three.buf.Retain()
+	if three.sole() != nil {
+		t.Error("somebody else has its buffer")
+	}
+	if three.copied = false; three.sole() != three.buf {
+		t.Error("nobody writes to what is not ours")
+	}
+	if (&kept{}).sole() != nil || (&kept{}).bytes() != nil {
+		t.Error("nothing is kept")
+	}
+	three.drop()
+	three.drop()
+	one.drop()
+	r.out.Flush(r.call())
+	r.gone()
+}
+
 // What has left is not referred to any more, and what was given back is as new.
 func (k *booked) checkForgotten() {
 	k.Helper()
@@ -94,7 +128,7 @@ func (k *booked) checkForgotten() {
 		emptied(k, "a spare's queue", s.busy.queue)
 		emptied(k, "a spare's deferred", s.busy.deferred)
 		emptied(k, "a spare's waiters", s.busy.waiters)
-		if b := s.busy; b.out != nil || len(b.cork) != 0 || cap(b.cork) != CorkBytes || len(b.marks) != 0 || b.touched {
+		if b := s.busy; b.out != nil || len(b.cork) != 0 || cap(b.cork) != CorkBytes || len(b.marks) != 0 || b.touched || b.placed != 0 || b.left != 0 || b.unmarked != 0 || b.unmarkedPayload != 0 {
 			k.Fatalf("a spare is of a connection, after %s", k.done)
 		}
 	}
@@ -111,6 +145,9 @@ func (k *booked) checkForgotten() {
 		if p != nil {
 			k.Fatalf("a vector is kept, after %s", k.done)
 		}
+	}
+	if made := b.long.made; made != nil && cap(made.B) != capacity(cap(made.B)) {
+		k.Fatalf("what was collected is in memory that is not the pool's, after %s", k.done)
 	}
 	if b.head == len(b.queue) && b.head != 0 {
 		k.Fatalf("an empty queue has a head at %d, after %s", b.head, k.done)

@@ -46,9 +46,11 @@ var sizes = []int{
 
 func (k *booked) payload() []byte {
 	n := sizes[k.rng.IntN(len(sizes))]
-	switch k.rng.IntN(6) {
+	switch k.rng.IntN(7) {
 	case 0, 1:
 		n = k.rng.IntN(200)
+	case 6: // some slices, or nearly so
+		n = min(k.lane.Slice*(1+k.rng.IntN(5))+k.rng.IntN(3)-1, 200_000)
 	case 2: // the room of the cork, or nearly so
 		n = max(0, CorkBytes-k.led.cork-k.rng.IntN(24))
 	case 3:
@@ -60,11 +62,14 @@ func (k *booked) payload() []byte {
 		n = FlushBytes + k.rng.IntN(FlushBytes)
 	}
 	p := bytes.Repeat([]byte{byte('a' + k.rng.IntN(26))}, n)
-	each := 97
-	if k.rng.IntN(4) == 0 {
+	from, each := 0, 97
+	switch k.rng.IntN(6) {
+	case 0:
 		each = 1 // it does not shrink
+	case 1:
+		from, each = k.rng.IntN(1<<(4+k.rng.IntN(12))), 1 // its beginning does
 	}
-	for i := 0; i < n; i += each {
+	for i := from; i < n; i += each {
 		p[i] = byte(k.rng.Uint32())
 	}
 	return p
@@ -503,7 +508,7 @@ func newBooked(t *testing.T, rng *rand.Rand) *booked {
 	k.announced, k.led.heard = k.start, k.start
 	k.out.Skip(k.start)
 	if p != nil {
-		k.lane.Slice = 1 << (9 + rng.IntN(7))
+		k.lane.Slice = 1 << (9 + rng.IntN(8))
 		k.lane.Frame = [...]int64{-1, 0, 1000, 20_000, 90_000, 1 << 20}[rng.IntN(6)]
 		k.lane.Places = min(rng.IntN(10), 1)
 		k.led.packing = packing{agreed: k.agreed, memory: pool.New(), own: p.Takeover == deflate.OwnCompressor, formed: map[*Prepared]bool{}}

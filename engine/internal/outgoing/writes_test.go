@@ -168,3 +168,19 @@ func TestKeptRatherThanCopied(t *testing.T) {
 		}
 	}
 }
+
+// What fits the cork goes there.
+func TestCorkIsFilled(t *testing.T) {
+	for n, fits := range map[int]bool{CorkBytes - codec.MaxHeaderSize: true, CorkBytes - codec.MaxHeaderSize + 1: false} {
+		r := newRig(t, nil, true)
+		r.corked, r.sink.room = true, 1
+		r.send(accounts(n), deflate.Agreement{})
+		if b := r.out.busy; (len(b.cork) > n) != fits || (len(b.queue) == 0) != fits {
+			t.Errorf("%d bytes: %d are in the cork", n, len(b.cork))
+		}
+		r.letAllLeave()
+		r.corked = false
+		r.letAllLeave()
+		r.gone()
+	}
+}
