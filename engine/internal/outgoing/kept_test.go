@@ -157,10 +157,21 @@ func (k *booked) checkForgotten() {
 			k.Fatalf("an empty segment, after %s", k.done)
 		}
 	}
-	if was, is := k.was, b.deferred[:cap(b.deferred)]; len(is) > 0 && len(was) >= len(is) && &was[len(was)-1] == &is[len(is)-1] {
-		emptied(k, "what was deferred", was[:len(was)-len(is):len(was)-len(is)])
+	k.was = forgotten(k, "what was deferred", k.was, b.deferred)
+	if k.writer != nil {
+		k.wasOurs = forgotten(k, "what waited of a writer", k.wasOurs, k.writer.waiting)
 	}
-	k.was = b.deferred[:cap(b.deferred)]
+}
+
+// forgotten: what a slice had in front is empty if it is the same array still, which it returns.
+func forgotten[T any](k *booked, what string, was, is []T) []T {
+	k.Helper()
+	is = is[:cap(is)]
+	if len(is) > 0 && len(was) >= len(is) && &was[len(was)-1] == &is[len(is)-1] {
+		n := len(was) - len(is)
+		emptied(k, what, was[:n:n])
+	}
+	return is
 }
 
 func emptied[T any](k *booked, what string, s []T) {
@@ -170,4 +181,31 @@ func emptied[T any](k *booked, what string, s []T) {
 			k.Fatalf("%s holds %+v, after %s", what, e, k.done)
 		}
 	}
+}
+
+// A spare holds what was given back last while it held nothing, and gives it away once.
+func TestSpare(t *testing.T) {
+	r, other := newRig(t, nil, false), newRig(t, nil, false)
+	other.spare = r.spare
+	r.corked, other.corked = true, true
+	r.send("x", deflate.Agreement{})
+	first := r.out.busy
+	r.out.FlushPlain(r.lane, 5, r.spare, new(Tally))
+	if r.spare.busy != first {
+		t.Error("it was not kept")
+	}
+	other.send("y", deflate.Agreement{})
+	if r.spare.busy != nil || other.out.busy != first {
+		t.Error("it was not used")
+	}
+	if r.send("z", deflate.Agreement{}); r.out.busy == first {
+		t.Fatal("two have it")
+	}
+	other.out.FlushPlain(other.lane, 5, other.spare, new(Tally))
+	r.out.Flush(r.call())
+	if r.spare.busy != first || !r.out.Idle() {
+		t.Error("another has taken its place")
+	}
+	r.wants("x", "z")
+	other.wants("y")
 }

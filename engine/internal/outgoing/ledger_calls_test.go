@@ -72,7 +72,7 @@ func (w *ledger) emptyCork() bool {
 		w.straight = w.plainRoom()
 		return true
 	}
-	w.straight, w.cork, w.marked = notPlain, w.cork-n, len(w.ends)
+	w.straight, w.touched, w.cork, w.marked = notPlain, true, w.cork-n, len(w.ends)
 	switch {
 	case w.broken:
 		w.failed = true
@@ -297,6 +297,11 @@ func (w *ledger) hearMessage(m *Message, number uint32) Verdict {
 	w.list = slices.Insert(w.list, at, &item{p: p, pack: m.Compress != uncompressed, made: m.Prepared, cost: DeferredOverhead + uint64(len(p))})
 	w.settle()
 	return Sent
+}
+
+// flushPlain tells whether one write of the cork is all there is to do.
+func (w *ledger) flushPlain() bool {
+	return w.straight != notPlain && w.marked == 0 && w.cork != 0 && !w.touched && !w.broken && w.room >= w.cork && (w.most == 0 || w.most >= w.cork)
 }
 
 func (w *ledger) flushAll() {

@@ -21,6 +21,7 @@ type ledger struct {
 	call      // the last one that looked at more than the straight path
 
 	busy     bool
+	touched  bool // not by the straight path alone
 	stream   []byte
 	left     int // of it
 	base     int // where it was idle last
@@ -123,7 +124,7 @@ func (w *ledger) behind() bool { return int32(w.after-w.heard) > 0 }
 
 // attach begins a call.
 func (w *ledger) attach() {
-	w.busy, w.call, w.straight, w.marked = true, w.now, notPlain, len(w.ends)
+	w.busy, w.touched, w.call, w.straight, w.marked = true, true, w.now, notPlain, len(w.ends)
 }
 
 func (w *ledger) idle() bool {
@@ -138,6 +139,7 @@ func (w *ledger) leave(corked bool) {
 }
 
 func (w *ledger) detach() {
+	w.touched = false
 	w.busy, w.base, w.marked, w.awaited, w.pongDue, w.waiters, w.high, w.empty = false, len(w.stream), 0, 0, false, 0, false, false
 	w.left, w.cork, w.queue, w.ends, w.rests = len(w.stream), 0, false, nil, nil
 	w.blocked, w.failed, w.turns, w.writer, w.list, w.body = false, false, false, nil, nil, nil

@@ -23,6 +23,7 @@ type booked struct {
 
 	ours    *entry     // the writer's, in order
 	was     []deferred // the array of what was deferred
+	wasOurs []fragment // that of what waited of the open writer
 	raws    bool       // there may be bytes that are no frames
 	rng     *rand.Rand
 	writer  *Writer
@@ -117,10 +118,12 @@ func (k *booked) step() {
 	}
 	k.led.now = call{k.limits, k.after, k.corked, k.corked && k.spare != nil}
 	k.led.room, k.led.most, k.led.broken = k.sink.room, k.sink.most, k.sink.broken
-	op := k.rng.IntN(34)
+	op := k.rng.IntN(36)
 	k.note(" %d", op)
 	switch {
-	case op < 11:
+	case op >= 34 && k.led.now.spare:
+		k.sendPlain(k.payload())
+	case op < 11 || op >= 34:
 		k.message()
 	case op < 14:
 		k.write()
@@ -168,11 +171,7 @@ func (k *booked) message() {
 		m, at = k.prepare(p), prepared
 	case 2:
 		if k.led.now.spare {
-			v := Sent
-			if !same(k, "SendPlain", k.out.SendPlain(k.spare, k.limits, k.after, codec.OpBinary, p), k.led.sendPlain(p)) {
-				v = Closed
-			}
-			k.accepted(v, p)
+			k.sendPlain(p)
 			return
 		}
 		fallthrough
@@ -196,6 +195,13 @@ func (k *booked) message() {
 func (k *booked) accepted(v Verdict, p []byte) {
 	if v == Sent {
 		k.order.list = append(k.order.list, &entry{payload: string(p)})
+	}
+}
+
+func (k *booked) sendPlain(p []byte) {
+	k.note("(plain %d)", len(p))
+	if same(k, "SendPlain", k.out.SendPlain(k.spare, k.limits, k.after, codec.OpBinary, p), k.led.sendPlain(p)) {
+		k.accepted(Sent, p)
 	}
 }
 
@@ -268,8 +274,9 @@ func (k *booked) control() {
 func (k *booked) flush() {
 	if k.spare != nil {
 		var t Tally
-		k.out.FlushPlain(k.lane, 5, k.spare, &t)
+		same(k, "FlushPlain", k.out.FlushPlain(k.lane, 5, k.spare, &t), k.led.flushPlain())
 		k.lane.Counts.Add(&t)
+		same(k, "what is counted twice", t, Tally{})
 	}
 	k.out.Flush(k.call())
 	k.led.flushAll()
@@ -384,6 +391,9 @@ func (k *booked) check() {
 		[...]bool{l.high, l.busy && l.pingEnd > l.left, l.pongDue, l.body != nil, !l.busy || l.queued() == 0 && !l.unfinished()})
 	same(k, "a compressor is held", o.HoldsCompressor(), l.sender != nil && l.sender.HoldsCompressor())
 	same(k, "Heard", o.Heard(), l.heard)
+	if l.busy && l.spare && !l.behind() {
+		same(k, "room of the straight path", o.busy.straight, l.straight)
+	}
 	k.checkWaiters()
 	counts := &k.lane.Counts
 	same(k, "Counts", [...]uint64{counts.Messages.Load(), counts.Bytes.Load(), counts.Dropped.Load()}, [...]uint64{l.messages, l.gone, l.dropped})
@@ -449,7 +459,7 @@ func someLimits(rng *rand.Rand) *Limits {
 		l.Low = rng.Int64N(l.High)
 	}
 	if rng.IntN(2) == 0 {
-		l.MaxBuffered = 1 + rng.Int64N(1<<(5+rng.IntN(14)))
+		l.MaxBuffered = rng.Int64N(1 << rng.IntN(20))
 	}
 	return l
 }
@@ -508,7 +518,7 @@ func newBooked(t *testing.T, rng *rand.Rand) *booked {
 	k.announced, k.led.heard = k.start, k.start
 	k.out.Skip(k.start)
 	if p != nil {
-		k.lane.Slice = 1 << (9 + rng.IntN(8))
+		k.lane.Slice = 1 << (9 + rng.IntN(9))
 		k.lane.Frame = [...]int64{-1, 0, 1000, 20_000, 90_000, 1 << 20}[rng.IntN(6)]
 		k.lane.Places = min(rng.IntN(10), 1)
 		k.led.packing = packing{agreed: k.agreed, memory: pool.New(), own: p.Takeover == deflate.OwnCompressor, formed: map[*Prepared]bool{}}

@@ -20,7 +20,7 @@ func (b *busy) settle() {
 		b.out.due |= Pong
 	}
 	if b.left == b.placed {
-		if b.out.buffered == 0 && len(b.waiters) != 0 {
+		if b.out.buffered == 0 {
 			b.wake()
 		}
 		if b.out.closed {
@@ -36,9 +36,6 @@ func (b *busy) popMarks() {
 	for b.mhead < len(b.marks) && b.marks[b.mhead].end <= b.left {
 		payload += b.marks[b.mhead].payload
 		b.mhead++
-	}
-	if b.mhead == from {
-		return
 	}
 	b.out.buffered -= payload
 	b.payload -= payload

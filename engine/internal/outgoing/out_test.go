@@ -661,6 +661,55 @@ func TestManyMarks(t *testing.T) {
 	r.gone()
 }
 
+// Marks that have left are thrown away when they are more than 1024, and more than the others.
+func TestMarksAreThrownAway(t *testing.T) {
+	for _, n := range []int{1500, 2046, 2047, 2048, 2049, 2050, 5000} {
+		r := newRig(t, nil, false)
+		r.sink.room = 0
+		for range n {
+			r.send("", deflate.Agreement{})
+		}
+		marks, gone := n, 0
+		for range n - 1 {
+			r.sink.room = 2
+			r.out.HasRoom(r.call())
+			if gone++; gone > 1024 && gone > marks/2 {
+				marks, gone = marks-gone, 0
+			}
+			if b := r.out.busy; len(b.marks) != marks || b.mhead != gone {
+				t.Fatalf("of %d: %d marks, %d of them have left; not %d and %d", n, len(b.marks), b.mhead, marks, gone)
+			}
+		}
+		r.letAllLeave()
+		r.gone()
+	}
+}
+
+// Who was refused a message at the low mark or below is told of Low when nothing waits, not a byte before.
+func TestRefusedAtTheLowMark(t *testing.T) {
+	for _, k := range []struct {
+		low int64
+		at  int // Low is due when so many bytes are left
+	}{{126, 126}, {127, 0}, {128, 0}} {
+		r := newRig(t, nil, false)
+		r.limits = &Limits{MaxBuffered: 127, High: 1000, Low: k.low, Drop: true}
+		r.sink.room = 0
+		r.out.Ping(r.call(), make([]byte, 125))
+		if v := r.send("x", deflate.Agreement{}); v != Full {
+			t.Fatal(v)
+		}
+		r.wantDue(Room | High)
+		for left := 126; left >= 0; left-- {
+			r.sink.room = 1
+			r.out.HasRoom(r.call())
+			if low := r.out.Due()&Low != 0; low != (left == k.at) {
+				t.Errorf("Low %d: due %v with %d bytes left", k.low, low, left)
+			}
+		}
+		r.gone()
+	}
+}
+
 // One flush writes a bounded amount, and then counts the sink as full.
 func TestFlushIsBounded(t *testing.T) {
 	r := newRig(t, nil, false)

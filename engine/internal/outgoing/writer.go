@@ -66,8 +66,7 @@ func (w *Writer) Write(k Call, p []byte, copied *pool.Buffer) Verdict {
 	if v == Sent && !b.failed {
 		w.write(b, p, copied)
 	}
-	b.leave()
-	return v
+	return v // nothing is over while a writer is open
 }
 
 func (w *Writer) write(b *busy, p []byte, copied *pool.Buffer) {

@@ -167,6 +167,19 @@ func TestKeptRatherThanCopied(t *testing.T) {
 			r.gone()
 		}
 	}
+	for _, n := range []int{KeptBytes - 1, KeptBytes} { // by the straight path only what is copied anyway
+		r := newRig(t, nil, false)
+		r.corked = true
+		b := r.lane.Pool.Get(n)
+		b.Append([]byte(accounts(n)))
+		r.out.Send(r.call(), &Message{Op: codec.OpBinary, P: b.B, Owned: b})
+		if kept := !b.Exclusive(); kept != (n >= KeptBytes) {
+			t.Errorf("%d bytes in a callback: kept %v", n, kept)
+		}
+		b.Release()
+		r.letAllLeave()
+		r.gone()
+	}
 }
 
 // What fits the cork goes there.
@@ -182,5 +195,27 @@ func TestCorkIsFilled(t *testing.T) {
 		r.corked = false
 		r.letAllLeave()
 		r.gone()
+	}
+}
+
+// The straight path fills the cork to the byte that it knows of, though small messages cost more than they are long; only then
+// it writes.
+func TestStraightRoom(t *testing.T) {
+	for small := range 3 {
+		for _, more := range []int{-1, 0, 1} {
+			r := newRig(t, nil, false)
+			r.corked = true
+			for range small {
+				r.send("x", deflate.Agreement{}) // 3 bytes, at messageCost
+			}
+			r.send(accounts(1000), deflate.Agreement{})
+			n := CorkBytes - len(r.out.busy.cork) - maxHeader + more
+			r.send(accounts(n), deflate.Agreement{})
+			if wrote := r.sink.calls > 0; wrote != (more > 0) || len(r.out.busy.marks) != 0 || r.out.busy.straight == notPlain {
+				t.Errorf("behind %d small ones, %+d: written %v, %d marks", small, more, wrote, len(r.out.busy.marks))
+			}
+			r.out.FlushPlain(r.lane, 5, r.spare, new(Tally))
+			r.gone()
+		}
 	}
 }
