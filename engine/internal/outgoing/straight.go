@@ -152,6 +152,7 @@ func (b *busy) cut(n int, err error) {
 	b.markPlain()
 	b.advance(n, nil)
 	b.afterWrite(err, FlushBytes-n)
+	b.settle() // what comes next may stay in the cork, and ask for no write
 }
 
 // markPlain makes the marks of what the straight path has put into the cork: of the frames at its end.
