@@ -44,24 +44,36 @@ func (c *Conn) Send(op Opcode, p []byte, opts ...SendOption) error {
 			return c.send(&outgoing.Message{Op: op, P: p, Compress: as})
 		}
 	}
-	if !c.mu.TryLock() {
-		return c.send(&outgoing.Message{Op: op, P: p})
+	if c.ReadyState() != Open || !c.mu.TryLock() {
+		return c.sendAsItIs(op, p)
 	}
 	if !c.sendPlainLocked(op, p) {
 		return c.sendAndUnlock(&outgoing.Message{Op: op, P: p})
 	}
-	c.unlock()
+	c.mu.Unlock() // nothing has come due
+	schedulingPoint(c)
+	if c.owed.Load() != 0 {
+		c.serveOwed()
+	}
 	return nil
 }
 
+// sendAsItIs is send for a payload that is not compressed.
+func (c *Conn) sendAsItIs(op Opcode, p []byte) error { return c.send(&outgoing.Message{Op: op, P: p}) }
+
 // sendPlainLocked is send for what a callback on a loop sends to its own connection, where nothing stands in its way;
-// else it does nothing and answers false.
+// else it does nothing and answers false. The connection was OPEN before the lock was taken. Whoever closed it meanwhile has closed
+// the straight path, too, or does not mind what is sent just before.
 func (c *Conn) sendPlainLocked(op Opcode, p []byte) bool {
-	if c.ReadyState() != Open || c.handed.Load() != nil {
+	if c.handed.Load() != nil {
 		return false
 	}
+	limits, after := &c.limits.Load().outgoing, c.announced()
+	if !c.out.Idle() {
+		return c.out.AddPlain(limits, after, op, p)
+	}
 	s := c.spare()
-	return s != nil && c.out.SendPlain(s, &c.limits.Load().outgoing, c.announced(), op, p)
+	return s != nil && c.out.SendPlain(s, limits, after, op, p)
 }
 
 // SendOwned sends b.B and takes over one reference to b, whatever it answers: b.B must

@@ -31,26 +31,37 @@ func (s *Spare) put(b *busy) {
 // SendPlain is Send for an uncompressed message where the straight path can be taken; else it answers false, and
 // nothing was done. k.After and k.Limits are given alone, and k is otherwise that of a corked call with a Spare.
 func (o *Out) SendPlain(s *Spare, l *Limits, after uint32, op codec.Opcode, p []byte) bool {
-	b := o.busy
-	if b == nil {
+	if o.busy == nil {
 		if o.closed {
 			return false
 		}
-		b = s.take()
-		o.busy, b.out, b.Limits, b.After = b, o, l, after
-		b.straight = b.plainRoom()
+		b := s.take()
+		o.busy, b.out, b.Spare, b.Limits, b.After = b, o, s, l, after
+		b.straight = cap(b.cork)
+		if most := l.MaxBuffered; most >= 0 {
+			b.straight = int(min(most, int64(b.straight)))
+		}
 	}
+	return o.AddPlain(l, after, op, p)
+}
+
+// AddPlain is SendPlain where the connection is busy: most likely with what SendPlain has put into the cork before.
+func (o *Out) AddPlain(l *Limits, after uint32, op codec.Opcode, p []byte) bool {
+	b := o.busy
 	n := len(p) + maxHeader
 	if n > b.straight || after != o.heard || l != b.Limits {
 		return false
 	}
-	if b.unmarked == 0 {
-		b.unmarkedAt = len(b.cork)
-	}
 	at := len(b.cork)
-	b.cork = append(codec.AppendHeader(b.cork, op, true, false, uint64(len(p))), p...)
-	b.placed += uint64(len(b.cork) - at)
-	b.straight -= max(len(b.cork)-at, messageCost)
+	if b.unmarked == 0 {
+		b.unmarkedAt = at
+	}
+	frame := b.cork[at : at+n]
+	header := putHeader(frame, op, len(p))
+	n = header + copy(frame[header:], p)
+	b.cork = b.cork[:at+n]
+	b.placed += uint64(n)
+	b.straight -= max(n, messageCost)
 	b.unmarked++
 	b.unmarkedPayload += uint64(len(p))
 	o.buffered += uint64(len(p))
@@ -96,9 +107,10 @@ const maxHeader = codec.MaxHeaderSize - 4
 // notPlain is the room of a busy in which something waits that the straight path does not know.
 const notPlain = -1
 
-// plainRoom is how many bytes the straight path may put into the cork.
+// plainRoom is how many bytes the straight path may put into the cork: none outside of a corked call with a Spare, so
+// that AddPlain need not ask.
 func (b *busy) plainRoom() int {
-	if b.blocked || b.failed || b.high || b.pongDue || b.head != len(b.queue) || b.holdsBack() || len(b.waiters) != 0 ||
+	if b.Spare == nil || b.blocked || b.failed || b.high || b.pongDue || b.head != len(b.queue) || b.holdsBack() || len(b.waiters) != 0 ||
 		b.out.closed || b.out.behind(b.After) {
 		return notPlain
 	}
@@ -170,6 +182,18 @@ func (b *busy) markPlain() {
 	}
 	b.payload += b.unmarkedPayload
 	b.unmarked, b.unmarkedPayload, b.unmarkedAt = 0, 0, 0
+}
+
+// putHeader writes the header of an unmasked frame that fits the cork, and returns how long it is. (What package codec does for
+// frames of all kinds takes a call.)
+func putHeader(b []byte, op codec.Opcode, payload int) int {
+	b[0] = 0x80 | byte(op) // FIN
+	if payload <= 125 {
+		b[1] = byte(payload)
+		return 2
+	}
+	b[1], b[2], b[3] = 126, byte(payload>>8), byte(payload)
+	return 4
 }
 
 // frameSize is how long the unmasked frame at the start of b is, and its payload.
