@@ -3,8 +3,8 @@ package engine
 import "time"
 
 // pace says when to look at the clock during work that goes by units of unknown size: frames,
-// letters, connections. A look costs as much as a small frame, so it is not taken after each: after the 1st, the
-// 2nd, the 4th and the 8th, then after each 16th, and after each one while they are slow.
+// letters, connections. A look costs as much as a small frame, so it is not taken after each: as many units are
+// done in between as take lookEvery at the rate that was seen last, and at most three times as many as were done before.
 type pace struct {
 	began  time.Duration
 	looked time.Duration
@@ -14,10 +14,10 @@ type pace struct {
 }
 
 const (
-	// paceMost is how many units pass between two looks at most.
-	paceMost = 16
-	// slowUnit: of units that take longer, paceMost would be more than a turn.
-	slowUnit = turnBudget / paceMost
+	// lookEvery is the time between two looks: a turn is that much longer than its budget at most, while its units stay alike.
+	lookEvery = turnBudget / 16
+	// paceMost is how many units pass between two looks at most: those that come next may be slow ones.
+	paceMost = 64
 )
 
 // begin begins at now; at 0 with the first look.
@@ -37,10 +37,11 @@ func (p *pace) look(now time.Duration) time.Duration {
 	if p.began == 0 {
 		p.began, p.looked = now, now
 	}
-	slow := now-p.looked > slowUnit*time.Duration(p.done-p.seen)
-	p.looked, p.seen = now, p.done
-	if p.next = p.done + min(p.done, paceMost); slow {
-		p.next = p.done + 1
+	most := min(3*p.done, paceMost)
+	if took := now - p.looked; took > 0 {
+		most = min(most, int(lookEvery*time.Duration(p.done-p.seen)/took))
 	}
+	p.looked, p.seen = now, p.done
+	p.next = p.done + max(most, 1)
 	return now - p.began
 }

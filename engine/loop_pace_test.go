@@ -32,13 +32,13 @@ func TestPaceLooks(t *testing.T) {
 	for i := range 64 {
 		every = append(every, i+1)
 	}
-	seldom := []int{1, 2, 4, 8, 16, 32, 48, 64}
+	seldom, tenth := []int{1, 4, 16, 64}, []int{1, 4, 14, 24, 34, 44, 54, 64}
 	var p pace
 	for range 2 {
 		for _, k := range []struct {
 			unit time.Duration
 			want []int
-		}{{0, seldom}, {time.Microsecond, seldom}, {slowUnit, seldom}, {slowUnit + 1, every}, {turnBudget, every}} {
+		}{{0, seldom}, {time.Microsecond, seldom}, {lookEvery / 10, tenth}, {lookEvery, every}, {turnBudget, every}} {
 			if at := looks(t, &p, k.unit); !slices.Equal(at, k.want) {
 				t.Errorf("units of %v: looks after %v", k.unit, at)
 			}
@@ -69,14 +69,14 @@ func TestPaceOfSlowUnits(t *testing.T) {
 	var at []int
 	for i := 1; i <= 40; i++ {
 		if now += time.Microsecond; i > 4 && i <= 8 {
-			now += 3 * slowUnit
+			now += 3 * lookEvery
 		}
 		if p.due() {
 			at = append(at, i)
 			p.look(now)
 		}
 	}
-	if want := []int{1, 2, 4, 8, 9, 18, 34}; !slices.Equal(at, want) {
+	if want := []int{1, 4, 16, 17}; !slices.Equal(at, want) {
 		t.Errorf("looks after %v, not %v", at, want)
 	}
 }
