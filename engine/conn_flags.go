@@ -5,13 +5,14 @@ type flags uint32
 
 const (
 	// Why the peer is not read. Pausing is told in one place (settlePause, settleHigh, deposit, awaitBroadcasts) and
-	// ended in one; besides, closing ends all that the user or the peer could hold (advanceClosing, lose).
+	// ended in one; besides, closing ends all that the user or the peer could hold (advanceClosing, lose), and what lingers
+	// is read whatever there was (linger, refuse).
 	pausedByUser       flags = 1 << iota // Pause; settlePause
 	pausedByHigh                         // more than HighWater is queued for the peer; settleHigh, lowAgain
 	pausedByInbox                        // the workers lag; deposit, readPastInbox
 	pausedByBroadcasts                   // its broadcasts come first; awaitBroadcasts, releaseBroadcasters
 	// pausedByWork: what was read comes first: an unfinished turn (awaitTurn, nextTurn), or, while CONNECTING, a request
-	// whose decision is awaited (await, decideLate). refuse and drop end it, for nobody will take what was read.
+	// whose decision is awaited (await, decideLate). discard ends it as well, for nobody will take what was read.
 	pausedByWork
 	endWaits // the peer's end is known, and the workers have not come that far; endInOrder, serveBits
 

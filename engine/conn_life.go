@@ -292,7 +292,7 @@ func (c *Conn) linger(k closing) {
 		return
 	}
 	c.phase = phaseLingering
-	c.flags &^= writeWanted
+	c.flags &^= writeWanted | unread // whatever stopped the reading: the peer's end is awaited, and nothing before it counts
 	c.freshProgress(c.loop.now + lingerBound)
 	c.wake(lingerTime / 4)
 	c.watch() // the last step: it may find that the connection is over

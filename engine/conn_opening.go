@@ -304,7 +304,7 @@ func (c *Conn) refuse(r *handshake.Refusal) {
 	l.engine.stats.connecting.Add(-1)
 	c.dropOpening()
 	c.phase = phaseLingering
-	c.flags &^= pausedByWork
+	c.flags &^= unread
 	c.freshProgress(l.now + lingerBound)
 	c.wake(lingerTime / 4)
 	if left {

@@ -417,6 +417,26 @@ func TestWorkersNoticesOnlyWhileOpen(t *testing.T) {
 	}
 }
 
+// What lingers is read, whatever the workers have not come to yet: else nobody sees that the peer has gone, and it counts
+// against the limits for half a minute more.
+func TestWorkersLateAndThePeerGone(t *testing.T) {
+	d := newDiary(t)
+	gate := make(chan struct{})
+	s := startServer(t, d.handler(Funcs{Message: func(*Conn, Message) { <-gate }}), Options{Loops: 1, Workers: 1})
+	defer close(gate)
+	f := dialForeign(t, s, 4096)
+	c := d.conn()
+	_ = c.SendBinary(make([]byte, 100_000)) // the kernel has it, and the peer does not take it
+	f.text("wait")
+	within(t, timeoutOf(5), "the callback", func() bool { return s.Stats().MessagesIn == 1 })
+	f.closeWith(1000, "")
+	time.Sleep(20 * time.Millisecond) // the peer's end waits for the worker
+	_ = c.Close()
+	within(t, timeoutOf(5), "CLOSED", func() bool { return c.ReadyState() == Closed })
+	f.reset()
+	within(t, lingerBound/2, "the connection is gone", func() bool { return s.native[0].conns.Load() == 0 })
+}
+
 func (b *inbox) errandsWaiting() int {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -252,6 +252,10 @@ func (e *engine) callingConn() *Conn {
 // awaitBroadcasts stops the delivery of what c sends. On the loop.
 func (c *Conn) awaitBroadcasts() {
 	l := c.loop
+	if c.phase >= phaseLingering { // OnClose made them: nothing is delivered any more, and the peer's end is awaited
+		c.holds.And(^heldByBroadcasts)
+		return
+	}
 	if c.flags&pausedByBroadcasts == 0 {
 		c.flags |= pausedByBroadcasts
 		l.broadcasters = append(l.broadcasters, c)

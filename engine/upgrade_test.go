@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/gobwas/ws"
+
+	"github.com/gannet-ws/gannet/engine/internal/netio"
 )
 
 // behindHTTP is a door that leads through a net/http server and ServeHTTP.
@@ -440,6 +442,30 @@ func TestShutdownWhileConnecting(t *testing.T) {
 				t.Error(err)
 			}
 		})
+	}
+}
+
+// Who is refused is read until its end, though somebody had paused the connection to be.
+func TestRefusedWhilePaused(t *testing.T) {
+	var u *Upgrade
+	h := Funcs{Upgrade: func(asked *Upgrade) { u = asked; u.Later() }}
+	l, _ := nullConnWith(t, Funcs{}, Options{}, nullRequest)
+	hooks, err := findHooks(h)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.engine.hooks = hooks
+	l.adopt(arrival{fd: 6})
+	l.OnEvent(6, netio.Readable)
+	c := u.Conn()
+	c.Pause()
+	c.serve()
+	if err := u.Refuse(403, "no"); err != nil {
+		t.Fatal(err)
+	}
+	c.serve()
+	if c.phase != phaseLingering || c.watched&netio.Readable == 0 {
+		t.Errorf("phase %d, watched for %d", c.phase, c.watched)
 	}
 }
 
