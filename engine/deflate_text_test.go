@@ -12,7 +12,8 @@ import (
 	"github.com/gannet-ws/gannet/engine/internal/incoming"
 )
 
-// What is inflated: chunks, text, limits, errors.
+// What is inflated: chunks, text, limits, errors. Package incoming's own tests have the cases and their cuts; here each kind
+// goes over a connection.
 
 // chunked collects what OnChunk is given.
 type chunked struct {
@@ -54,7 +55,7 @@ func TestChunksAreInflated(t *testing.T) {
 			"cut":   func(op Opcode, b []byte) error { return p.sayCut(op, b, 0, 1, len(b)/3, len(b)/2, len(b)/2) },
 			"parts": func(op Opcode, b []byte) error { return p.sayParts(op, b[:len(b)/2], nil, b[len(b)/2:], nil) },
 		}
-		for _, n := range []int{0, 1, 100, incoming.StepBytes, incoming.StepBytes + 1, unraced(600_000, 150_000)} {
+		for _, n := range []int{0, 100, incoming.StepBytes + 1} {
 			for _, kind := range kinds {
 				for name, say := range ways {
 					payload := kind.make(r, n)
@@ -104,20 +105,18 @@ func TestTextCutAcrossSteps(t *testing.T) {
 	inEveryMode(t, func(t *testing.T, m mode) {
 		_, p, _ := flateEcho(t, m, Options{})
 		p.squeeze.level = 1
-		for shift := range 4 { // the end of a step falls on every byte of a character
-			text := []byte(strings.Repeat("x", shift) + strings.Repeat("𝄞", incoming.StepBytes/4*2+100))
-			p.echoes(OpText, text)
-			if err := p.sayCut(OpText, text, 1, 2, 3, 40, 41); err != nil {
-				t.Fatal(err)
-			}
-			p.wants(OpText, text)
-			at := incoming.StepBytes + 1
-			if err := p.sayParts(OpText, text[:shift+1], text[shift+1:at], text[at:at+2], text[at+2:]); err != nil {
-				t.Fatal(err)
-			}
-			p.wants(OpText, text)
-			p.echoes(OpText, []byte("é")) // and the next message begins anew
+		text := []byte("x" + strings.Repeat("𝄞", incoming.StepBytes/4*2+100))
+		p.echoes(OpText, text)
+		if err := p.sayCut(OpText, text, 1, 2, 3, 40, 41); err != nil {
+			t.Fatal(err)
 		}
+		p.wants(OpText, text)
+		at := incoming.StepBytes + 1
+		if err := p.sayParts(OpText, text[:2], text[2:at], text[at:at+2], text[at+2:]); err != nil {
+			t.Fatal(err)
+		}
+		p.wants(OpText, text)
+		p.echoes(OpText, []byte("é")) // and the next message begins anew
 	})
 }
 
@@ -125,7 +124,7 @@ func TestTextCutAcrossSteps(t *testing.T) {
 // for, and chunks up to it are delivered.
 func TestInvalidTextInside(t *testing.T) {
 	inEveryMode(t, func(t *testing.T, m mode) {
-		bad := []string{"\xff", "a\xc3(", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xc0\xaf", strings.Repeat("é", incoming.StepBytes/2) + "\x80", strings.Repeat("long ", 100_000) + "\xfe"}
+		bad := []string{"a\xc3(", strings.Repeat("é", incoming.StepBytes/2) + "\x80"}
 		for _, chunks := range []bool{false, true} {
 			for i, text := range bad {
 				t.Run(fmt.Sprint(i, " ", chunks), func(t *testing.T) {
@@ -173,9 +172,7 @@ func (d *chunkedDiary) OnChunk(_ *Conn, k Chunk) {
 func TestTextThatEndsInside(t *testing.T) {
 	inEveryMode(t, func(t *testing.T, m mode) {
 		for _, say := range []func(p *flatePeer) error{
-			func(p *flatePeer) error { return p.say(OpText, []byte("a\xc3")) },
 			func(p *flatePeer) error { return p.sayParts(OpText, []byte("a\xf0\x9d"), []byte("\x84")) },
-			func(p *flatePeer) error { return p.say(OpText, []byte(strings.Repeat("a", 300_000)+"\xe2\x82")) },
 		} {
 			_, p, _ := flateEcho(t, m, Options{})
 			if err := say(p); err != nil {
@@ -191,7 +188,7 @@ func TestTextThatEndsInside(t *testing.T) {
 // MaxMessageSize is of what is inflated, to the byte, in one frame or many.
 func TestMaxMessageSizeInflated(t *testing.T) {
 	inEveryMode(t, func(t *testing.T, m mode) {
-		for _, limit := range []int{1, 100, 4096, incoming.StepBytes, incoming.StepBytes + 1, 300_000} {
+		for _, limit := range []int{100, incoming.StepBytes + 1} {
 			d := newDiary(t)
 			s := m.start(t, d.handler(echoHandler), deflating(Options{Limits: Limits{MaxMessageSize: int64(limit)}}))
 			for i, say := range []func(p *flatePeer, b []byte) error{
@@ -237,13 +234,11 @@ func TestFormsOfCompressedMessages(t *testing.T) {
 			{"\x02\x00", ""},                 // a fixed block without content
 			{"\x00\x05\x00\xfa\xff\x48\x65\x6c\x6c\x6f\x00\x00\x00\xff\xff\x00", "Hello"}, // a flush within
 		} {
-			for _, at := range []int{0, 1, len(k.wire) / 2, len(k.wire)} {
-				if err := p.sayFrames(OpText, cutAt([]byte(k.wire), at), true); err != nil {
-					t.Fatal(err)
-				}
-				if got, err := p.hear(); err != nil || string(got.payload) != k.want {
-					t.Fatalf("%d, cut at %d: %q, %v", i, at, got.payload, err)
-				}
+			if err := p.sayFrames(OpText, cutAt([]byte(k.wire), len(k.wire)/2), true); err != nil {
+				t.Fatal(err)
+			}
+			if got, err := p.hear(); err != nil || string(got.payload) != k.want {
+				t.Fatalf("%d: %q, %v", i, got.payload, err)
 			}
 		}
 		p.squeeze.forget()
@@ -260,10 +255,7 @@ func TestBadCompressedMessages(t *testing.T) {
 			code       int
 		}{
 			{"reserved block", "\x06", 1007},
-			{"stored size", "\x00\x05\x00\x00\x00Hello", 1007},
 			{"cut short", "\xf2\x48\xcd", 1007},
-			{"distance before the first byte", "\x02\x13\x00\x00", 1007},
-			{"garbage", "\xff\xff\xff\xff\xff", 1007},
 		} {
 			for _, at := range []int{0, len(k.wire) / 2} {
 				p := dialFlate(t, s, "permessage-deflate; client_max_window_bits")
