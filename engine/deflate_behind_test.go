@@ -20,7 +20,7 @@ func TestWriterBehindALongMessage(t *testing.T) {
 	inEveryMode(t, func(t *testing.T, m mode) {
 		_, p, c := flateEcho(t, m, Options{})
 		r := rand.New(rand.NewPCG(17, 18))
-		long, last := records(r, 2<<20), records(r, 1<<20)
+		long, last := records(r, unraced(2<<20, 1<<19)), records(r, unraced(1<<20, 1<<18))
 		if err := errors.Join(c.SendBinary(long), c.SendText("between")); err != nil {
 			t.Fatal(err)
 		}
@@ -44,7 +44,7 @@ func TestWriterBehindALongMessage(t *testing.T) {
 // Nothing is compressed ahead of its turn for a writer: in a callback, the loop is not held.
 func TestWriterDoesNotHurryALongMessage(t *testing.T) {
 	r := rand.New(rand.NewPCG(19, 20))
-	long := records(r, 8<<20)
+	long := records(r, unraced(8<<20, 2<<20))
 	left := make(chan uint64, 1)
 	s := startServer(t, Funcs{Message: func(c *Conn, _ Message) {
 		err := c.SendBinary(long)
@@ -216,7 +216,8 @@ func TestFragmentsThatWait(t *testing.T) {
 	if err := c.SendBinary(long); err != nil {
 		t.Fatal(err)
 	}
-	const fragments, behind = 5000, 200_000
+	const fragments = 5000
+	behind := unraced(200_000, 20_000)
 	w := c.NewWriter(OpBinary)
 	for range behind {
 		if err := c.SendText("x"); err != nil {

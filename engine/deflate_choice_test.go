@@ -162,7 +162,7 @@ func TestWhatGrowsIsSentAsItIs(t *testing.T) {
 		for _, takeover := range []deflate.Takeover{deflate.SharedHistory, deflate.NoTakeover} {
 			_, p, c := pair(t, m, Options{Deflate: &deflate.Policy{Takeover: takeover, MinSize: 1}}, justDeflate)
 			r := rand.New(rand.NewPCG(1, 1))
-			for _, n := range []int{1, 2, 3, 10, 63, 64, 65, 1000, 8 << 10, 8<<10 + 1, 64 << 10, outgoing.SliceBytes, outgoing.SliceBytes + 1, 1 << 20} {
+			for _, n := range []int{1, 2, 3, 10, 63, 64, 65, 1000, 8 << 10, 8<<10 + 1, 64 << 10, outgoing.SliceBytes, outgoing.SliceBytes + 1, unraced(1<<20, 1<<18)} {
 				for _, send := range []func([]byte) error{
 					func(b []byte) error { return c.SendBinary(b) },
 					func(b []byte) error { return c.SendPrepared(prepared(t, OpBinary, b)) },
@@ -191,7 +191,7 @@ func TestSendOwnedDeflated(t *testing.T) {
 	inEveryMode(t, func(t *testing.T, m mode) {
 		s, p, c := pair(t, m, Options{}, justDeflate)
 		r := rand.New(rand.NewPCG(2, 1))
-		for _, n := range []int{0, 10, 64, 5000, outgoing.SliceBytes, outgoing.SliceBytes + 1, 1 << 20} {
+		for _, n := range []int{0, 10, 64, 5000, outgoing.SliceBytes, outgoing.SliceBytes + 1, unraced(1<<20, 1<<18)} {
 			for _, k := range kinds {
 				payload := k.make(r, n)
 				b := c.loop.engine.pool.Get(n)
