@@ -235,8 +235,8 @@ func (b *busy) wake() {
 	b.waiters = b.waiters[:0]
 }
 
-// segment is one run of bytes in the queue. With end < 0 it is still appended to, and
-// ends where its buffer does.
+// segment is one run of bytes in the queue. With end < 0 it ends where its buffer does, and is
+// appended to while it is the last.
 type segment struct {
 	buf      *pool.Buffer
 	raw      []byte // a prepared frame, the garbage collector's, when buf is nil
@@ -284,11 +284,8 @@ func (b *busy) room(n, least int) *[]byte {
 		}
 	}
 	if last := len(b.queue) - 1; last >= b.head {
-		if s := &b.queue[last]; s.end < 0 {
-			if len(s.buf.B)+n <= cap(s.buf.B) {
-				return &s.buf.B
-			}
-			s.end = len(s.buf.B)
+		if s := &b.queue[last]; s.end < 0 && len(s.buf.B)+n <= cap(s.buf.B) {
+			return &s.buf.B
 		}
 	}
 	buf := b.Lane.Pool.Get(max(n, least))
@@ -299,15 +296,7 @@ func (b *busy) room(n, least int) *[]byte {
 // push queues a segment behind the cork.
 func (b *busy) push(s segment) {
 	b.corkToQueue()
-	b.sealTail()
 	b.queue = append(b.queue, s)
-}
-
-// sealTail ends the shared buffer at the queue's end: what follows is not in it.
-func (b *busy) sealTail() {
-	if last := len(b.queue) - 1; last >= b.head && b.queue[last].end < 0 {
-		b.queue[last].end = len(b.queue[last].buf.B)
-	}
 }
 
 // corkToQueue moves the cork behind the queue.

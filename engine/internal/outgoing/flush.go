@@ -148,7 +148,6 @@ func (b *busy) placeDirect(direct []byte) {
 	buf := b.Lane.Pool.Get(max(len(b.cork)+len(direct), TailBytes))
 	buf.B = append(append(buf.B, b.cork...), direct...)
 	b.cork = b.cork[:0]
-	b.sealTail()
 	b.queue = append(b.queue, segment{buf: buf, end: -1})
 }
 
