@@ -65,3 +65,77 @@ func TestIdleAsksFirst(t *testing.T) {
 		}
 	}
 }
+
+// Who is to decide about an upgrade had no time either while we were away: HandshakeTimeout goes on where it stood.
+func TestDecidersHaveTheirTime(t *testing.T) {
+	l, _ := nullConnWith(t, Funcs{}, Options{HandshakeTimeout: 10 * time.Second}, nullRequest)
+	var u *Upgrade
+	l.engine.hooks.upgrade = func(asked *Upgrade) { u = asked; u.Later() }
+	l.adopt(arrival{fd: 6})
+	l.OnEvent(6, netio.Readable)
+	l.OnBatchEnd()
+	l.sys = quietSystem{l.sys.(*nullSystem)}
+	for range 20 { // five seconds
+		absent(l, 250*time.Millisecond)
+	}
+	absent(l, time.Minute)
+	if s := u.Conn().ReadyState(); s != Connecting || l.table.get(6) == nil {
+		t.Fatal("after a minute away the handshake has ended:", s)
+	}
+	for range 24 { // six more
+		absent(l, 250*time.Millisecond)
+	}
+	if l.table.get(6) != nil {
+		t.Error("a handshake that nobody decides did not end")
+	}
+}
+
+// The clock of a ping starts when it leaves, and not when its step began: callbacks before it may have taken long.
+func TestPingStartsNow(t *testing.T) {
+	l, c := nullConn(t, echoHandler, nil)
+	sys := l.sys.(*nullSystem)
+	sys.start = sys.start.Add(-time.Minute)
+	before := sys.Now()
+	c.onPingDue()
+	if c.times.pinged < before {
+		t.Errorf("the ping left at %v, and its clock starts at %v", before, c.times.pinged)
+	}
+}
+
+// lastWords is a nullSystem on which a peer has said some things before it went.
+type lastWords struct {
+	*nullSystem
+	said int
+}
+
+func (k *lastWords) Read(_ int, p []byte) (int, error) {
+	if k.said == 0 {
+		return 0, netio.ErrAgain
+	}
+	k.said--
+	return copy(p, k.input), nil
+}
+
+// What a peer said before it was lost is heard to its end, though we were away in the middle of it.
+func TestHearingGoesOn(t *testing.T) {
+	heard := 0
+	l, c := nullConnWith(t, Funcs{Message: func(*Conn, Message) { heard++ }}, Options{}, maskedFrame(0x82, []byte("word")))
+	sys := &lastWords{l.sys.(*nullSystem), 40}
+	l.sys = sys
+	c.lose(closing{code: codeAbnormal, err: &CloseError{codeAbnormal, ErrAbnormal}})
+	l.OnWake()
+	for range 40 {
+		sys.start = sys.start.Add(-hearTime * 2)
+		l.OnWake()
+	}
+	if heard != 40 {
+		t.Errorf("%d of 40 messages were heard", heard)
+	}
+	sys.start = sys.start.Add(-hearTime * 2)
+	for range 3 {
+		l.OnWake()
+	}
+	if c.ReadyState() != Closed {
+		t.Error("and then it did not end:", c.ReadyState())
+	}
+}

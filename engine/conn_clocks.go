@@ -13,11 +13,13 @@ import (
 //
 //	clock               starts, and starts anew       stands while                 what it does
 //
-//	HandshakeTimeout    accepted                      -                            ends it
+//	HandshakeTimeout    accepted                      we were away while a         ends it
+//	                                                  decision is awaited
 //	decisionProbe       Upgrade.Later                 -                            looks whether the client has gone
 //	MaxLifetime         OPEN                          -                            closes (1001)
 //	IdleTimeout         bytes received; all is taken  the peer is not read; it     closes (1001)
-//	                                                  has something to take
+//	                                                  has something to take; it
+//	                                                  was not pinged yet
 //	PingInterval        bytes received                the same; a ping waits for   pings
 //	                                                  its pong, or to leave
 //	PongTimeout         our ping has left; progress   the peer is not read; it     ends it (1006)
@@ -55,6 +57,8 @@ const (
 	// decisionProbe a client whose upgrade waits for a decision.
 	probeInterval = time.Second
 	decisionProbe = 250 * time.Millisecond
+	// absence is how much later than decisionProbe a look has to come that it means that nobody here could do anything.
+	absence = 4 * decisionProbe
 	// controlTick is the resolution in which the rate of control frames is taken.
 	controlTick = 10 * time.Millisecond
 	// controlCredit is for how much time a peer that was not read may catch up with its control frames.

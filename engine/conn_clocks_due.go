@@ -135,16 +135,21 @@ func (c *Conn) seePingLocked() {
 	if c.flags&pingOnWay == 0 || c.owed.Load()&todoPing != 0 || c.out.PingWaits() {
 		return
 	}
-	// Any byte from now on is an answer: a pong may come back within this moment.
+	// Any byte from now on is an answer: a pong may come back within this moment. What was done since the clock was read
+	// last may have taken long.
 	c.flags &^= pingOnWay
+	c.loop.look()
 	c.times.pinged = c.loop.now
 }
 
 // onConnectingTimer bounds the opening handshake, and looks whether a client that waits for a decision has gone.
 func (c *Conn) onConnectingTimer() {
-	due := c.times.opened + c.loop.engine.conf.HandshakeTimeout
-	if due > c.loop.now {
-		if o := c.opening; o != nil && o.late != nil {
+	late := c.opening != nil && c.opening.late != nil
+	if late {
+		c.creditAbsence()
+	}
+	if due := c.times.opened + c.loop.engine.conf.HandshakeTimeout; due > c.loop.now {
+		if late {
 			if c.leftBeforeOpen() {
 				return
 			}
@@ -163,6 +168,15 @@ func (c *Conn) onConnectingTimer() {
 	}
 	c.loop.engine.stats.refusals.add("timeout")
 	c.finish(closing{code: codeAbnormal, err: ErrHandshakeTimeout, abort: true})
+}
+
+// creditAbsence: the time in which we did not look at an upgrade that waits for its decision does not count, if that was long.
+// The process was stopped, then, and whoever is to decide had no time either.
+func (c *Conn) creditAbsence() {
+	if away := c.loop.now - c.times.read; away > absence { // nothing is read meanwhile: it is when we looked last
+		c.times.opened += away
+	}
+	c.times.read = c.loop.now
 }
 
 // onClosingTimer bounds a closing. As long as the peer takes what is queued for it, it goes on.

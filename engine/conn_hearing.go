@@ -68,7 +68,7 @@ func (c *Conn) sendNoMore() {
 
 // hearOn reads on where nothing more can be sent: whether the poller still tells or not.
 func (l *loop) hearOn(c *Conn) {
-	if c.phase != phaseHearing || c.phase >= phaseLingering {
+	if c.phase != phaseHearing {
 		return
 	}
 	c.sendNoMore()
@@ -110,7 +110,25 @@ func (c *Conn) onHearingTimer() {
 		c.loop.schedule(c, due)
 		return
 	}
+	if now < p.bound && c.hearsMore() {
+		return
+	}
 	c.heardAll()
+}
+
+// hearsMore reads before the clock ends a hearing, and reports whether that goes on, or was ended: the loop may have had no
+// time to read.
+func (c *Conn) hearsMore() bool {
+	before := c.progress.heard
+	c.loop.hearOn(c)
+	if c.phase != phaseHearing {
+		return true
+	}
+	if c.progress.heard == before && !c.arriving() {
+		return false
+	}
+	c.wake(hearTime)
+	return true
 }
 
 // heardAll ends a connection that was lost.
