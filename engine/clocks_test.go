@@ -370,6 +370,22 @@ func TestClosingIsLookedAtEveryQuarter(t *testing.T) {
 	}
 }
 
+// A slow peer is looked at four times in the shortest of the clocks that wait for it, of those that are on.
+func TestLookEvery(t *testing.T) {
+	for _, k := range []struct {
+		stall, pong, idle, want time.Duration
+	}{
+		{40 * time.Second, -1, -1, 10 * time.Second}, {40 * time.Second, 8 * time.Second, 20 * time.Second, 2 * time.Second},
+		{40 * time.Second, 20 * time.Second, 4 * time.Second, time.Second}, {-1, -1, -1, defaultLimits.WriteStallTimeout / 4},
+		{4, 4, 4, time.Millisecond},
+	} {
+		l := Limits{WriteStallTimeout: k.stall, PongTimeout: k.pong, IdleTimeout: k.idle}
+		if d := l.lookEvery(); d != k.want {
+			t.Errorf("%+v: every %v", k, d)
+		}
+	}
+}
+
 // A count of control frames that can go no further stays where it is: it never comes round.
 func TestControlCountEnds(t *testing.T) {
 	l, c := nullConnWith(t, Funcs{}, Options{Limits: Limits{MaxControlRate: 1 << 30}}, nil)

@@ -29,43 +29,57 @@ func noting(t *testing.T) (*loop, *notingSystem) {
 	return l, n
 }
 
-// Whatever a callback that ended its goroutine had begun, the next one ends: the connection closes by a clock that starts now.
+// Whatever a callback that ended its goroutine had begun, in a turn or not, the next one ends: the connection closes by a
+// clock that starts now.
 func TestTakeOver(t *testing.T) {
-	l, f := flooded(t)
 	const exiting, other = 3, 4
-	l.engine.hooks.message = func(c *Conn, _ Message) {
-		if f.heard[int(c.fd)]++; c.fd == exiting {
-			f.now += time.Minute
-			runtime.Goexit()
-		}
+	for name, call := range map[string]func(*loop, *flood){
+		"a message": func(l *loop, f *flood) {
+			f.input[exiting] = append(maskedFrame(finBit|2, nil), maskedFrame(finBit|2, nil)...)
+			l.OnEvent(exiting, netio.Readable)
+		},
+		"a posting": func(l *loop, f *flood) {
+			_ = l.table.get(exiting).Post(func(*Conn) { f.exit(exiting) })
+			l.OnWake()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l, f := flooded(t)
+			l.engine.conf.Logger = quietLogger
+			l.engine.hooks.close = func(*Conn, CloseEvent) {}
+			l.engine.hooks.message = func(c *Conn, _ Message) { f.exit(int(c.fd)) }
+			over := make(chan struct{})
+			go func() {
+				defer close(over)
+				call(l, f)
+			}()
+			<-over
+			c := l.table.get(exiting)
+			if !l.exit.under || l.exit.conn != c {
+				t.Fatalf("%+v", l.exit)
+			}
+			l.takeOver()
+			if l.exit.under || l.entered || l.turning != nil || f.heard[exiting] != 1 {
+				t.Errorf("%+v, entered %v, %d messages", l.exit, l.entered, f.heard[exiting])
+			}
+			if c.ReadyState() != Closed || c.phase != phaseLingering || c.progress.since != f.now {
+				t.Errorf("%v in phase %d, since %+v; it is %v", c.ReadyState(), c.phase, c.progress, f.now)
+			}
+			f.rest(t, l)
+			l.engine.hooks.message = func(c *Conn, _ Message) { f.heard[int(c.fd)]++ }
+			f.input[other] = maskedFrame(finBit|2, nil)
+			if l.OnEvent(other, netio.Readable); f.heard[other] != 1 {
+				t.Error("the other connection is not served")
+			}
+		})
 	}
-	l.engine.hooks.close = func(*Conn, CloseEvent) {}
-	l.engine.conf.Logger = quietLogger
-	f.input[exiting] = append(maskedFrame(finBit|2, nil), maskedFrame(finBit|2, nil)...)
-	over := make(chan struct{})
-	go func() {
-		defer close(over)
-		l.OnEvent(exiting, netio.Readable)
-	}()
-	<-over
-	c := l.table.get(exiting)
-	if !l.exit.under || l.exit.conn != c {
-		t.Fatalf("%+v", l.exit)
-	}
-	l.takeOver()
-	if l.exit.under || l.entered || l.turning != nil || f.heard[exiting] != 1 {
-		t.Errorf("%+v, entered %v, %d messages", l.exit, l.entered, f.heard[exiting])
-	}
-	if c.ReadyState() != Closed || c.phase != phaseLingering || c.progress.since != f.now {
-		t.Errorf("%v in phase %d, since %+v; it is %v", c.ReadyState(), c.phase, c.progress, f.now)
-	}
-	for range 3 {
-		l.OnWake()
-	}
-	f.input[other] = maskedFrame(finBit|2, nil)
-	if l.OnEvent(other, netio.Readable); f.heard[other] != 1 {
-		t.Error("the other connection is not served")
-	}
+}
+
+// exit is a callback that takes a minute and then ends its goroutine.
+func (f *flood) exit(fd int) {
+	f.heard[fd]++
+	f.now += time.Minute
+	runtime.Goexit()
 }
 
 // A loop that takes over from nobody has nothing to end.
@@ -115,6 +129,9 @@ func TestLoseEndsAll(t *testing.T) {
 		if ends[fd] != 1 || l.table.get(int(fd)) != nil {
 			t.Errorf("%d ends %d times", fd, ends[fd])
 		}
+	}
+	if l.entered || l.listeners != nil || !l.lost.Load() {
+		t.Errorf("entered %v, %d listeners, lost %v", l.entered, len(l.listeners), l.lost.Load())
 	}
 	slices.Sort(n.removed)
 	if !slices.Contains(n.removed, 800) || slices.Contains(n.removed, 801) || slices.Contains(n.removed, 802) || len(n.removed) != 51 {

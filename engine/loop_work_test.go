@@ -3,10 +3,12 @@ package engine
 import (
 	"bytes"
 	"fmt"
+	"math"
 	"slices"
 	"testing"
 	"time"
 
+	"github.com/gannet-ws/gannet/codec"
 	"github.com/gannet-ws/gannet/engine/internal/netio"
 )
 
@@ -18,6 +20,7 @@ type flood struct {
 	input  map[int][]byte
 	closed []int
 	heard  map[int]int // messages, by descriptor
+	before int         // what was written until the connections were open
 }
 
 const unitCost = 100 * time.Microsecond
@@ -128,6 +131,7 @@ func flooded(t *testing.T) (*loop, *flood) {
 		}
 	}
 	f.rest(t, l)
+	f.before = f.written
 	return l, f
 }
 
@@ -267,6 +271,66 @@ func TestTurnsAreWholeAfterAWake(t *testing.T) {
 	f.rest(t, l)
 	if again := turn(20); again != whole {
 		t.Errorf("%d messages, and after a wake %d", whole, again)
+	}
+}
+
+// Whoever broadcasts more than the loops can do in the callback of a connection waits, exactly from there on.
+func TestBroadcastersWaitAboveTheMost(t *testing.T) {
+	l, _ := flooded(t)
+	e, c := l.engine, l.table.get(3)
+	l.goroutine.Store(goroutineID())
+	l.at = c
+	e.broadcasting.Store(e.mostBroadcasting())
+	if e.holdBroadcaster(); c.held() {
+		t.Error("waits too early")
+	}
+	e.broadcasting.Add(1)
+	if e.holdBroadcaster(); !c.held() {
+		t.Error("does not wait")
+	}
+}
+
+// A connection is asked for so many broadcasts at once, and then for the rest; their numbers come round, and none is 0.
+func TestBroadcastsAreAskedForInParts(t *testing.T) {
+	l, f := flooded(t)
+	const all = mostAsked + 10
+	l.broadcasts.last.Store(math.MaxUint32 - 5)
+	l.broadcasts.taken = math.MaxUint32 - 5
+	l.table.each(func(c *Conn) bool {
+		c.asked = math.MaxUint32 - 5
+		c.out.Skip(c.asked)
+		return true
+	})
+	p, err := Prepare(OpText, []byte("to all"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, asked := l.table.get(3), 0
+	for range all {
+		l.announce(p, func(to *Conn) bool {
+			if to == c {
+				asked++
+			}
+			return to == c
+		})
+	}
+	l.broadcasts.take()
+	weight := int64(all) * (&broadcast{p: p}).weight()
+	if n := l.engine.broadcasting.Load(); n != weight {
+		t.Errorf("%d bytes are under way, not %d", n, weight)
+	}
+	if l.ask(c) || asked != mostAsked {
+		t.Errorf("asked for %d at once", asked)
+	}
+	if !l.ask(c) || asked != all {
+		t.Errorf("asked for %d of %d", asked, all)
+	}
+	f.rest(t, l)
+	if want := all * len(codec.AppendFrame(nil, OpText, true, false, []byte("to all"))); f.written-f.before != want || asked != all {
+		t.Errorf("%d bytes leave, not %d; asked for %d", f.written-f.before, want, asked)
+	}
+	if last := l.broadcasts.last.Load(); last != all-5 || l.engine.broadcasting.Load() != 0 || l.broadcasts.left() {
+		t.Errorf("the last one's number is %d, %d bytes are under way", last, l.engine.broadcasting.Load())
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 var clockTrials = []trial{
 	{"idle", trialIdle},
 	{"idle after a pause of ours", trialIdleAfter},
+	{"idle after a slow read", trialIdleAfterSlow},
 	{"control frames after a pause of ours", trialControlAfter},
 	{"pings", trialPings},
 	{"lifetime", trialLifetime},
@@ -129,6 +130,32 @@ func trialIdleAfter(r *rand.Rand) error {
 	s.pass(early + late + idle/4) // what the kernel had not got rid of is looked at now and then
 	a.cameBetween("OnClose", resumed, idle, idle+idle/4)
 	s.wants(how != 2 || len(a.messages) == some, "%d of %d messages", len(a.messages), some)
+	return s.finish()
+}
+
+// A slow peer that has taken all is like any other again: its clocks begin at that moment.
+func trialIdleAfterSlow(r *rand.Rand) error {
+	o := Options{Limits: quietly()}
+	idle := between(r, 4*time.Second, 20*time.Second)
+	o.Limits.IdleTimeout, o.Limits.WriteStallTimeout = idle, idle
+	s := newRig(r, o, nil)
+	a := s.comes(64<<10, 10<<10)
+	a.fill(100 << 10)
+	for range 3 + r.IntN(4) {
+		s.pass(between(r, idle/2, idle-late-early))
+		a.take(10 << 10)
+		s.settle()
+	}
+	s.wants(a.conn.ReadyState() == Open, "a slow reader is cut off: %+v", a.event)
+	a.reads = true
+	s.settle()
+	taken := s.world.Now()
+	s.pass(idle/2 + late)
+	s.wants(a.conn.progress == nil, "it has taken all, and is watched as a slow one")
+	s.pass(taken + idle - early - s.world.Now())
+	s.wants(a.conn.ReadyState() == Open, "idle %v after it took all, of %v", a.when("OnClose")-taken, idle)
+	s.pass(early + late + idle/4)
+	a.cameBetween("OnClose", taken, idle, idle+idle/4)
 	return s.finish()
 }
 
