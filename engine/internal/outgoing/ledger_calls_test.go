@@ -81,6 +81,7 @@ func (w *ledger) emptyCork() bool {
 		w.blocked = true
 		w.due |= Room
 	}
+	w.settle()
 	return false
 }
 
