@@ -2,7 +2,6 @@ package outgoing
 
 import (
 	"bytes"
-	"fmt"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -37,77 +36,6 @@ type booked struct {
 type rest struct {
 	*Rest
 	copied *pool.Buffer
-}
-
-// sizes are those at which a header or a way changes, and some of no meaning.
-var sizes = []int{
-	0, 1, 2, 60, 125, 126, 127, 500, 1000, KeptBytes - 1, KeptBytes, KeptBytes + 1, 9000, TailBytes, DirectBytes - 1, DirectBytes, DirectBytes + 1,
-	CorkBytes - 15, CorkBytes - 14, CorkBytes - 13, CorkBytes - 10, CorkBytes - 9, CorkBytes - 4, CorkBytes, 40_000, 65_535, 65_536, CopyBytes + 1, 90_000,
-}
-
-func (k *booked) payload() []byte {
-	n := sizes[k.rng.IntN(len(sizes))]
-	switch k.rng.IntN(7) {
-	case 0, 1:
-		n = k.rng.IntN(200)
-	case 6: // some slices, or nearly so
-		n = min(k.lane.Slice*(1+k.rng.IntN(5))+k.rng.IntN(3)-1, 200_000)
-	case 2: // the room of the cork, or nearly so
-		n = max(0, CorkBytes-k.led.cork-k.rng.IntN(24))
-	case 3:
-		if m := k.limits.MaxBuffered; m >= 0 {
-			n = max(0, min(int(m-int64(k.led.cost()))-12+k.rng.IntN(24), 100_000))
-		}
-	}
-	if k.rng.IntN(1500) == 0 {
-		n = FlushBytes + k.rng.IntN(FlushBytes)
-	}
-	p := bytes.Repeat([]byte{byte('a' + k.rng.IntN(26))}, n)
-	from, each := 0, 97
-	switch k.rng.IntN(6) {
-	case 0:
-		each = 1 // it does not shrink
-	case 1:
-		from, each = k.rng.IntN(1<<(4+k.rng.IntN(12))), 1 // its beginning does
-	}
-	for i := from; i < n; i += each {
-		p[i] = byte(k.rng.Uint32())
-	}
-	return p
-}
-
-// pack is what was agreed on, for half of the messages.
-func (k *booked) pack() (a deflate.Agreement) {
-	if k.lane.Deflate != nil && k.rng.IntN(2) == 0 {
-		return k.agreed
-	}
-	return a
-}
-
-// prepare makes a prepared message, which may have been compressed for somebody else.
-func (k *booked) prepare(p []byte) *Message {
-	one := new(Prepared)
-	one.Make(codec.OpBinary, p)
-	m := &Message{Op: codec.OpBinary, P: one.Payload(), Prepared: one, Compress: k.pack()}
-	if m.Compress != uncompressed && k.rng.IntN(2) == 0 {
-		one.Compress(k.lane.Deflate, m.Compress.Send.WindowBits)
-		k.led.formed[one] = true
-	}
-	return m
-}
-
-// same compares what a call answers with what the ledger says.
-func same[T comparable](k *booked, what string, got, want T) T {
-	k.Helper()
-	if got != want {
-		k.Fatalf("%s: %+v, the ledger says %+v; after %s", what, got, want, k.done)
-	}
-	return got
-}
-
-func (k *booked) note(format string, args ...any) {
-	k.done += fmt.Sprintf(format, args...)
-	k.done = k.done[max(0, len(k.done)-300):]
 }
 
 func (k *booked) step() {
@@ -361,107 +289,6 @@ func (k *booked) rare() {
 			same(k, "Fail", k.out.Fail(k.call()), k.led.fail())
 		}
 	}
-}
-
-// check asks for everything.
-func (k *booked) check() {
-	k.Helper()
-	l, o := &k.led, &k.out
-	same(k, "bytes that have left", len(k.sink.left), l.left)
-	if !bytes.Equal(k.sink.left[k.seen:], l.stream[k.seen:l.left]) {
-		k.Fatalf("the stream is not the ledger's, after %s", k.done)
-	}
-	k.seen = l.left
-	same(k, "HasDue", o.HasDue(), l.due != 0)
-	same(k, "Due", o.Due(), l.due)
-	l.due = 0
-	same(k, "Idle", o.Idle(), !l.busy)
-	same(k, "Buffered", o.Buffered(), l.buffered())
-	want := Account{}
-	if l.busy {
-		want = Account{
-			Left: uint64(l.left - l.base), Queued: l.queued(), Cost: l.cost(), Mark: l.markCost(), Deferred: len(l.list), Unframed: l.unframed(),
-			Long: uint64(len(l.long.p) - l.long.off), Collected: uint64(len(l.long.made)), Blocked: l.blocked, Failed: l.failed,
-			Turns: l.unfinished(), Awaits: l.awaits(), Stuck: l.releasable() && !l.unfinished(),
-			Collects: l.long.p != nil && !l.long.begun, Place: l.long.place,
-		}
-	}
-	same(k, "Account", o.Account(), want)
-	same(k, "high, ping, pong, Close, all left", [...]bool{o.IsHigh(), o.PingWaits(), o.PongAwaited(), o.CloseWaits(), o.AllLeft()},
-		[...]bool{l.high, l.busy && l.pingEnd > l.left, l.pongDue, l.body != nil, !l.busy || l.queued() == 0 && !l.unfinished()})
-	same(k, "a compressor is held", o.HoldsCompressor(), l.sender != nil && l.sender.HoldsCompressor())
-	same(k, "Heard", o.Heard(), l.heard)
-	if l.busy && l.spare && !l.behind() {
-		same(k, "room of the straight path", o.busy.straight, l.straight)
-	}
-	k.checkWaiters()
-	counts := &k.lane.Counts
-	same(k, "Counts", [...]uint64{counts.Messages.Load(), counts.Bytes.Load(), counts.Dropped.Load()}, [...]uint64{l.messages, l.gone, l.dropped})
-	d := &counts.Deflated
-	same(k, "Counts.Deflated", [...]uint64{d.Messages.Load(), d.Wire.Load(), d.Bytes.Load()}, l.deflated)
-	k.noteBuffers()
-	k.checkForgotten()
-}
-
-// checkOrder: messages leave in the order in which they were accepted, a broadcast's where its place was kept.
-func (k *booked) checkOrder() {
-	if k.raws {
-		return
-	}
-	k.reader.readOn(k.sink.left)
-	for i, f := range k.reader.all {
-		if e := k.order.list[i]; e.place != 0 || e.open || e.payload != f.payload {
-			k.Fatalf("message %d of %d bytes has left instead of %d, place %d", i, len(f.payload), len(e.payload), e.place)
-		}
-	}
-}
-
-func (k *booked) checkWaiters() {
-	k.Helper()
-	same(k, "Waiters", k.out.Waiters(), k.led.waiters)
-	for _, w := range k.waiting {
-		woken := false
-		select {
-		case <-w:
-			woken = true
-		default:
-		}
-		same(k, "a waiter is woken", woken, k.led.waiters == 0)
-	}
-	if k.led.waiters == 0 {
-		k.waiting = nil
-	}
-}
-
-// noteBuffers writes down where payloads wait: whether they share a buffer decides how they leave.
-func (k *booked) noteBuffers() {
-	for i, d := range k.led.list {
-		if d.writer == nil {
-			d.keptIn(&k.out.busy.deferred[i].kept)
-			continue
-		}
-		for j, f := range d.writer.waiting {
-			f.keptIn(&d.writer.real.waiting[j].kept)
-		}
-	}
-}
-
-func (d *item) keptIn(k *kept) {
-	if d.kept = *k; d.buf != nil {
-		d.buffer = len(d.buf.B)
-	}
-}
-
-func someLimits(rng *rand.Rand) *Limits {
-	l := &Limits{MaxBuffered: -1, High: 1 << 40, Low: 1 << 20, Drop: rng.IntN(2) == 0}
-	if rng.IntN(3) > 0 {
-		l.High = 1 + rng.Int64N(1<<(4+rng.IntN(14)))
-		l.Low = rng.Int64N(l.High)
-	}
-	if rng.IntN(2) == 0 {
-		l.MaxBuffered = rng.Int64N(1 << rng.IntN(20))
-	}
-	return l
 }
 
 // TestAgainstLedger: to the byte, and call by call.
