@@ -258,7 +258,9 @@ func (c *Conn) open(u *Upgrade) bool {
 	var extensions [deflate.MaxText]byte
 	var answer [512]byte
 	c.out.Raw(c.outCall(), handshake.AppendSwitching(answer[:0], u.req.Key, a.protocol, view(a.deflate.Append(extensions[:0])), u.header))
-	c.ctx = u.ctx
+	if u.ctx != nil {
+		c.ctx = u.ctx
+	}
 	c.asked = c.announced()
 	c.out.Skip(c.asked)
 	if !c.state.CompareAndSwap(uint32(Connecting), uint32(Open)) { // closed meanwhile

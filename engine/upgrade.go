@@ -172,7 +172,7 @@ func (u *Upgrade) AddHeader(name, value string) error {
 	return nil
 }
 
-// SetContext sets what Conn.Context answers from OnOpen on.
+// SetContext sets what Conn.Context answers from OnOpen on; without it that is what Conn.SetContext was given before. Once the handshake was decided it does nothing.
 func (u *Upgrade) SetContext(v any) {
 	if !u.ended() {
 		u.ctx = v
@@ -196,7 +196,8 @@ func (u *Upgrade) SetLimits(l Limits) error {
 	return u.conn.SetLimits(l)
 }
 
-// NoDeflate declines permessage-deflate for this connection, whatever Options.Deflate says.
+// NoDeflate declines permessage-deflate for this connection, whatever Options.Deflate says. It answers ErrInvalidState when
+// the handshake was decided before.
 func (u *Upgrade) NoDeflate() error {
 	if u.ended() {
 		return ErrInvalidState

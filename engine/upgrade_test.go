@@ -445,6 +445,24 @@ func TestShutdownWhileConnecting(t *testing.T) {
 	}
 }
 
+// What Conn.SetContext was given while CONNECTING stays, unless Upgrade.SetContext was given something.
+func TestContextOfConnToBe(t *testing.T) {
+	for _, both := range []bool{false, true} {
+		conns := make(chan *Conn, 1)
+		h := Funcs{Open: func(c *Conn) { conns <- c }, Upgrade: func(u *Upgrade) {
+			u.Conn().SetContext("conn's")
+			if both {
+				u.SetContext("upgrade's")
+			}
+		}}
+		want := map[bool]string{false: "conn's", true: "upgrade's"}[both]
+		dialForeign(t, startServer(t, h, Options{}), 0)
+		if got := receive(t, conns, "OnOpen").Context(); got != want {
+			t.Errorf("%v, want %v", got, want)
+		}
+	}
+}
+
 // Who is refused is read until its end, though somebody had paused the connection to be.
 func TestRefusedWhilePaused(t *testing.T) {
 	var u *Upgrade
