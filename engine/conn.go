@@ -78,7 +78,7 @@ type Conn struct {
 	watched  netio.Interest
 	phase    phase
 
-	asked    uint32  // loop: of the last one that it was asked for
+	asked    uint32  // loop: the number of the last broadcast that it was asked for
 	failed   failure // mu: why somebody else than the loop closed it
 	deflates bool    // permessage-deflate was agreed on; nobody writes it once OPEN
 	peer     peerAddr
@@ -149,7 +149,7 @@ func (c *Conn) LocalAddr() net.Addr {
 	return c.loop.addr(c, true)
 }
 
-// Context is what SetContext was given.
+// Context is what SetContext was given, or Upgrade.SetContext; nil if nothing was. It waits as BufferedAmount does.
 func (c *Conn) Context() any {
 	c.lock()
 	v := c.ctx
@@ -157,7 +157,7 @@ func (c *Conn) Context() any {
 	return v
 }
 
-// SetContext keeps a value of the user's with the connection.
+// SetContext keeps a value of the user's with the connection, in the place of the one before. It waits as BufferedAmount does.
 func (c *Conn) SetContext(v any) {
 	c.lock()
 	c.ctx = v
@@ -169,7 +169,7 @@ func (c *Conn) SetContext(v any) {
 // more is read, so the kernel's buffers fill and the peer has to wait. Closing resumes.
 func (c *Conn) Pause() { c.setPaused(true) }
 
-// Resume delivers what waits, and goes on reading.
+// Resume delivers what waits, and goes on reading. One Resume ends any number of Pauses.
 func (c *Conn) Resume() { c.setPaused(false) }
 
 func (c *Conn) setPaused(on bool) {
@@ -184,7 +184,8 @@ func (c *Conn) setPaused(on bool) {
 // Post runs f in the connection's sequence: never at the same time as one of its
 // callbacks. What f sends leaves in one write, or in one for each 32 KiB: Post is the way to send many small messages from another goroutine,
 // whose Sends are a write each. It answers ErrClosed, and does not run f, once the connection is CLOSED; ErrSyntax
-// for a nil f.
+// for a nil f; ErrInvalidState for a Conn that is not the engine's. What was accepted may still be dropped, if the
+// connection becomes CLOSED before its turn.
 func (c *Conn) Post(f func(*Conn)) error {
 	switch {
 	case c.loop == nil:

@@ -104,7 +104,7 @@ func (c *Conn) failLocked(f failure) {
 }
 
 // Terminate ends the connection at once: what is queued is dropped, the transport is
-// reset, OnClose reports 1006.
+// reset, OnClose reports 1006. In CONNECTING (Upgrade.Conn) there is no OnClose; in CLOSED it does nothing.
 func (c *Conn) Terminate() {
 	c.notify(todoAbort) // first: who sees CLOSING sees why
 	if !c.leaveOpen() {

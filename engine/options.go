@@ -28,7 +28,7 @@ const (
 
 // Limits protect an engine from one connection. Zero means the default; they may be
 // changed for one connection with Upgrade.SetLimits or Conn.SetLimits, where zero means: as it is.
-// For durations a negative value means: off. Values that cannot work together are an error.
+// For durations a negative value means: off; the longest is 200 days. Values that cannot work together are an error.
 type Limits struct {
 	// MaxMessageSize is the longest message accepted, in bytes, after inflation.
 	// Default and ceiling: MaxMessage. A frame header that would pass it is answered
@@ -38,12 +38,13 @@ type Limits struct {
 	// MaxFragments is the most frames one message may have. Default 1,048,576; over it: 1008.
 	// It stops floods of empty fragments, which MaxMessageSize does not count.
 	MaxFragments int
-	// MaxControlRate is the most pings, pongs and their like accepted per second. Default 10,000; over it: 1008.
+	// MaxControlRate is the most pings, pongs and their like accepted per second. Default 10,000; over it: 1008. They are
+	// counted as they arrive, so leave room for what a network that fails for a while delivers at once.
 	MaxControlRate int
 
-	// HighWater is how many bytes may be queued for the peer before OnHighWater is
-	// called and reading from it pauses (who does not read answers is not read). What of
-	// long messages is to be compressed yet counts as it is.
+	// HighWater is how many bytes may be queued for the peer before OnHighWater is called. Above it the engine stops reading
+	// from that peer until it has read its answers. The part of a long message that is not compressed yet counts at
+	// its uncompressed size as soon as another message waits behind it.
 	// Default 1 MiB, or MaxBufferedAmount / 2 if that is less. It must be below MaxBufferedAmount: at it
 	// reading would never pause, and who asks for much would be closed instead.
 	HighWater int64
@@ -80,7 +81,7 @@ type Limits struct {
 
 // Options configure an engine. The zero value is a safe server.
 type Options struct {
-	// Loops is the number of event loops. Default: GOMAXPROCS. A loop that waits in the
+	// Loops is the number of event loops, at most 1024. Default: GOMAXPROCS. A loop that waits in the
 	// kernel keeps its P, so a GOMAXPROCS above Loops spares the scheduler's monitor work.
 	Loops int
 	// Limits are what each connection starts with.
@@ -92,16 +93,18 @@ type Options struct {
 	// With ProxyProtocol it is the address that the proxy names; the proxy's own is not counted.
 	MaxConnsPerAddress int
 	// InboundBudget is how many bytes the engine holds of unfinished, paused and waiting
-	// messages and undecided handshakes of all connections, beyond 64 KiB each. Default: a quarter of the memory
+	// messages and undecided handshakes of all connections, beyond 64 KiB each; at least 1 MiB. Default: a quarter of the memory
 	// of the machine or its cgroup; in a 32-bit process at most 256 MiB. Past it the connection that holds most is closed (1013).
 	InboundBudget int64
 
-	// HandshakeTimeout bounds the opening handshake, a decision by Upgrade.Later included. Default 10 s.
+	// HandshakeTimeout bounds the opening handshake, a decision by Upgrade.Later included. Default 10 s, at most 200 days; it
+	// cannot be off.
 	HandshakeTimeout time.Duration
 	// MaxClosing ends a closing handshake (1006) after so long, whatever the peer takes or sends meanwhile: who reads
-	// 4 KiB in each WriteStallTimeout could keep it for ever. Default 5 min, or Limits.CloseTimeout if that is longer.
+	// 4 KiB in each WriteStallTimeout could keep it for ever. Default 5 min, or Limits.CloseTimeout if that is longer; at most
+	// 200 days; it cannot be off.
 	MaxClosing time.Duration
-	// MaxHandshakeBytes bounds a request's head. Default 16 KiB, at least 512; over it: 431.
+	// MaxHandshakeBytes bounds a request's head, in bytes. Default 16 KiB, from 512 to 256 KiB; over it: 431.
 	MaxHandshakeBytes int
 
 	// Origins are the origins that browsers may connect from, besides the server's own:
@@ -131,7 +134,7 @@ type Options struct {
 
 	// Workers moves the callbacks (all but OnUpgrade) to so many goroutines, in order per connection,
 	// where they may block: what is sent while one runs leaves when it returns, or a millisecond later, or with Flush.
-	// 0: they run on the loops. With workers each message is copied out of the loop's slab.
+	// 0: they run on the loops. At most 1048576. With workers each message is copied out of the loop's slab.
 	Workers int
 	// InboxBytes is how many bytes may wait for the workers per connection before its reading pauses, what they take in
 	// memory: an empty message counts 64 bytes. Default 1 MiB. Without Workers it has no effect.
