@@ -259,7 +259,7 @@ func TestCloseServerWhileCompressing(t *testing.T) {
 	inEveryMode(t, func(t *testing.T, m mode) {
 		s, p, c := flateEcho(t, m, Options{})
 		p.squeeze.level = 1
-		long := records(rand.New(rand.NewPCG(6, 1)), 2<<20)
+		long := records(rand.New(rand.NewPCG(6, 1)), unraced(2<<20, 1<<20))
 		wire := maskedFrame(rsv1Bit|2, p.squeeze.message(long))
 		if err := errors.Join(c.SendBinary(long), c.SendBinary(long), p.say(OpBinary, long)); err != nil {
 			t.Fatal(err)

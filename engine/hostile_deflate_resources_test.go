@@ -67,7 +67,7 @@ func TestDeflatePeerGoesInTheMiddle(t *testing.T) {
 
 // TestDeflatePeerGoesInTheMiddleOfALongMessage: the same for what we compress for it, slice by slice, with others behind.
 func TestDeflatePeerGoesInTheMiddleOfALongMessage(t *testing.T) {
-	long := accounts(1 << 20)
+	long := accounts(unraced(1<<20, 1<<18))
 	for _, takeover := range []deflate.Takeover{deflate.SharedHistory, deflate.NoTakeover, deflate.OwnCompressor} {
 		for name, gone := range map[string]func(r *tapeRig, c *Conn){
 			"ends":          func(r *tapeRig, _ *Conn) { r.sys.ended = io.EOF },
