@@ -48,9 +48,11 @@ func (k *hooks) callAll() {
 	if k.err != nil {
 		k.err(nil, nil)
 	}
+	open := new(Conn)
+	open.state.Store(uint32(Open))
 	for _, f := range []func(*Conn){k.highWater, k.drain} {
 		if f != nil {
-			f(nil)
+			f(open)
 		}
 	}
 	for _, f := range []func(*Conn, []byte){k.ping, k.pong} {

@@ -85,9 +85,9 @@ func (f *flood) exit(fd int) {
 // A loop that takes over from nobody has nothing to end.
 func TestTakeOverFromNobody(t *testing.T) {
 	l, f := flooded(t)
-	f.woken = false
+	f.woken.Store(false)
 	l.serves, l.serving = l.table.get(3), todoClose
-	if l.takeOver(); f.woken || l.serves == nil {
+	if l.takeOver(); f.woken.Load() || l.serves == nil {
 		t.Error("it ended something")
 	}
 }
@@ -122,7 +122,7 @@ func TestLoseEndsAll(t *testing.T) {
 	}()
 	select {
 	case <-over:
-	case <-time.After(10 * time.Second):
+	case <-time.After(timeoutOf(10)):
 		t.Fatal("it does not end")
 	}
 	for fd := range int32(50) {

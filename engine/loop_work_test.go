@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -16,7 +17,7 @@ import (
 type flood struct {
 	nullSystem
 	now    time.Duration
-	woken  bool
+	woken  atomic.Bool // by whoever posts
 	input  map[int][]byte
 	closed []int
 	heard  map[int]int // messages, by descriptor
@@ -28,7 +29,7 @@ const unitCost = 100 * time.Microsecond
 func (f *flood) cost() { f.now += unitCost }
 
 func (f *flood) Now() time.Duration { return f.now }
-func (f *flood) Wake()              { f.woken = true }
+func (f *flood) Wake()              { f.woken.Store(true) }
 func (f *flood) Close(fd int) error {
 	f.closed = append(f.closed, fd)
 	f.cost()
@@ -138,8 +139,8 @@ func flooded(t *testing.T) (*loop, *flood) {
 // rest has the loop wake until it asks for no more.
 func (f *flood) rest(t *testing.T, l *loop) {
 	t.Helper()
-	for wakes := 0; f.woken; wakes++ {
-		f.woken = false
+	for wakes := 0; f.woken.Load(); wakes++ {
+		f.woken.Store(false)
 		if l.OnWake(); wakes > 1000 {
 			t.Fatal("the loop does not come to rest")
 		}
@@ -164,8 +165,8 @@ func TestNoWorkHoldsTheLoop(t *testing.T) {
 			}
 			const innocent = 49
 			stood := map[string]int{} // for how many wakes
-			for wakes := 0; f.woken; wakes++ {
-				f.woken = false
+			for wakes := 0; f.woken.Load(); wakes++ {
+				f.woken.Store(false)
 				began := f.now
 				l.OnWake()
 				if took := f.now - began; took > turnBudget+stepBudget+unitCost {
