@@ -75,6 +75,9 @@ func TestDraw(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if _, err := readPlan(root, "own"); err != nil {
+		t.Error(err)
+	}
 	if len(d.mutants) != d.Count {
 		t.Errorf("%d mutants can be drawn of %d", len(d.mutants), d.Count)
 	}

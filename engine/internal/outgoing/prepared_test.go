@@ -58,3 +58,26 @@ func TestForms(t *testing.T) {
 		one.making.Unlock()
 	}
 }
+
+// A prepared message of one slice is compressed in one go; a longer one a slice a turn, unless somebody has compressed it.
+func TestPreparedOfASlice(t *testing.T) {
+	for _, k := range []struct {
+		more   int
+		before bool
+		long   bool
+	}{{0, false, false}, {1, false, true}, {1, true, false}} {
+		r := newRig(t, all, false)
+		one := new(Prepared)
+		one.Make(codec.OpBinary, []byte(accounts(SliceBytes+k.more)))
+		if k.before {
+			one.Compress(r.lane.Deflate, 15)
+		}
+		r.out.Send(r.call(), &Message{Op: codec.OpBinary, P: one.Payload(), Prepared: one, Compress: r.agreed})
+		if long := r.out.Account().Turns; long != k.long || len(one.Forms()) != 1 != long {
+			t.Errorf("%+v: %v, %d forms", k, long, len(one.Forms()))
+		}
+		r.letAllLeave()
+		r.wants(string(one.Payload()))
+		r.gone()
+	}
+}
