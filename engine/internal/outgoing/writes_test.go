@@ -94,6 +94,13 @@ func TestFlushBytes(t *testing.T) {
 				r.sendPrepared(p)
 			}
 		}
+		direct := newRig(t, nil, false)
+		alone := &countingSink{most: most}
+		direct.lane.Sink = alone
+		if direct.send(string(make([]byte, 2*FlushBytes)), deflate.Agreement{}); alone.left != FlushBytes {
+			t.Errorf("calls of %d: %d bytes of one message have left", most, alone.left)
+		}
+		direct.out.Drop()
 		r.lane.Sink = s
 		for before := uint64(0); before != r.out.Account().Queued && !r.out.Idle(); {
 			before = r.out.Account().Queued
