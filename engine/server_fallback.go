@@ -30,7 +30,7 @@ type fallback struct {
 // handOver gives the connection, and the bytes read from it, to net/http. On the loop.
 func (c *Conn) handOver(read []byte) {
 	l := c.loop
-	r := &replayConn{first: append([]byte(nil), read...), count: &held{engine: l.engine, peer: c.countedAs()}}
+	r := &replayConn{first: append([]byte(nil), read...), seat: &seat{engine: l.engine, peer: c.countedAs()}}
 	if c.peer != (peerAddr{}) {
 		r.peer = net.TCPAddrFromAddrPort(c.peer.addrPort())
 	}
@@ -56,7 +56,7 @@ func (c *Conn) handOver(read []byte) {
 }
 
 // leaveLoop takes a connection out of the loop whose transport lives on elsewhere. It goes
-// on counting against the limits: see held.
+// on counting against the limits: see seat.
 func (c *Conn) leaveLoop() {
 	l := c.loop
 	c.phase = phaseBuried
@@ -73,7 +73,7 @@ func (c *Conn) leaveLoop() {
 
 func (e *engine) serveFallback(r *replayConn, take func() error) {
 	if err := take(); err != nil {
-		r.count.release()
+		r.seat.release()
 		e.log().Error("gannet: handing a connection to the fallback", "err", err)
 		return
 	}
@@ -81,7 +81,7 @@ func (e *engine) serveFallback(r *replayConn, take func() error) {
 	select {
 	case e.fallback.conns <- r.outermost():
 	case <-e.fallback.done:
-		r.count.release()
+		r.seat.release()
 		_ = r.Conn.Close()
 	}
 }
@@ -158,21 +158,21 @@ func (h handedOver) Accept() (net.Conn, error) {
 func (handedOver) Close() error   { return nil }
 func (handedOver) Addr() net.Addr { return &net.UnixAddr{Name: "gannet-fallback", Net: "unix"} }
 
-// held is a connection's place under the limits, while net/http has the connection.
-type held struct {
+// seat is a connection's place under the limits, while net/http has the connection.
+type seat struct {
 	engine *engine
 	peer   netip.AddrPort // what it was counted by
 	once   sync.Once
 }
 
-func (h *held) release() { h.once.Do(func() { h.engine.uncount(h.peer) }) }
+func (s *seat) release() { s.once.Do(func() { s.engine.uncount(s.peer) }) }
 
 // replayConn is a connection of which some bytes were read already.
 type replayConn struct {
 	net.Conn
 	first []byte
 	peer  net.Addr // the one that was accepted, or that a proxy named; nil: Conn's own
-	count *held
+	seat  *seat
 }
 
 // replayer is a replayConn, or what wraps one.
@@ -184,7 +184,7 @@ type replayer interface {
 }
 
 func (r *replayConn) unwrap() (net.Conn, []byte) { return r.Conn, r.first }
-func (r *replayConn) released()                  { r.count.release() }
+func (r *replayConn) released()                  { r.seat.release() }
 
 // outermost is what net/http gets to see: over TLS it asks for the state of that.
 func (r *replayConn) outermost() net.Conn {

@@ -18,8 +18,8 @@ type deferred struct {
 	compress deflate.Agreement
 	kept
 	prepared *Prepared // whose payload it is, instead of kept
-	writer   *Writer   // whose place it is; nil: it is a message, or
-	upTo     uint32    // the place of the broadcasts up to this number; 0: it is none
+	writer   *Writer   // of a writer's place: whose
+	upTo     uint32    // of the place of broadcasts: up to which number; 0: it is none
 	cost     uint64    // in deferredBytes
 }
 
