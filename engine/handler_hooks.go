@@ -159,7 +159,6 @@ func findHooks(h Handler) (hooks, error) {
 			k.fromField(hookKind(kind), g)
 		}
 	}
-	k.highWater, k.drain = whileOpen(k.highWater), whileOpen(k.drain)
 	if g := found[hookMessage]; g.at.t == funcsType {
 		if f := g.at.v.FieldByName("Message"); !f.IsNil() {
 			k.message = f.Interface().(func(*Conn, Message)) // spares the hot path a detour

@@ -82,6 +82,7 @@ func NewServer(h Handler, o Options) (*Server, error) {
 
 func (e *engine) init(conf *config, h hooks) {
 	e.conf, e.hooks, e.pool = conf, h, pool.New()
+	e.hooks.highWater, e.hooks.drain = whileOpen(h.highWater), whileOpen(h.drain)
 	e.budget.limit = conf.InboundBudget
 	e.gone, e.ended = make(chan struct{}), make(chan struct{})
 	e.fallback.conns, e.fallback.done, e.fallback.ended = make(chan net.Conn), make(chan struct{}), make(chan struct{})
