@@ -69,11 +69,24 @@ func (c *Conn) notify(bits uint32) {
 }
 
 // outCall is what holds for a call of c.out that is made now. Under mu.
-func (c *Conn) outCall() outgoing.Call { return c.outCallAfter(c.announced()) }
+func (c *Conn) outCall() (k outgoing.Call) {
+	c.setCall(&k)
+	return k
+}
+
+// setCall is outCall where every message comes by: what returns a whole Call copies it, with loads that have to wait for the
+// stores just before them.
+func (c *Conn) setCall(k *outgoing.Call) {
+	k.Lane, k.Limits = &c.loop.outgoing, &c.limits.Load().outgoing
+	k.ID, k.After = int(c.fd), c.announced()
+	k.Corked, k.Spare = c.corked.Load(), c.spare()
+}
 
 // outCallAfter is it for one that was made when the broadcast of this number was the newest.
-func (c *Conn) outCallAfter(number uint32) outgoing.Call {
-	return outgoing.Call{Lane: &c.loop.outgoing, Limits: &c.limits.Load().outgoing, ID: int(c.fd), After: number, Corked: c.corked.Load(), Spare: c.spare()}
+func (c *Conn) outCallAfter(number uint32) (k outgoing.Call) {
+	c.setCall(&k)
+	k.After = number
+	return k
 }
 
 // spare is the loop's, for the connection that it has corked; nil for all others. Under mu. A loop that cannot take the lock to

@@ -178,7 +178,9 @@ func (c *Conn) sendLocked(m *outgoing.Message) error {
 		c.out.Count(len(m.P))
 		return ErrClosed
 	}
-	return c.answerLocked(c.out.Send(c.outCall(), m))
+	var k outgoing.Call
+	c.setCall(&k)
+	return c.answerLocked(c.out.Send(k, m))
 }
 
 // answerLocked is a verdict as an error. With outgoing.Slow the connection closes.

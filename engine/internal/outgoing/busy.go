@@ -79,14 +79,15 @@ type flow struct {
 
 var busyPool = sync.Pool{New: func() any { return &busy{cork: make([]byte, 0, CorkBytes)} }}
 
-// attach begins a call.
+// attach begins a call. (Field by field: k was stored so just now, and what copies it as a whole has to wait for that.)
 func (o *Out) attach(k Call) *busy {
 	b := o.busy
 	if b == nil {
 		b = k.Spare.take()
 		b.out, o.busy = o, b
 	}
-	b.Call = k
+	b.Lane, b.Limits, b.ID = k.Lane, k.Limits, k.ID
+	b.After, b.Corked, b.Spare = k.After, k.Corked, k.Spare
 	b.straight, b.touched = notPlain, true
 	b.markPlain()
 	return b

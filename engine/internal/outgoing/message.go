@@ -24,7 +24,7 @@ func (o *Out) Send(k Call, m *Message) Verdict {
 		o.Count(len(m.P))
 		return Closed
 	}
-	if o.straight(k, m) {
+	if k.Spare != nil && o.straight(k, m) {
 		return Sent
 	}
 	b := o.attach(k)

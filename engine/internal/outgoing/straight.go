@@ -68,9 +68,9 @@ func (o *Out) AddPlain(l *Limits, after uint32, op codec.Opcode, p []byte) bool 
 	return true
 }
 
-// straight sends m by the straight path, if it can: when the cork is full, after that was written.
+// straight sends m by the straight path, if it can: when the cork is full, after that was written. k has a Spare.
 func (o *Out) straight(k Call, m *Message) bool {
-	if k.Spare == nil || m.Compress != uncompressed || len(m.P) >= KeptBytes && (m.Owned != nil || m.Prepared != nil) {
+	if m.Compress != uncompressed || len(m.P) >= KeptBytes && (m.Owned != nil || m.Prepared != nil) {
 		return false
 	}
 	if o.SendPlain(k.Spare, k.Limits, k.After, m.Op, m.P) {
