@@ -28,7 +28,7 @@ func (f *fullSystem) Writev(fd int, v [][]byte) (int, error) {
 }
 
 // BenchmarkSend is the engine's own time for a message of 128 bytes that does not take the straight path: sent from elsewhere than a
-// callback; in a callback behind what was not plain; and behind a queue that the peer does not read, which is written now and then.
+// callback; behind a writer, 200 of them; and behind a queue that the peer does not read, which is written after each 1000.
 func BenchmarkSend(b *testing.B) {
 	p := make([]byte, 128)
 	b.Run("elsewhere", func(b *testing.B) {
