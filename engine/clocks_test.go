@@ -386,6 +386,17 @@ func TestLookEvery(t *testing.T) {
 	}
 }
 
+// Who waits for a decision is given the time in which nobody looked, where that was longer than absence.
+func TestCreditAbsence(t *testing.T) {
+	l, c := nullConn(t, Funcs{}, nil)
+	for away, want := range map[time.Duration]time.Duration{0: 0, absence: 0, absence + 1: absence + 1, time.Hour: time.Hour} {
+		c.times.opened, c.times.read = l.now, l.now-away
+		if c.creditAbsence(); c.times.opened != l.now+want || c.times.read != l.now {
+			t.Errorf("away %v, credited %v", away, c.times.opened-l.now)
+		}
+	}
+}
+
 // A count of control frames that can go no further stays where it is: it never comes round.
 func TestControlCountEnds(t *testing.T) {
 	l, c := nullConnWith(t, Funcs{}, Options{Limits: Limits{MaxControlRate: 1 << 30}}, nil)

@@ -93,7 +93,7 @@ func TestTakeOverFromNobody(t *testing.T) {
 }
 
 // A poller's failure ends each connection once, whatever it was about to do, and closes each listener, which leaves the
-// poller only if that has it.
+// poller only if that has it. No broadcast waits for such a loop, nor comes to it any more.
 func TestLoseEndsAll(t *testing.T) {
 	l, n := noting(t)
 	l.engine.conf.Logger = quietLogger
@@ -115,6 +115,11 @@ func TestLoseEndsAll(t *testing.T) {
 	}
 	l.listeners = []*listener{{fd: 800}, {fd: 801, until: 1}, {fd: 802, gone: true}}
 	n.removed = nil
+	p, err := Prepare(OpText, []byte("to nobody"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.announce(p, nil)
 	over := make(chan struct{})
 	go func() {
 		defer close(over)
@@ -129,6 +134,9 @@ func TestLoseEndsAll(t *testing.T) {
 		if ends[fd] != 1 || l.table.get(int(fd)) != nil {
 			t.Errorf("%d ends %d times", fd, ends[fd])
 		}
+	}
+	if l.announce(p, nil); l.engine.broadcasting.Load() != 0 || l.broadcasts.left() || len(l.broadcasts.fresh) != 0 {
+		t.Errorf("%d bytes of broadcasts are under way", l.engine.broadcasting.Load())
 	}
 	if l.entered || l.listeners != nil || !l.lost.Load() {
 		t.Errorf("entered %v, %d listeners, lost %v", l.entered, len(l.listeners), l.lost.Load())

@@ -277,7 +277,7 @@ func TestTurnsAreWholeAfterAWake(t *testing.T) {
 
 // Whoever broadcasts more than the loops can do in the callback of a connection waits, exactly from there on.
 func TestBroadcastersWaitAboveTheMost(t *testing.T) {
-	l, _ := flooded(t)
+	l, f := flooded(t)
 	e, c := l.engine, l.table.get(3)
 	l.goroutine.Store(goroutineID())
 	l.at = c
@@ -288,6 +288,14 @@ func TestBroadcastersWaitAboveTheMost(t *testing.T) {
 	e.broadcasting.Add(1)
 	if e.holdBroadcaster(); !c.held() {
 		t.Error("does not wait")
+	}
+	l.at = nil
+	c = l.table.get(4) // OnClose may broadcast too, and nothing is delivered behind it that could wait
+	f.input[4] = peersClose
+	l.OnEvent(4, netio.Readable)
+	c.holds.Or(heldByBroadcasts)
+	if c.awaitBroadcasts(); c.phase != phaseLingering || c.flags&pausedByBroadcasts != 0 || c.holds.Load() != 0 || e.broadcasters.Load() != 0 {
+		t.Errorf("phase %d, flags %b, %d wait", c.phase, c.flags, e.broadcasters.Load())
 	}
 }
 
