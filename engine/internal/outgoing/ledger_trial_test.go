@@ -136,7 +136,9 @@ func (k *booked) sendPlain(p []byte) {
 // takeLent copies what the call at hand has left of a lent payload, if it has.
 func (k *booked) takeLent() {
 	if r := k.out.Lent(); r != nil {
-		k.rests = append(k.rests, rest{r, r.Copy(k.lane.Pool)})
+		if k.rests = append(k.rests, rest{r, r.Copy(k.lane.Pool)}); r.p != nil {
+			k.Fatal("a copied rest keeps the sender's")
+		}
 	}
 	same(k, "rests", len(k.rests), len(k.led.rests))
 }

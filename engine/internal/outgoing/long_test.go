@@ -21,6 +21,9 @@ func TestNotShorter(t *testing.T) {
 			r := newRig(t, all, false)
 			r.lane.Slice = slice
 			p := growing(n, few)
+			if n > 2*slice {
+				p = p[:slice] + accounts(n-slice) // the rest shrinks
+			}
 			first, total := packed(r, p)
 			firsts[first-slice], totals[total-n] = true, true
 			r.send(p, r.agreed)
@@ -55,6 +58,24 @@ func packed(r *rig, p string) (first, total int) {
 		}
 	}
 	return first, total
+}
+
+// A slice that became nothing yet is no frame.
+func TestNoEmptyFrames(t *testing.T) {
+	r := newRig(t, &deflate.Policy{MinSize: 1, FrameBytes: -1}, false)
+	p := string(make([]byte, 6*SliceBytes))
+	r.send(p, r.agreed)
+	r.letAllLeave()
+	r.wants(p)
+	for i, f := range r.reader.frames {
+		if f.payload == "" {
+			t.Errorf("frame %d is empty", i)
+		}
+	}
+	if n := len(r.reader.frames); n > 5 {
+		t.Errorf("%d frames: each slice became something", n)
+	}
+	r.gone()
 }
 
 // Lane.Frame is allowed: what becomes as long as that is one frame, what becomes longer is not.

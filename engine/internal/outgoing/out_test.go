@@ -710,6 +710,65 @@ func TestRefusedAtTheLowMark(t *testing.T) {
 	}
 }
 
+// The limits are asked from the first byte, and the first message, that waits.
+func TestLimitsAreAsked(t *testing.T) {
+	for name, wait := range map[string]func(r *rig){
+		"a byte":    func(r *rig) { r.sink.room = 1; r.out.Ping(r.call(), nil) },
+		"a message": func(r *rig) { r.begin(deflate.Agreement{}); r.send("x", deflate.Agreement{}) },
+	} {
+		r := newRig(t, nil, false)
+		r.limits = &Limits{MaxBuffered: 100, High: 1000, Low: 10}
+		if wait(r); r.send(accounts(150), deflate.Agreement{}) != Slow {
+			t.Error(name, "waits, and a message over the limit is accepted")
+		}
+		r.out.Drop()
+	}
+}
+
+// A message that is compressed in one go need not be copied; a longer one has to be kept.
+func TestMustCopyWhatIsCompressedInSlices(t *testing.T) {
+	r := newRig(t, all, false)
+	for more, want := range []bool{false, true} {
+		m := &Message{Op: codec.OpBinary, P: make([]byte, SliceBytes+more), Compress: r.agreed}
+		if r.out.MustCopy(r.call(), m) != want {
+			t.Errorf("%d bytes: %v", len(m.P), !want)
+		}
+	}
+}
+
+// High is passed by a byte more than the mark, not by the mark.
+func TestHighToTheByte(t *testing.T) {
+	for more, want := range []Due{Room, Room | High} {
+		r := newRig(t, nil, false)
+		r.limits = &Limits{MaxBuffered: -1, High: 102, Low: 10}
+		r.sink.room = 0
+		r.send(accounts(100+more), deflate.Agreement{})
+		r.wantDue(want)
+		r.letAllLeave()
+		r.gone()
+	}
+}
+
+// Places count, and one that goes while another stays may be what Low waited for.
+func TestLowByAPlace(t *testing.T) {
+	r := newRig(t, nil, false)
+	r.limits = &Limits{MaxBuffered: 100, High: 1000, Low: 100, Drop: true}
+	for r.after = 1; r.after < 3; r.after++ {
+		if v := r.send(string(make([]byte, 2<<20)), deflate.Agreement{}); v != Full {
+			t.Fatal(v)
+		}
+	}
+	r.after = 2
+	r.wantDue(Asking | High)
+	r.limits = &Limits{MaxBuffered: 100, High: 1000, Low: DeferredOverhead, Drop: true}
+	r.out.Remark(r.call())
+	r.wantDue(0)
+	r.out.Hear(r.call(), nil, 1, true)
+	r.wantDue(Low)
+	r.out.Hear(r.call(), nil, 2, true)
+	r.gone()
+}
+
 // One flush writes a bounded amount, and then counts the sink as full.
 func TestFlushIsBounded(t *testing.T) {
 	r := newRig(t, nil, false)

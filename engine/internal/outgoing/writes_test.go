@@ -226,3 +226,16 @@ func TestStraightRoom(t *testing.T) {
 		}
 	}
 }
+
+// As much as the cork holds does not wait for a callback's end, where it lies in the queue either.
+func TestCorkBytesAreWritten(t *testing.T) {
+	for n, writes := range map[int]bool{CorkBytes - 5: false, CorkBytes - 4: true} { // with a header of 4 bytes
+		r := newRig(t, nil, false)
+		r.corked = true
+		if r.sendOwned(accounts(n)); (r.sink.calls > 0) != writes {
+			t.Errorf("%d bytes: %d calls", n, r.sink.calls)
+		}
+		r.out.Flush(r.call())
+		r.gone()
+	}
+}
