@@ -39,7 +39,8 @@ func (l lateListener) Accept() (net.Conn, error) {
 // them. When that comes, after a time that is much longer than each clock, they are heard and all goes on.
 func TestBridgeReadsLate(t *testing.T) {
 	t.Parallel()
-	const clock, held = time.Second, 3 * time.Second
+	clock := aliveWithin()
+	held := 2 * clock
 	word := string(maskedFrame(0x81, []byte("late")))
 	hears := func(t *testing.T, a *attacker, op byte) string {
 		for {

@@ -23,20 +23,26 @@ const maxMallocs = 0.001
 // weighs half of what comes again with every round.
 const mallocRounds = 2
 
-// demandNoMallocs runs f, which moves messages messages, and counts.
+// demandNoMallocs runs f, which moves messages messages, and counts. What comes with every message comes in each of the tries,
+// what else the process does does not.
 func demandNoMallocs(t *testing.T, messages int, f func()) {
 	t.Helper()
 	f() // warm: pools, stacks, the poller's lists
-	var before, after runtime.MemStats
-	runtime.ReadMemStats(&before)
-	for range mallocRounds {
-		f()
-	}
-	runtime.ReadMemStats(&after)
-	each := float64(after.Mallocs-before.Mallocs) / float64(mallocRounds*messages)
-	t.Logf("%.5f mallocs a message (%d in %d)", each, after.Mallocs-before.Mallocs, mallocRounds*messages)
-	if each > maxMallocs {
-		t.Errorf("%.5f mallocs a message, at most %v are allowed", each, maxMallocs)
+	for tries := 1; ; tries++ {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		for range mallocRounds {
+			f()
+		}
+		runtime.ReadMemStats(&after)
+		each := float64(after.Mallocs-before.Mallocs) / float64(mallocRounds*messages)
+		t.Logf("%.5f mallocs a message (%d in %d)", each, after.Mallocs-before.Mallocs, mallocRounds*messages)
+		if each <= maxMallocs {
+			return
+		}
+		if tries == 3 {
+			t.Fatalf("%.5f mallocs a message, at most %v are allowed", each, maxMallocs)
+		}
 	}
 }
 

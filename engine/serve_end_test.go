@@ -112,7 +112,7 @@ func TestAddressIsFreeAfterServe(t *testing.T) {
 			<-entered
 			ended := make(chan error, 1)
 			go func() { ended <- end(s, ln) }()
-			within(t, 5*time.Second, "the letter that closes the listener", func() bool { return l.mailbox.len() > 0 })
+			within(t, timeoutOf(5), "the letter that closes the listener", func() bool { return l.mailbox.len() > 0 })
 			l.post(task{call: func() { time.Sleep(50 * time.Millisecond) }})
 			close(held)
 			<-served
