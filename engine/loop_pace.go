@@ -17,7 +17,7 @@ const (
 	// lookEvery is the time between two looks: a turn is that much longer than its budget at most, while its units stay alike.
 	lookEvery = turnBudget / 16
 	// paceMost is how many units pass between two looks at most: those that come next may be slow ones.
-	paceMost = 64
+	paceMost = 32
 )
 
 // begin begins at now; at 0 with the first look.
