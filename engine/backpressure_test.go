@@ -535,6 +535,30 @@ func TestPingsInOrder(t *testing.T) {
 	})
 }
 
+// A ping of ours counts as all that is queued does: MaxBufferedAmount bounds them, and whoever is told so hears OnDrain.
+func TestPingsAreBounded(t *testing.T) {
+	const most = 1 << 20
+	d, drained := newDiary(t), make(chan bool, 1)
+	h := d.handler(Funcs{})
+	h.Drain = func(*Conn) { drained <- true }
+	s := startServer(t, h, Options{Limits: Limits{MaxBufferedAmount: most}})
+	f := dialForeign(t, s, 4096)
+	c := d.conn()
+	var err error
+	for n := 0; err == nil && n < 200_000; n++ {
+		err = c.Ping(make([]byte, 125))
+	}
+	isAll(t, err, ErrBufferFull)
+	if a := c.out.Account(); a.Queued > most {
+		t.Errorf("%d bytes are queued", a.Queued)
+	}
+	go f.drain()
+	receive(t, drained, "OnDrain")
+	if c.ReadyState() != Open {
+		t.Error(c.ReadyState())
+	}
+}
+
 // A flood of pings into a blocked queue: one pong waits, and behind it only the newest
 // ping is remembered (RFC 6455 5.5.3). Both are answered once there is room.
 func TestPingFloodWithABlockedQueue(t *testing.T) {

@@ -223,7 +223,8 @@ func checkText(p []byte) error {
 }
 
 // Ping sends a ping with up to 125 bytes of payload (more is ErrSyntax). Pings are
-// answered by the peer's engine, which OnPong hears of.
+// answered by the peer's engine, which OnPong hears of. It never blocks, and copies p. Other errors: ErrInvalidState while
+// CONNECTING; ErrClosed in CLOSING and CLOSED; ErrBufferFull at MaxBufferedAmount, whatever Limits.Overflow says.
 func (c *Conn) Ping(p []byte) error {
 	if len(p) > codec.MaxControlPayload {
 		return ErrSyntax
@@ -243,8 +244,7 @@ func (c *Conn) Ping(p []byte) error {
 	if c.ReadyState() != Open {
 		return ErrClosed
 	}
-	c.out.Ping(c.outCall(), p)
-	return nil
+	return c.answerLocked(c.out.Ping(c.outCall(), p))
 }
 
 // Flush sends at once what was sent to the connection from its own callback that runs just now, and would leave in one write

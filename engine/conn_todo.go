@@ -19,7 +19,7 @@ func (c *Conn) serve() {
 
 func (c *Conn) serveBits(bits uint32) {
 	l := c.loop
-	if bits&todoAbort != 0 {
+	if bits&todoAbort != 0 && c.phase < phaseLingering {
 		c.finish(closing{code: codeAbnormal, err: ErrTerminated, abort: true, local: true})
 		return
 	}

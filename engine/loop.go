@@ -243,7 +243,7 @@ func (l *loop) adopt(a arrival) {
 	l.conns.Add(1)
 	l.engine.stats.connecting.Add(1)
 	if l.engine.closing.Load() {
-		c.refuse(shuttingDown)
+		c.refuseUnasked()
 		return
 	}
 	c.wake(l.engine.conf.HandshakeTimeout)

@@ -10,11 +10,17 @@ func (o *Out) Raw(k Call, p []byte) {
 	b.placed += uint64(len(p))
 }
 
-// Ping sends a ping. Control frames pass what is deferred, but not the queue.
-func (o *Out) Ping(k Call, p []byte) {
+// Ping sends a ping, and answers Sent; or Full when the network takes nothing and the ping would pass MaxBuffered, whatever
+// Limits.Drop says: nobody closes a connection for a ping. Control frames pass what is deferred, but not the queue.
+func (o *Out) Ping(k Call, p []byte) Verdict {
 	b := o.attach(k)
+	defer b.leave()
+	if most := b.Limits.MaxBuffered; b.blocked && most >= 0 && b.cost()+uint64(len(p)) > uint64(most) {
+		b.refuse()
+		return Full
+	}
 	b.control(codec.OpPing, p)
-	b.leave()
+	return Sent
 }
 
 // Probe sends an empty ping, of which PingWaits tells whether it has left.

@@ -206,11 +206,21 @@ func (w *ledger) raw(p []byte) {
 	}
 }
 
-func (w *ledger) ping(p []byte, probe bool) {
+func (w *ledger) ping(p []byte) Verdict {
 	w.attach()
-	if w.control(codec.OpPing, p); probe {
-		w.pingEnd = len(w.stream)
+	defer func() { w.leave(w.corked) }()
+	if most := w.limits.MaxBuffered; w.blocked && most >= 0 && int64(w.cost())+int64(len(p)) > most {
+		w.refuse()
+		return Full
 	}
+	w.control(codec.OpPing, p)
+	return Sent
+}
+
+func (w *ledger) probe() {
+	w.attach()
+	w.control(codec.OpPing, nil)
+	w.pingEnd = len(w.stream)
 	w.leave(w.corked)
 }
 

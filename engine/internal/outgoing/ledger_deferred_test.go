@@ -17,12 +17,16 @@ func (w *ledger) admit(n int, f *fragments) Verdict {
 		return Slow
 	}
 	w.dropped++
+	w.refuse()
+	return Full
+}
+
+func (w *ledger) refuse() {
 	w.empty = w.empty || int64(w.cost()) <= w.limits.Low
 	if !w.high {
 		w.high = true
 		w.due |= High
 	}
-	return Full
 }
 
 func (w *ledger) takes(n int, f *fragments) bool {

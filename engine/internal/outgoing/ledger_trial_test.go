@@ -184,11 +184,10 @@ func (k *booked) control() {
 	p = p[:min(len(p), 125)]
 	switch k.rng.IntN(4) {
 	case 0:
-		k.out.Ping(k.call(), p)
-		k.led.ping(p, false)
+		same(k, "Ping", k.out.Ping(k.call(), p), k.led.ping(p))
 	case 1:
 		k.out.Probe(k.call())
-		k.led.ping(nil, true)
+		k.led.probe()
 	case 2:
 		if k.led.closed || !k.raws || k.led.busy && k.led.straight == notPlain {
 			return // it is for an answer to a handshake

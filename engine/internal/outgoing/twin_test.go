@@ -135,9 +135,9 @@ func (k *trial) step() {
 		k.write()
 	case 6:
 		if !k.closed {
-			k.pings++
-			k.out.Ping(k.call(), p)
-			k.control = append(k.control, string(p))
+			if k.pings++; k.out.Ping(k.call(), p) == Sent {
+				k.control = append(k.control, string(p))
+			}
 		}
 	case 7:
 		if !k.closed && k.out.Pong(k.call(), p) {
