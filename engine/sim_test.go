@@ -60,8 +60,9 @@ const (
 	// simSeeds is how many runs TestSim makes: 8 s of them, most of that for compressed messages. The race detector has
 	// 40 of them, and TestSimThrong.
 	simSeeds = 400
-	// simHang is how many seconds one run may take; the slowest take one under the race detector.
-	simHang = 30
+	// simHang is how many seconds one run may take, of a machine that does something else as well; the slowest take one under
+	// the race detector.
+	simHang = 120
 	// settleTurns is in how many turns everything settles once faults stop and peers read: at level 9 a long message is
 	// made of slices of 4 KiB, one a turn, and a crowd of them takes turns.
 	settleTurns = 4000
