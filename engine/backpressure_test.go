@@ -549,7 +549,10 @@ func TestPingsAreBounded(t *testing.T) {
 		err = c.Ping(make([]byte, 125))
 	}
 	isAll(t, err, ErrBufferFull)
-	if a := c.out.Account(); a.Queued > most {
+	c.lock()
+	a := c.out.Account()
+	c.unlock()
+	if a.Queued > most {
 		t.Errorf("%d bytes are queued", a.Queued)
 	}
 	go f.drain()
