@@ -3,6 +3,7 @@ package outgoing
 import (
 	"testing"
 
+	"github.com/gannet-ws/gannet/codec"
 	"github.com/gannet-ws/gannet/deflate"
 )
 
@@ -24,4 +25,28 @@ func TestShortWriteOfFullCork(t *testing.T) {
 	r.out.Flush(r.call())
 	r.wants(p, p, p, p)
 	r.gone()
+}
+
+// The straight path ends with the Close frame, also while that lies in a cork with room: who found the connection OPEN
+// before somebody closed it sends nothing behind.
+func TestNothingPlainBehindClose(t *testing.T) {
+	for _, before := range []int{0, 1} {
+		r := newRig(t, nil, false)
+		r.corked = true
+		for range before {
+			r.send("before", deflate.Agreement{})
+		}
+		r.out.Close(r.call(), []byte{3, 232})
+		if r.out.Idle() {
+			t.Fatal("the Close frame is not in the cork")
+		}
+		if r.out.AddPlain(r.limits, r.after, codec.OpBinary, []byte("behind")) || r.out.SendPlain(r.spare, r.limits, r.after, codec.OpBinary, []byte("behind")) {
+			t.Error("a message is behind the Close frame")
+		}
+		r.corked = false
+		r.out.Flush(r.call())
+		if left := r.sink.left; string(left[len(left)-4:]) != "\x88\x02\x03\xe8" {
+			t.Errorf("% x has left, and not the Close frame last", left)
+		}
+	}
 }
