@@ -99,7 +99,7 @@ func (c *Conn) makeLocked(k *handedCall) {
 		c.placeCloseLocked(k.body, k.after)
 	case k.op == OpPing:
 		if c.ReadyState() == Open {
-			c.out.Ping(c.outCall(), k.body)
+			c.out.Ping(c.outCall(), k.body, true)
 		}
 	case k.heard != 0:
 		c.hearLocked(&k.message, k.heard)

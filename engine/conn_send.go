@@ -229,12 +229,8 @@ func (c *Conn) Ping(p []byte) error {
 	if len(p) > codec.MaxControlPayload {
 		return ErrSyntax
 	}
-	switch c.ReadyState() {
-	case Open:
-	case Connecting:
-		return ErrInvalidState
-	default:
-		return ErrClosed
+	if err := c.notOpen(); err != nil {
+		return err
 	}
 	if !c.lockOffLoop() {
 		c.handCall(c.handedControl(OpPing, p))
@@ -244,19 +240,26 @@ func (c *Conn) Ping(p []byte) error {
 	if c.ReadyState() != Open {
 		return ErrClosed
 	}
-	return c.answerLocked(c.out.Ping(c.outCall(), p))
+	return c.answerLocked(c.out.Ping(c.outCall(), p, false))
+}
+
+// notOpen is the error of a call that only an OPEN connection takes; nil when it is.
+func (c *Conn) notOpen() error {
+	switch c.ReadyState() {
+	case Open:
+		return nil
+	case Connecting:
+		return ErrInvalidState
+	}
+	return ErrClosed
 }
 
 // Flush sends at once what was sent to the connection from its own callback that runs just now, and would leave in one write
 // at its end. Elsewhere nothing waits for a flush. Errors: ErrInvalidState while CONNECTING, ErrClosed in
 // CLOSING and CLOSED.
 func (c *Conn) Flush() error {
-	switch c.ReadyState() {
-	case Open:
-	case Connecting:
-		return ErrInvalidState
-	default:
-		return ErrClosed
+	if err := c.notOpen(); err != nil {
+		return err
 	}
 	if c.tryLockOr(todoFlush) {
 		c.flushCork()

@@ -11,11 +11,12 @@ func (o *Out) Raw(k Call, p []byte) {
 }
 
 // Ping sends a ping, and answers Sent; or Full when the network takes nothing and the ping would pass MaxBuffered, whatever
-// Limits.Drop says: nobody closes a connection for a ping. Control frames pass what is deferred, but not the queue.
-func (o *Out) Ping(k Call, p []byte) Verdict {
+// Limits.Drop says: nobody closes a connection for a ping. One that was promised to its sender is sent in any case. Control
+// frames pass what is deferred, but not the queue.
+func (o *Out) Ping(k Call, p []byte, promised bool) Verdict {
 	b := o.attach(k)
 	defer b.leave()
-	if most := b.Limits.MaxBuffered; b.blocked && most >= 0 && b.cost()+uint64(len(p)) > uint64(most) {
+	if most := b.Limits.MaxBuffered; !promised && b.blocked && most >= 0 && b.cost()+uint64(len(p)) > uint64(most) {
 		b.refuse()
 		return Full
 	}

@@ -206,10 +206,10 @@ func (w *ledger) raw(p []byte) {
 	}
 }
 
-func (w *ledger) ping(p []byte) Verdict {
+func (w *ledger) ping(p []byte, promised bool) Verdict {
 	w.attach()
 	defer func() { w.leave(w.corked) }()
-	if most := w.limits.MaxBuffered; w.blocked && most >= 0 && int64(w.cost())+int64(len(p)) > most {
+	if most := w.limits.MaxBuffered; !promised && w.blocked && most >= 0 && int64(w.cost())+int64(len(p)) > most {
 		w.refuse()
 		return Full
 	}

@@ -184,7 +184,8 @@ func (k *booked) control() {
 	p = p[:min(len(p), 125)]
 	switch k.rng.IntN(4) {
 	case 0:
-		same(k, "Ping", k.out.Ping(k.call(), p), k.led.ping(p))
+		promised := k.rng.IntN(4) == 0
+		same(k, "Ping", k.out.Ping(k.call(), p, promised), k.led.ping(p, promised))
 	case 1:
 		k.out.Probe(k.call())
 		k.led.probe()

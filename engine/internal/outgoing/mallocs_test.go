@@ -44,7 +44,7 @@ func TestNoMallocs(t *testing.T) {
 		"straight":   func(o *Out, k Call, p []byte) { o.SendPlain(k.Spare, k.Limits, 0, codec.OpBinary, p) },
 		"send":       func(o *Out, k Call, p []byte) { o.Send(k, &Message{Op: codec.OpBinary, P: p}) },
 		"compressed": func(o *Out, k Call, p []byte) { o.Send(k, &Message{Op: codec.OpBinary, P: p, Compress: a}) },
-		"ping":       func(o *Out, k Call, p []byte) { o.Ping(k, p[:10]) },
+		"ping":       func(o *Out, k Call, p []byte) { o.Ping(k, p[:10], false) },
 		"uncorked": func(o *Out, k Call, p []byte) {
 			k.Corked, k.Spare = false, nil
 			o.Send(k, &Message{Op: codec.OpBinary, P: p})

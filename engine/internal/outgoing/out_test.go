@@ -277,7 +277,7 @@ func TestTimedLane(t *testing.T) {
 	r.lane.Timed, r.corked, r.spare = true, true, nil
 	r.send("x", deflate.Agreement{})
 	r.wantDue(Corked)
-	r.out.Ping(r.call(), nil)
+	r.out.Ping(r.call(), nil, false)
 	r.wants("x")
 	r.wantDue(0)
 	r.corked = false
@@ -409,7 +409,7 @@ func TestParked(t *testing.T) {
 		t.Errorf("%+v", a)
 	}
 	r.sink.room = 0
-	r.out.Ping(r.call(), nil)
+	r.out.Ping(r.call(), nil, false)
 	before := r.out.Account().Long
 	if r.out.Slice(r.call()) || r.out.HoldsCompressor() || r.lane.Collecting() != 0 || r.out.Account().Long != before {
 		t.Errorf("%+v", r.out.Account())
@@ -426,7 +426,7 @@ func TestParked(t *testing.T) {
 	w := r.begin(r.agreed)
 	w.Write(r.call(), []byte(accounts(100_000)), nil)
 	r.sink.room = 0
-	r.out.Ping(r.call(), nil)
+	r.out.Ping(r.call(), nil, false)
 	if r.out.Slice(r.call()); r.out.HoldsCompressor() {
 		t.Error("a writer holds a compressor while the sink is full")
 	}
@@ -486,7 +486,7 @@ func TestShrunk(t *testing.T) {
 	r := newRig(t, nil, false)
 	r.corked, r.sink.broken = true, true
 	for range 400 { // nobody has heard that the sink is broken
-		r.out.Ping(r.call(), make([]byte, 125))
+		r.out.Ping(r.call(), make([]byte, 125), false)
 	}
 	if n := cap(r.out.busy.cork); n <= CorkBytes {
 		t.Fatal("the cork has not grown:", n)
@@ -694,7 +694,7 @@ func TestRefusedAtTheLowMark(t *testing.T) {
 		r := newRig(t, nil, false)
 		r.limits = &Limits{MaxBuffered: 127, High: 1000, Low: k.low, Drop: true}
 		r.sink.room = 0
-		r.out.Ping(r.call(), make([]byte, 125))
+		r.out.Ping(r.call(), make([]byte, 125), false)
 		if v := r.send("x", deflate.Agreement{}); v != Full {
 			t.Fatal(v)
 		}
@@ -713,7 +713,7 @@ func TestRefusedAtTheLowMark(t *testing.T) {
 // The limits are asked from the first byte, and the first message, that waits.
 func TestLimitsAreAsked(t *testing.T) {
 	for name, wait := range map[string]func(r *rig){
-		"a byte":    func(r *rig) { r.sink.room = 1; r.out.Ping(r.call(), nil) },
+		"a byte":    func(r *rig) { r.sink.room = 1; r.out.Ping(r.call(), nil, false) },
 		"a message": func(r *rig) { r.begin(deflate.Agreement{}); r.send("x", deflate.Agreement{}) },
 	} {
 		r := newRig(t, nil, false)

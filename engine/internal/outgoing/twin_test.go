@@ -135,7 +135,7 @@ func (k *trial) step() {
 		k.write()
 	case 6:
 		if !k.closed {
-			if k.pings++; k.out.Ping(k.call(), p) == Sent {
+			if k.pings++; k.out.Ping(k.call(), p, false) == Sent {
 				k.control = append(k.control, string(p))
 			}
 		}

@@ -44,7 +44,7 @@ func TestOneCall(t *testing.T) {
 		want []string
 	}{
 		{"cork", func(r *rig) { r.send("ab", deflate.Agreement{}); r.send("c", deflate.Agreement{}) }, []string{fmt.Sprint("write ", frame(2)+frame(1))}},
-		{"cork of control frames", func(r *rig) { r.out.Ping(r.call(), nil); r.out.Raw(r.call(), []byte("raw")) }, []string{"write 5"}},
+		{"cork of control frames", func(r *rig) { r.out.Ping(r.call(), nil, false); r.out.Raw(r.call(), []byte("raw")) }, []string{"write 5"}},
 		{"cork and a long payload", func(r *rig) { r.send("ab", deflate.Agreement{}); r.send(accounts(40_000), deflate.Agreement{}) },
 			[]string{fmt.Sprint("writev of 2: ", frame(2)+frame(40_000))}},
 		{"a prepared frame", func(r *rig) { r.sendPrepared(accounts(KeptBytes)) }, []string{fmt.Sprint("write ", frame(KeptBytes))}},
@@ -156,7 +156,7 @@ func TestKeptRatherThanCopied(t *testing.T) {
 			r.out.Send(r.call(), &Message{Op: codec.OpBinary, P: []byte(accounts(100_000)), Lent: true})
 			if r.sink.room = 1; blocked {
 				r.sink.room = 0
-				r.out.Ping(r.call(), nil)
+				r.out.Ping(r.call(), nil, false)
 			}
 			r.sendPrepared(accounts(n))
 			q := r.out.busy.queue
