@@ -148,6 +148,59 @@ func TestBroadcastBehindSend(t *testing.T) {
 	}
 }
 
+// TestBroadcastsMadeInOne: those that are made while a connection is given one come to it all, though they are more than
+// it is asked for at once.
+func TestBroadcastsMadeInOne(t *testing.T) {
+	const many = 3*mostAsked + 5
+	var w *house
+	var more sync.Once
+	first := make(chan struct{})
+	h := echoHandler
+	h.HighWater = func(c *Conn) {
+		more.Do(func() {
+			<-first // every loop knows of it
+			for i := range many {
+				w.Broadcast(prepared(t, OpText, fmt.Append(nil, i)), nil)
+			}
+			if err := c.SendText("behind them"); err != nil { // so it is asked now, out of its turn
+				t.Error(err)
+			}
+		})
+	}
+	h.Drain = func(*Conn) {}
+	limits := Limits{HighWater: 1, LowWater: 0}
+	big := bytes.Repeat([]byte("1st"), 1<<20)
+	w, all := hall(t, h, Options{Loops: 1, Limits: limits}, 2)
+	w.Broadcast(prepared(t, OpBinary, big), nil)
+	close(first)
+	for _, g := range all {
+		g.hear(t, ws.OpBinary, big)
+	}
+	behind := false
+	for _, g := range all {
+		for i := range many {
+			g.hear(t, ws.OpText, fmt.Append(nil, i))
+		}
+		g.say(t, ws.OpText, []byte("all?"))
+		for {
+			f, err := readFrame(g)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if string(f.Payload) == "all?" {
+				break
+			}
+			if behind || string(f.Payload) != "behind them" {
+				t.Fatalf("%q came", f.Payload)
+			}
+			behind = true
+		}
+	}
+	if !behind {
+		t.Error("nobody heard what was sent behind the broadcasts")
+	}
+}
+
 // TestBroadcastWhileTheyComeAndGo: who is there all the time hears everything.
 func TestBroadcastWhileTheyComeAndGo(t *testing.T) {
 	w, all := hall(t, echoHandler, Options{Loops: 3}, 10)

@@ -153,7 +153,6 @@ func (l *loop) ask(c *Conn) (all bool) {
 	if c.ReadyState() == Connecting {
 		return true
 	}
-	all = true
 	var p pace
 	p.begin(l.now)
 	l.asked = c // until all is given: a keep may end the goroutine, and the next one goes on here
@@ -162,7 +161,7 @@ func (l *loop) ask(c *Conn) (all bool) {
 		if int32(b.number-c.asked) <= 0 {
 			continue
 		}
-		if all = len(l.given) < mostAsked && (!p.ripe() || p.look(l.sys.Now()) < stepBudget); !all {
+		if len(l.given) == mostAsked || p.ripe() && p.look(l.sys.Now()) >= stepBudget {
 			break
 		}
 		c.asked = b.number
@@ -183,7 +182,13 @@ func (l *loop) ask(c *Conn) (all bool) {
 	clear(l.given)
 	l.given = l.given[:0]
 	c.settle()
-	return all
+	return !l.leftFor(c) // now: settling may have begun new ones, and given c some of them
+}
+
+// leftFor tells whether c has not been asked for all that is under way.
+func (l *loop) leftFor(c *Conn) bool {
+	all := l.broadcasts.underWay
+	return len(all) > 0 && int32(all[len(all)-1].number-c.asked) > 0
 }
 
 // hear asks for what c is behind, out of its turn, because something waits behind that. On the loop.
