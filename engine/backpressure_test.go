@@ -355,11 +355,11 @@ func TestLimitsOfOneConnection(t *testing.T) {
 						t.Error(err)
 					}
 				}
-				u.SetContext(u.Header("X-Limits"))
+				u.SetValue(u.Header("X-Limits"))
 			},
 			Open: func(c *Conn) {
 				isAll(t, c.SetLimits(Limits{LowWater: 2 << 20}), ErrSyntax)
-				if c.Context() == "open" {
+				if c.Value() == "open" {
 					if err := c.SetLimits(Limits{MaxMessageSize: 10, Overflow: CloseSlow}); err != nil {
 						t.Error(err)
 					}

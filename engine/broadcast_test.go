@@ -49,7 +49,7 @@ func hall(t *testing.T, h Funcs, o Options, guests int) (*house, []*guest) {
 // numbered gives every connection a number, from 0 on, as its context.
 func numbered(h Funcs) Funcs {
 	var n atomic.Int64
-	h.Upgrade = func(u *Upgrade) { u.SetContext(n.Add(1) - 1) }
+	h.Upgrade = func(u *Upgrade) { u.SetValue(n.Add(1) - 1) }
 	return h
 }
 
@@ -59,7 +59,7 @@ func TestBroadcastToHundred(t *testing.T) {
 			const n = 100
 			w, all := hall(t, numbered(echoHandler), Options{Loops: 3, Workers: workers}, n)
 			big := bytes.Repeat([]byte("broad"), 3000)
-			third := func(c *Conn) bool { return c.Context().(int64)%3 == 0 }
+			third := func(c *Conn) bool { return c.Value().(int64)%3 == 0 }
 			for i := range 5 { // the order of one caller's is kept
 				w.Broadcast(prepared(t, OpText, fmt.Append(nil, "to all ", i)), nil)
 			}
@@ -87,7 +87,7 @@ func TestBroadcastFilterThatPanics(t *testing.T) {
 	const n = 10
 	w, all := hall(t, numbered(echoHandler), Options{Loops: 2, Logger: quietLogger}, n)
 	w.Broadcast(prepared(t, OpText, []byte("despite it")), func(c *Conn) bool {
-		if c.Context().(int64)%2 == 1 {
+		if c.Value().(int64)%2 == 1 {
 			panic("as planned")
 		}
 		return true

@@ -53,7 +53,7 @@ type Conn struct {
 	// mu orders what is sent. The loop never waits for it: see conn_lock.go.
 	mu        sync.Mutex
 	out       outgoing.Out              // mu
-	ctx       any                       // mu
+	value     any                       // mu
 	handed    atomic.Pointer[handed]    // calls that loops left to the lock's holder
 	deflation atomic.Pointer[deflation] // nil for a plain connection
 
@@ -149,18 +149,18 @@ func (c *Conn) LocalAddr() net.Addr {
 	return c.loop.addr(c, true)
 }
 
-// Context is what SetContext was given, or Upgrade.SetContext; nil if nothing was. It waits as BufferedAmount does.
-func (c *Conn) Context() any {
+// Value is what SetValue was given, or Upgrade.SetValue; nil if nothing was. It waits as BufferedAmount does.
+func (c *Conn) Value() any {
 	c.lock()
-	v := c.ctx
+	v := c.value
 	c.unlock()
 	return v
 }
 
-// SetContext keeps a value of the user's with the connection, in the place of the one before. It waits as BufferedAmount does.
-func (c *Conn) SetContext(v any) {
+// SetValue keeps a value of the user's with the connection, in the place of the one before. It waits as BufferedAmount does.
+func (c *Conn) SetValue(v any) {
 	c.lock()
-	c.ctx = v
+	c.value = v
 	c.unlock()
 }
 

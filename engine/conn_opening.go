@@ -258,8 +258,8 @@ func (c *Conn) open(u *Upgrade) bool {
 	var extensions [deflate.MaxText]byte
 	var answer [512]byte
 	c.out.Raw(c.outCall(), handshake.AppendSwitching(answer[:0], u.req.Key, a.protocol, view(a.deflate.Append(extensions[:0])), u.header))
-	if u.ctx != nil {
-		c.ctx = u.ctx
+	if u.value != nil {
+		c.value = u.value
 	}
 	c.asked = c.announced()
 	c.out.Skip(c.asked)

@@ -93,13 +93,13 @@ func ExampleUpgrade_Later() {
 					_ = u.Refuse(401, "who are you?")
 					return
 				}
-				u.SetContext(name)
+				u.SetValue(name)
 				if err := u.Accept(); err != nil {
 					log.Print(err) // the peer did not wait
 				}
 			}()
 		},
-		Open: func(c *engine.Conn) { _ = c.SendText("hello " + c.Context().(string)) },
+		Open: func(c *engine.Conn) { _ = c.SendText("hello " + c.Value().(string)) },
 	})
 	defer s.Close()
 
@@ -139,7 +139,7 @@ func ExampleConn_NewWriter() {
 // One message to every connection that is in the room: it is framed once.
 func ExampleServer_Broadcast() {
 	s, ln := serve(engine.Funcs{
-		Upgrade: func(u *engine.Upgrade) { u.SetContext(u.Target()) },
+		Upgrade: func(u *engine.Upgrade) { u.SetValue(u.Target()) },
 	})
 	defer s.Close()
 
@@ -158,7 +158,7 @@ func ExampleServer_Broadcast() {
 		if err != nil {
 			log.Fatal(err)
 		}
-		s.Broadcast(p, func(c *engine.Conn) bool { return c.Context() == room })
+		s.Broadcast(p, func(c *engine.Conn) bool { return c.Value() == room })
 	}
 
 	for _, c := range clients {

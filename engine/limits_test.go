@@ -337,12 +337,12 @@ func TestUpgradeLimits(t *testing.T) {
 			if u.Limits() != u.Conn().Limits() {
 				t.Errorf("%+v, %+v", u.Limits(), u.Conn().Limits())
 			}
-			u.SetContext(u)
+			u.SetValue(u)
 		},
 		Open: func(c *Conn) {
 			l := c.Limits()
 			seen <- fmt.Sprint(l.MaxMessageSize, l.MaxFragments, l.IdleTimeout, l.PingInterval, l.MaxControlRate)
-			if u := c.Context().(*Upgrade); u.Limits() != (Limits{}) || u.SetLimits(Limits{MaxFragments: 5}) != ErrInvalidState {
+			if u := c.Value().(*Upgrade); u.Limits() != (Limits{}) || u.SetLimits(Limits{MaxFragments: 5}) != ErrInvalidState {
 				t.Error("the handshake is over:", u.Limits())
 			}
 		},

@@ -28,7 +28,7 @@ func trialLater(r *rand.Rand) error {
 		for range 1 + r.IntN(2) { // once or twice
 			u.Later()
 		}
-		u.SetContext(a)
+		u.SetValue(a)
 		a.s.wants(u.SetProtocol("other") != nil && u.SetProtocol("b") == nil && u.AddHeader("X-A", "b") == nil, "the answer's settings")
 	})
 	a := s.call(64<<10, 64<<10)
@@ -65,9 +65,9 @@ func trialLater(r *rand.Rand) error {
 		s.wants(a.upgrade.Accept() == nil && a.upgrade.Accept() == ErrInvalidState && a.upgrade.Refuse(403, "") == ErrInvalidState, "Accept")
 		s.settle()
 		s.wants(a.status == "101" && a.was("OnOpen") && len(a.messages) == pipelined+2, "%q, %v", a.status, a.events)
-		s.wants(a.conn.Context() == a && a.conn.Protocol() == "b" && strings.HasSuffix(a.conn.URL(), "sim.test/0") && u.Target() == "", "what was settled: %q %q", a.conn.Protocol(), a.conn.URL())
-		a.conn.SetContext(7)
-		s.wants(a.conn.Context() == 7, "SetContext")
+		s.wants(a.conn.Value() == a && a.conn.Protocol() == "b" && strings.HasSuffix(a.conn.URL(), "sim.test/0") && u.Target() == "", "what was settled: %q %q", a.conn.Protocol(), a.conn.URL())
+		a.conn.SetValue(7)
+		s.wants(a.conn.Value() == 7, "SetValue")
 		for i, m := range a.messages {
 			s.wants(m == fmt.Sprintf("early %d", i), "message %d is %q", i, m)
 		}

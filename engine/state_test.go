@@ -202,7 +202,7 @@ func TestConnWhileConnecting(t *testing.T) {
 			if c.RemoteAddr() == nil || c.LocalAddr() == nil {
 				t.Error("addresses:", c.RemoteAddr(), c.LocalAddr())
 			}
-			u.SetContext("mine")
+			u.SetValue("mine")
 			asked <- c
 		}}), Options{})
 		f := dialForeign(t, s, 0)
@@ -210,8 +210,8 @@ func TestConnWhileConnecting(t *testing.T) {
 		if c != <-asked {
 			t.Error("another Conn in OnOpen than in OnUpgrade")
 		}
-		if c.Context() != "mine" || c.ReadyState() != Open {
-			t.Error(c.Context(), c.ReadyState())
+		if c.Value() != "mine" || c.ReadyState() != Open {
+			t.Error(c.Value(), c.ReadyState())
 		}
 		if host := s.Addr().String(); c.URL() != "ws://"+host+"/path?q=1" {
 			t.Error("URL:", c.URL())

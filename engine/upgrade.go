@@ -26,7 +26,7 @@ type Upgrade struct {
 	head     []byte // what req is a view of, for Later to copy; empty when req's memory is its own
 	protocol string
 	header   []handshake.HeaderField
-	ctx      any
+	value    any
 	plain    bool // NoDeflate
 
 	later    bool
@@ -172,10 +172,10 @@ func (u *Upgrade) AddHeader(name, value string) error {
 	return nil
 }
 
-// SetContext sets what Conn.Context answers from OnOpen on; without it that is what Conn.SetContext was given before. Once the handshake was decided it does nothing.
-func (u *Upgrade) SetContext(v any) {
+// SetValue sets what Conn.Value answers from OnOpen on; without it that is what Conn.SetValue was given before. Once the handshake was decided it does nothing.
+func (u *Upgrade) SetValue(v any) {
 	if !u.ended() {
-		u.ctx = v
+		u.value = v
 	}
 }
 

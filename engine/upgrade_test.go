@@ -80,7 +80,7 @@ func TestUpgradeSettings(t *testing.T) {
 			if err != nil {
 				t.Error(err)
 			}
-			u.SetContext("a value")
+			u.SetValue("a value")
 		}
 		w := build(h, Options{})
 		a := attackerOn(w.call(t))
@@ -92,8 +92,8 @@ func TestUpgradeSettings(t *testing.T) {
 		if r.Header.Get("Sec-WebSocket-Protocol") != "b" || !slices.Equal(r.Header["X-One"], []string{"1", "2"}) {
 			t.Error(r.Header)
 		}
-		if c := <-conns; c.Protocol() != "b" || c.Context() != "a value" {
-			t.Error(c.Protocol(), c.Context())
+		if c := <-conns; c.Protocol() != "b" || c.Value() != "a value" {
+			t.Error(c.Protocol(), c.Value())
 		}
 		g := &guest{a.Conn, a.r}
 		g.say(t, ws.OpBinary, make([]byte, 10))
@@ -126,7 +126,7 @@ func over(t testing.TB, when string, u *Upgrade) {
 		t.Error(when, err)
 	}
 	u.Later() // means nothing any more
-	u.SetContext("too late")
+	u.SetValue("too late")
 	for name, err := range map[string]error{
 		"SetProtocol": u.SetProtocol("a"), "AddHeader": u.AddHeader("X-Late", "1"), "SetLimits": u.SetLimits(Limits{}),
 	} {
@@ -194,8 +194,8 @@ func TestUpgradeIsOver(t *testing.T) {
 		if got := w.Stats().Refusals["handler"]; got != 2 {
 			t.Error(got, "refused by the handler")
 		}
-		if c.Context() != nil || c.ReadyState() != Open {
-			t.Error("the first connection:", c.Context(), c.ReadyState())
+		if c.Value() != nil || c.ReadyState() != Open {
+			t.Error("the first connection:", c.Value(), c.ReadyState())
 		}
 	})
 }
@@ -332,7 +332,7 @@ func TestLateDeciderReadsTheRequest(t *testing.T) {
 					}
 				}
 				_ = errors.Join(u.SetProtocol("p"), u.SetLimits(Limits{MaxMessageSize: 1 << 20}))
-				u.SetContext(1)
+				u.SetValue(1)
 				_ = u.Accept()
 			}()
 		}
@@ -445,19 +445,19 @@ func TestShutdownWhileConnecting(t *testing.T) {
 	}
 }
 
-// What Conn.SetContext was given while CONNECTING stays, unless Upgrade.SetContext was given something.
+// What Conn.SetValue was given while CONNECTING stays, unless Upgrade.SetValue was given something.
 func TestContextOfConnToBe(t *testing.T) {
 	for _, both := range []bool{false, true} {
 		conns := make(chan *Conn, 1)
 		h := Funcs{Open: func(c *Conn) { conns <- c }, Upgrade: func(u *Upgrade) {
-			u.Conn().SetContext("conn's")
+			u.Conn().SetValue("conn's")
 			if both {
-				u.SetContext("upgrade's")
+				u.SetValue("upgrade's")
 			}
 		}}
 		want := map[bool]string{false: "conn's", true: "upgrade's"}[both]
 		dialForeign(t, startServer(t, h, Options{}), 0)
-		if got := receive(t, conns, "OnOpen").Context(); got != want {
+		if got := receive(t, conns, "OnOpen").Value(); got != want {
 			t.Errorf("%v, want %v", got, want)
 		}
 	}

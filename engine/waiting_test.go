@@ -110,14 +110,14 @@ func TestBroadcastsHoldNoLoop(t *testing.T) {
 	var s *Server
 	h.Message = func(c *Conn, m Message) {
 		if len(m.Data) == 1 {
-			s.Broadcast(prepared(t, OpText, []byte("to all")), func(to *Conn) bool { return to.Context() != nil })
+			s.Broadcast(prepared(t, OpText, []byte("to all")), func(to *Conn) bool { return to.Value() != nil })
 			return
 		}
 		_ = c.Send(m.Op, m.Data)
 	}
 	h.Upgrade = func(u *Upgrade) {
 		if u.Target() == "/crowd" {
-			u.SetContext(true)
+			u.SetValue(true)
 		}
 	}
 	s = startServer(t, h, Options{Loops: 1})

@@ -26,9 +26,9 @@ func TestWorkersOrder(t *testing.T) {
 	var ends sync.WaitGroup
 	ends.Add(conns)
 	h := Funcs{
-		Open: func(c *Conn) { c.SetContext(new(book)) },
+		Open: func(c *Conn) { c.SetValue(new(book)) },
 		Message: func(c *Conn, m Message) {
-			b := c.Context().(*book)
+			b := c.Value().(*book)
 			if b.inside.Add(1) != 1 {
 				t.Error("two callbacks of one connection at a time")
 			}
@@ -44,7 +44,7 @@ func TestWorkersOrder(t *testing.T) {
 			b.inside.Add(-1)
 		},
 		Close: func(c *Conn, _ CloseEvent) {
-			if b := c.Context().(*book); b.next != each || b.inside.Load() != 0 {
+			if b := c.Value().(*book); b.next != each || b.inside.Load() != 0 {
 				t.Errorf("OnClose after %d messages", b.next)
 			}
 			ends.Done()

@@ -120,7 +120,7 @@ func TestZeroConn(t *testing.T) {
 	}
 	c := new(Conn)
 	for name, call := range map[string]func(){
-		"Terminate": c.Terminate, "Pause": c.Pause, "Resume": c.Resume, "SetContext": func() { c.SetContext(1) },
+		"Terminate": c.Terminate, "Pause": c.Pause, "Resume": c.Resume, "SetValue": func() { c.SetValue(1) },
 		"addresses": func() {
 			if c.RemoteAddr() != nil || c.LocalAddr() != nil {
 				t.Error(c.RemoteAddr(), c.LocalAddr())
@@ -135,7 +135,7 @@ func TestZeroConn(t *testing.T) {
 			if c.BufferedAmount() != 0 || c.Limits() != (Limits{}) {
 				t.Error(c.BufferedAmount(), c.Limits())
 			}
-			_, _ = c.Context(), c.ReadyState().String()
+			_, _ = c.Value(), c.ReadyState().String()
 		},
 	} {
 		nothing(t, name, call)
@@ -157,7 +157,7 @@ func TestZeroUpgrade(t *testing.T) {
 		})
 	}
 	nothing(t, "what it asks", func() {
-		u.SetContext(1)
+		u.SetValue(1)
 		for range u.Headers() {
 			t.Error("a header")
 		}
