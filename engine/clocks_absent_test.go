@@ -122,7 +122,7 @@ func TestHearingGoesOn(t *testing.T) {
 	l, c := nullConnWith(t, Funcs{Message: func(*Conn, Message) { heard++ }}, Options{}, maskedFrame(0x82, []byte("word")))
 	sys := &lastWords{l.sys.(*nullSystem), 40}
 	l.sys = sys
-	c.lose(closing{code: codeAbnormal, err: &CloseError{codeAbnormal, ErrAbnormal}})
+	c.lose(closing{code: StatusAbnormalClosure, err: &CloseError{StatusAbnormalClosure, ErrAbnormal}})
 	l.OnWake()
 	for range 40 {
 		sys.start = sys.start.Add(-hearTime * 2)

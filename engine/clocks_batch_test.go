@@ -33,7 +33,7 @@ func TestClocksLookOnceMore(t *testing.T) {
 	}{
 		"idle":    {func(c *Conn) { c.times.pinged = 0 }, maskedFrame(finBit|2, nil), func(c *Conn, heard int) bool { return c.ReadyState() == Open && heard == 1 }},
 		"pong":    {func(c *Conn) { c.onPingDue() }, maskedFrame(finBit|2, nil), func(c *Conn, heard int) bool { return c.ReadyState() == Open && heard == 1 }},
-		"closing": {func(c *Conn) { _ = c.Close() }, peersClose, func(c *Conn, _ int) bool { return c.phase == phaseLingering && c.ending.code == codeNormal }},
+		"closing": {func(c *Conn) { _ = c.Close() }, peersClose, func(c *Conn, _ int) bool { return c.phase == phaseLingering && c.ending.code == StatusNormalClosure }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			l, f := flooded(t)

@@ -80,7 +80,7 @@ func (l *loop) recoverCallback(c *Conn) {
 	if r == nil {
 		l.exits(c)
 	}
-	c.fail(&CloseError{codeInternalError, l.engine.blamed(c, r)})
+	c.fail(&CloseError{StatusInternalServerError, l.engine.blamed(c, r)})
 }
 
 // blamed logs and counts what a handler has done to its goroutine: it panicked with r, or, if that

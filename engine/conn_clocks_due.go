@@ -76,11 +76,11 @@ func (c *Conn) goAway(cause, reason string, why error) {
 	if c.ReadyState() == Open {
 		c.loop.engine.stats.causes.add(cause)
 		if c.ending == nil {
-			c.ending = &ending{code: codeAbnormal}
+			c.ending = &ending{code: StatusAbnormalClosure}
 		}
 		c.ending.why = why
 		var body [codec.MaxControlPayload]byte
-		c.beginCloseLocked(codec.AppendCloseBody(body[:0], codeGoingAway, reason))
+		c.beginCloseLocked(codec.AppendCloseBody(body[:0], StatusGoingAway, reason))
 	}
 	c.unlock()
 }
@@ -90,7 +90,7 @@ func (c *Conn) onPongLate() {
 		return
 	}
 	c.loop.engine.stats.causes.add("pong-timeout")
-	c.finish(closing{code: codeAbnormal, err: &CloseError{codeAbnormal, ErrPongTimeout}, abort: true})
+	c.finish(closing{code: StatusAbnormalClosure, err: &CloseError{StatusAbnormalClosure, ErrPongTimeout}, abort: true})
 }
 
 // onWriteStall ends a connection whose peer takes nothing. The loop may have had no time to write on.
@@ -103,8 +103,8 @@ func (c *Conn) onWriteStall() {
 		return
 	}
 	c.loop.engine.stats.causes.add("write-stall")
-	c.loop.engine.stats.failures.add(codeTryAgainLater)
-	c.lose(closing{code: codeAbnormal, err: &CloseError{codeTryAgainLater, ErrSlowConsumer}, abort: true})
+	c.loop.engine.stats.failures.add(StatusTryAgainLater)
+	c.lose(closing{code: StatusAbnormalClosure, err: &CloseError{StatusTryAgainLater, ErrSlowConsumer}, abort: true})
 }
 
 // onPingDue pings. Whoever holds the lock does it for us.
@@ -167,7 +167,7 @@ func (c *Conn) onConnectingTimer() {
 		return
 	}
 	c.loop.engine.stats.refusals.add("timeout")
-	c.finish(closing{code: codeAbnormal, err: ErrHandshakeTimeout, abort: true})
+	c.finish(closing{code: StatusAbnormalClosure, err: ErrHandshakeTimeout, abort: true})
 }
 
 // creditAbsence: the time in which we did not look at an upgrade that waits for its decision does not count, if that was long.
@@ -220,9 +220,9 @@ func (c *Conn) onClosingOver() {
 		over = errCloseStalled
 		c.loop.engine.stats.causes.add("write-stall")
 	}
-	k := closing{code: codeAbnormal, err: e.err, abort: true}
+	k := closing{code: StatusAbnormalClosure, err: e.err, abort: true}
 	if k.err == nil {
-		k.err = e.because(&CloseError{codeAbnormal, over})
+		k.err = e.because(&CloseError{StatusAbnormalClosure, over})
 	}
 	c.finish(k)
 }

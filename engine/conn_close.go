@@ -12,7 +12,7 @@ import (
 // returns the state is CLOSING and no further message is delivered. In CLOSING and
 // CLOSED it does nothing. In CONNECTING (Upgrade.Conn) it fails the attempt: the
 // connection is reset and never opens.
-func (c *Conn) Close() error { return c.CloseWith(codeNormal, "") }
+func (c *Conn) Close() error { return c.CloseWith(StatusNormalClosure, "") }
 
 // CloseWith closes with a code and a reason of at most 123 bytes of UTF-8. A server
 // may send 1000-1003, 1007-1009, 1011-1014 and 3000-4999 (RFC 6455 7.4); another code is
@@ -86,11 +86,11 @@ const (
 func (f failure) err() *CloseError {
 	switch f {
 	case slowConsumer:
-		return &CloseError{codeTryAgainLater, ErrSlowConsumer}
+		return &CloseError{StatusTryAgainLater, ErrSlowConsumer}
 	case handlerPanicked:
-		return &CloseError{codeInternalError, ErrHandlerPanic}
+		return &CloseError{StatusInternalServerError, ErrHandlerPanic}
 	}
-	return &CloseError{codeInternalError, ErrHandlerExit}
+	return &CloseError{StatusInternalServerError, ErrHandlerExit}
 }
 
 // failLocked closes because of f. Any goroutine.

@@ -47,7 +47,7 @@ func (c *Conn) watch() {
 		c.loop.sys.Remove(int(c.fd))
 		c.watched = 0
 		c.flags |= unwatched
-		c.lose(closing{code: codeAbnormal, err: &CloseError{codeAbnormal, &lostError{err}}})
+		c.lose(closing{code: StatusAbnormalClosure, err: &CloseError{StatusAbnormalClosure, &lostError{err}}})
 		c.settle() // OnClose may have run
 		return
 	}

@@ -70,13 +70,13 @@ func (c *Conn) fail(err error) {
 		return
 	}
 	if c.phase == phaseOpening { // what was posted to a connection to be panicked
-		c.finish(closing{code: codeAbnormal, err: err, abort: true})
+		c.finish(closing{code: StatusAbnormalClosure, err: err, abort: true})
 		return
 	}
 	code := closeCodeOf(err)
 	c.loop.engine.stats.failures.add(code)
 	e := c.endingOf()
-	e.code, e.reply, e.err = codeAbnormal, code, wrapClose(code, err)
+	e.code, e.reply, e.err = StatusAbnormalClosure, code, wrapClose(code, err)
 	c.flags |= sawClose
 	c.dropInbound()
 	if c.phase == phaseHearing { // it can not be told
@@ -134,7 +134,7 @@ func (c *Conn) abandon(err *CloseError) {
 		c.endLinger()
 		return
 	}
-	c.gone(closing{code: codeAbnormal, err: err})
+	c.gone(closing{code: StatusAbnormalClosure, err: err})
 }
 
 // gone is abandon, of a connection that ends as k unless something is known that came before.
@@ -210,7 +210,7 @@ func (c *Conn) advanceClosing() {
 		c.awaitClose(left)
 		c.watch()
 	case e.err != nil:
-		c.finish(closing{code: codeAbnormal, err: e.err})
+		c.finish(closing{code: StatusAbnormalClosure, err: e.err})
 	default:
 		c.finish(closing{code: e.code, reason: e.reason, clean: true})
 	}
@@ -236,13 +236,13 @@ func (c *Conn) beginOnLoopLocked() *ending {
 	if c.ReadyState() == Open && c.ending != nil {
 		var buf [codec.MaxControlPayload]byte
 		body := buf[:0]
-		if c.ending.reply != codeNoStatus {
+		if c.ending.reply != StatusNoStatusRcvd {
 			body = codec.AppendCloseBody(body, c.ending.reply, "")
 		}
 		c.beginCloseLocked(body)
 	}
 	if c.ending == nil {
-		c.ending = &ending{code: codeAbnormal}
+		c.ending = &ending{code: StatusAbnormalClosure}
 	}
 	if c.failed != notFailed && c.ending.err == nil {
 		c.ending.err = c.failed.err()
@@ -338,6 +338,6 @@ func (c *Conn) probe() {
 	switch err := c.loop.sys.Probe(int(c.fd)); err {
 	case nil, io.EOF, netio.ErrAgain: // a half-closed peer may still read
 	default:
-		c.lose(closing{code: codeAbnormal, err: &CloseError{codeAbnormal, &lostError{err}}})
+		c.lose(closing{code: StatusAbnormalClosure, err: &CloseError{StatusAbnormalClosure, &lostError{err}}})
 	}
 }

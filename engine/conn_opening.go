@@ -204,7 +204,7 @@ func (c *Conn) leftBeforeOpen() bool {
 		return false
 	}
 	c.loop.engine.stats.refusals.add("client-gone")
-	c.finish(closing{code: codeAbnormal, err: ErrAbnormal, abort: true})
+	c.finish(closing{code: StatusAbnormalClosure, err: ErrAbnormal, abort: true})
 	return true
 }
 
@@ -280,7 +280,7 @@ func (c *Conn) open(u *Upgrade) bool {
 	l.engine.countDeflate(a.deflate, 1)
 	c.call(l.engine.hooks.open)
 	if l.engine.closing.Load() {
-		_ = c.CloseWith(codeGoingAway, "server shutting down")
+		_ = c.CloseWith(StatusGoingAway, "server shutting down")
 	}
 	c.reschedule()
 	return true

@@ -5,7 +5,7 @@ import "github.com/gannet-ws/gannet/engine/internal/incoming"
 // takeControl takes a control frame.
 func (l *loop) takeControl(c *Conn, in *inbound, e *incoming.Event) {
 	if !c.countControl() {
-		c.fail(&CloseError{codePolicy, ErrFlood})
+		c.fail(&CloseError{StatusPolicyViolation, ErrFlood})
 		return
 	}
 	switch e.Kind {

@@ -52,9 +52,9 @@ func (l *loop) readFailed(c *Conn, err error) {
 		c.watch()
 		c.advanceClosing()
 	case err == io.EOF:
-		c.abandon(&CloseError{codeAbnormal, ErrAbnormal})
+		c.abandon(&CloseError{StatusAbnormalClosure, ErrAbnormal})
 	default:
-		c.abandon(&CloseError{codeAbnormal, &lostError{err}})
+		c.abandon(&CloseError{StatusAbnormalClosure, &lostError{err}})
 	}
 	c.settle() // OnClose may have run
 }

@@ -20,14 +20,14 @@ func (c *Conn) serve() {
 func (c *Conn) serveBits(bits uint32) {
 	l := c.loop
 	if bits&todoAbort != 0 && c.phase < phaseLingering {
-		c.finish(closing{code: codeAbnormal, err: ErrTerminated, abort: true, local: true})
+		c.finish(closing{code: StatusAbnormalClosure, err: ErrTerminated, abort: true, local: true})
 		return
 	}
 	if bits&todoDecide != 0 {
 		c.decideLate()
 	}
 	if bits&todoFail != 0 {
-		c.lose(closing{code: codeAbnormal, err: &CloseError{codeAbnormal, ErrAbnormal}})
+		c.lose(closing{code: StatusAbnormalClosure, err: &CloseError{StatusAbnormalClosure, ErrAbnormal}})
 		if c.phase >= phaseLingering {
 			return
 		}

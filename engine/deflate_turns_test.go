@@ -208,7 +208,7 @@ func TestDeflateInboxBudget(t *testing.T) {
 		st := s.Stats()
 		return st.InboundBytes <= budget && st.Buffers.OutBytes <= 2*budget+conns*reserveBytes
 	})
-	if st := s.Stats(); st.InboundBytes < size/2 || st.Causes["inbound-budget"] == 0 || st.Failures[codeTryAgainLater] == 0 {
+	if st := s.Stats(); st.InboundBytes < size/2 || st.Causes["inbound-budget"] == 0 || st.Failures[StatusTryAgainLater] == 0 {
 		t.Errorf("%d bytes are charged; %v, %v", st.InboundBytes, st.Causes, st.Failures)
 	}
 	release()

@@ -4,8 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-
-	"github.com/gannet-ws/gannet/codec"
 )
 
 // sentinel is an error that also stands for wider ones.
@@ -106,27 +104,3 @@ func (e *CloseError) Error() string { return fmt.Sprintf("%v (close code %d)", e
 
 // Unwrap gives the rule.
 func (e *CloseError) Unwrap() error { return e.Err }
-
-// closeCodeOf is the code a peer is sent for err.
-func closeCodeOf(err error) int {
-	var ce *CloseError
-	if errors.As(err, &ce) {
-		return ce.Code
-	}
-	var pe codec.Error
-	if errors.As(err, &pe) {
-		return int(pe.Code())
-	}
-	return codeInternalError
-}
-
-// Close codes (RFC 6455 7.4.1 and the IANA registry).
-const (
-	codeNormal        = 1000
-	codeGoingAway     = 1001
-	codeNoStatus      = 1005
-	codeAbnormal      = 1006
-	codePolicy        = 1008
-	codeInternalError = 1011
-	codeTryAgainLater = 1013
-)

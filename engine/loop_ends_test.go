@@ -100,7 +100,7 @@ func TestLoseEndsAll(t *testing.T) {
 	const lingering, ending = 7, 8
 	ends := map[int32]int{}
 	l.engine.hooks.close = func(c *Conn, e CloseEvent) {
-		if ends[c.fd]++; c.fd != lingering && (e.Code != codeAbnormal || !errors.Is(e.Err, ErrAbnormal)) {
+		if ends[c.fd]++; c.fd != lingering && (e.Code != StatusAbnormalClosure || !errors.Is(e.Err, ErrAbnormal)) {
 			t.Errorf("%d: %+v", c.fd, e)
 		}
 	}
@@ -110,7 +110,7 @@ func TestLoseEndsAll(t *testing.T) {
 	}
 	if c := l.table.get(ending); c != nil { // its end waits for the lock
 		c.mu.Lock()
-		c.finish(closing{code: codeAbnormal, err: &CloseError{codeAbnormal, ErrAbnormal}, abort: true})
+		c.finish(closing{code: StatusAbnormalClosure, err: &CloseError{StatusAbnormalClosure, ErrAbnormal}, abort: true})
 		time.AfterFunc(10*time.Millisecond, c.unlock)
 	}
 	l.listeners = []*listener{{fd: 800}, {fd: 801, until: 1}, {fd: 802, gone: true}}
@@ -154,7 +154,7 @@ func TestLoseEndsAll(t *testing.T) {
 
 var errBrokenOnPurpose = &lostError{errors.New("broken on purpose")}
 
-var peersClose = codec.AppendMaskedFrame(nil, OpClose, true, false, [4]byte{}, codec.AppendCloseBody(nil, codeNormal, ""))
+var peersClose = codec.AppendMaskedFrame(nil, OpClose, true, false, [4]byte{}, codec.AppendCloseBody(nil, StatusNormalClosure, ""))
 
 // Where our half of the stream cannot end, the peer is gone: nobody waits for it.
 func TestNobodyLingersWithoutAnEnd(t *testing.T) {

@@ -41,7 +41,7 @@ func (l *loop) loseEach(why error) {
 		case c.phase == phaseLingering:
 			c.endLinger()
 		case c.ending == nil || c.ending.last == nil: // else its end waits for the lock
-			c.finish(closing{code: codeAbnormal, err: &CloseError{codeAbnormal, &lostError{why}}, abort: true})
+			c.finish(closing{code: StatusAbnormalClosure, err: &CloseError{StatusAbnormalClosure, &lostError{why}}, abort: true})
 			c.settle()
 		}
 		return true

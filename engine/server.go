@@ -265,7 +265,7 @@ func (l *loop) terminateEach() {
 			if c.phase == phaseLingering {
 				c.endLinger()
 			} else {
-				c.finish(closing{code: codeAbnormal, err: ErrTerminated, abort: true, local: true})
+				c.finish(closing{code: StatusAbnormalClosure, err: ErrTerminated, abort: true, local: true})
 				c.settle()
 			}
 		}

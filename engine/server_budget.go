@@ -196,7 +196,7 @@ func (c *Conn) beShed() {
 		c.refuse(budgetSpent)
 		return
 	}
-	c.fail(&CloseError{codeTryAgainLater, ErrInboundBudget})
+	c.fail(&CloseError{StatusTryAgainLater, ErrInboundBudget})
 	c.dropInbox()
 }
 

@@ -117,7 +117,7 @@ func (l *loop) goAwayFrom(fd int) {
 		}
 		closed++
 		if c.ReadyState() == Open {
-			_ = c.CloseWith(codeGoingAway, "server shutting down")
+			_ = c.CloseWith(StatusGoingAway, "server shutting down")
 		} else if c.ReadyState() == Connecting && (c.opening == nil || c.opening.late == nil) {
 			c.refuseUnasked()
 		}

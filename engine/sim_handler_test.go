@@ -125,7 +125,7 @@ func (m *simulation) act(d *ledger, inCallback bool) {
 			continue
 		}
 		if inCallback && m.rng.IntN(500) == 0 {
-			d.codes = append(d.codes, codeInternalError)
+			d.codes = append(d.codes, StatusInternalServerError)
 			d.asked = true
 			panic("the handler's own")
 		}
@@ -243,14 +243,14 @@ func (m *simulation) end(d *ledger) {
 	var err error
 	switch m.rng.IntN(6) {
 	case 0:
-		d.codes = append(d.codes, codeNormal)
+		d.codes = append(d.codes, StatusNormalClosure)
 		err = c.Close()
 	case 1:
 		code := 4000 + m.rng.IntN(1000)
 		d.codes = append(d.codes, code)
 		err = c.CloseWith(code, "enough")
 	case 2:
-		d.codes = append(d.codes, codeNoStatus)
+		d.codes = append(d.codes, StatusNoStatusRcvd)
 		err = c.CloseNoStatus()
 	case 3:
 		if err := c.CloseWith(1005, ""); !errors.Is(err, ErrInvalidAccess) || c.ReadyState() != before {

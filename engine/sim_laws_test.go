@@ -141,7 +141,7 @@ func (d *ledger) unbook(p *posting) {
 // tooSlow: a Send closed the connection.
 func (d *ledger) tooSlow() {
 	d.asked = true
-	d.codes = append(d.codes, codeTryAgainLater)
+	d.codes = append(d.codes, StatusTryAgainLater)
 }
 
 // checkBuffered compares BufferedAmount with what was accepted and has not wholly left.
@@ -275,7 +275,7 @@ func (d *ledger) onControl(op Opcode, body []byte) {
 		if d.terminated {
 			d.broke("a Close frame leaves after Terminate")
 		}
-		d.closeOut = codeNoStatus
+		d.closeOut = StatusNoStatusRcvd
 		if len(body) >= 2 {
 			d.closeOut = int(binary.BigEndian.Uint16(body))
 		}
@@ -289,9 +289,9 @@ func (d *ledger) checkClose() {
 	if k := d.overtaken(); k > 0 {
 		d.broke("the Close frame overtakes %d messages", k)
 	}
-	codes := append(d.codes, d.peer.closeCode, d.peer.broke, codeGoingAway)
+	codes := append(d.codes, d.peer.closeCode, d.peer.broke, StatusGoingAway)
 	if d.m.tightBudget || d.asking > 0 { // a Send may find the peer too slow
-		codes = append(codes, codeTryAgainLater)
+		codes = append(codes, StatusTryAgainLater)
 	}
 	if !slices.Contains(codes, d.closeOut) {
 		d.broke("our Close frame says %d, of %v", d.closeOut, codes)
@@ -372,7 +372,7 @@ func (d *ledger) checkReset() {
 		return
 	}
 	var why *CloseError
-	if d.event.WasClean || errors.As(d.event.Err, &why) && why.Code != codeAbnormal {
+	if d.event.WasClean || errors.As(d.event.Err, &why) && why.Code != StatusAbnormalClosure {
 		d.broke("a reset eats our Close frame (%+v)", d.event)
 	}
 }

@@ -98,7 +98,7 @@ func (d *ledger) checkError(e CloseEvent) {
 	if want := e.Err != nil && !errors.Is(e.Err, ErrTerminated); d.err != want {
 		d.broke("OnError: %v, OnClose: %+v", d.err, e)
 	}
-	if d.terminated && (e.WasClean || e.Code != codeAbnormal && e.Code != d.peer.closeCode) {
+	if d.terminated && (e.WasClean || e.Code != StatusAbnormalClosure && e.Code != d.peer.closeCode) {
 		d.broke("terminated, and OnClose says %+v", e)
 	}
 }

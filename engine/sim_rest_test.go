@@ -102,7 +102,7 @@ func (m *simulation) sayMore(d *ledger) {
 		}
 	case 1, 2:
 		if d.conn.ReadyState() == Open {
-			d.codes, d.asked = append(d.codes, codeNormal), true
+			d.codes, d.asked = append(d.codes, StatusNormalClosure), true
 			_ = d.conn.Close()
 		}
 	}

@@ -270,7 +270,7 @@ func (a *actor) closeCode() int {
 	case len(all) == 0:
 		return 0
 	case len(all[0].body) < 2:
-		return codeNoStatus
+		return StatusNoStatusRcvd
 	}
 	return int(all[0].body[0])<<8 | int(all[0].body[1])
 }

@@ -81,7 +81,7 @@ func trialIdle(r *rand.Rand) error {
 	s.wants(a.conn.ReadyState() == Open, "idle before %v: %+v", idle, a.event)
 	s.pass(early + late)
 	a.cameBetween("OnClose", last, idle, idle)
-	s.wants(a.event.Code == codeGoingAway && a.event.WasClean && a.closeCode() == codeGoingAway && s.server.Stats().Causes["idle"] == 1,
+	s.wants(a.event.Code == StatusGoingAway && a.event.WasClean && a.closeCode() == StatusGoingAway && s.server.Stats().Causes["idle"] == 1,
 		"%+v %v", a.event, s.server.Stats().Causes)
 	return s.finish()
 }
@@ -226,7 +226,7 @@ func trialPings(r *rand.Rand) error {
 	}
 	s.pass(sent + pong + late - min(s.world.Now(), sent+pong+late))
 	a.cameBetween("OnClose", sent, pong, pong+30*time.Millisecond)
-	s.wants(a.event.Code == codeAbnormal && errors.Is(a.event.Err, ErrPongTimeout) && s.server.Stats().Causes["pong-timeout"] == 1, "%+v", a.event)
+	s.wants(a.event.Code == StatusAbnormalClosure && errors.Is(a.event.Err, ErrPongTimeout) && s.server.Stats().Causes["pong-timeout"] == 1, "%+v", a.event)
 	return s.finish()
 }
 
@@ -245,7 +245,7 @@ func trialLifetime(r *rand.Rand) error {
 	s.wants(a.conn.ReadyState() == Open, "too early: %+v", a.event)
 	s.pass(early + late)
 	a.cameBetween("OnClose", opened, life, life)
-	s.wants(a.event.Code == codeGoingAway && a.event.WasClean && s.server.Stats().Causes["lifetime"] == 1, "%+v", a.event)
+	s.wants(a.event.Code == StatusGoingAway && a.event.WasClean && s.server.Stats().Causes["lifetime"] == 1, "%+v", a.event)
 	return s.finish()
 }
 
@@ -269,7 +269,7 @@ func trialStall(r *rand.Rand) error {
 	s.wants(a.conn.ReadyState() == Open, "too early: %+v", a.event)
 	s.pass(stall + early + late)
 	a.cameBetween("OnClose", began, stall, 2*stall)
-	s.wants(errors.Is(a.event.Err, ErrSlowConsumer) && a.event.Code == codeAbnormal && s.server.Stats().Causes["write-stall"] == 1, "%+v", a.event)
+	s.wants(errors.Is(a.event.Err, ErrSlowConsumer) && a.event.Code == StatusAbnormalClosure && s.server.Stats().Causes["write-stall"] == 1, "%+v", a.event)
 	s.wants(a.conn.BufferedAmount() > 0, "what was not delivered is not counted")
 	return s.finish()
 }
@@ -286,7 +286,7 @@ func trialCloseTimeout(r *rand.Rand) error {
 	began := s.world.Now()
 	_ = a.conn.Close()
 	s.settle()
-	s.wants(a.closeCode() == codeNormal, "our Close says %d", a.closeCode())
+	s.wants(a.closeCode() == StatusNormalClosure, "our Close says %d", a.closeCode())
 	if r.IntN(2) == 0 {
 		s.pass(timeout / 2)
 		a.message(OpText, []byte("still talking, which moves no clock"), 1)
@@ -295,7 +295,7 @@ func trialCloseTimeout(r *rand.Rand) error {
 	s.wants(a.conn.ReadyState() == Closing, "too early: %+v", a.event)
 	s.pass(early + late)
 	a.cameBetween("OnClose", began, timeout, timeout)
-	s.wants(a.event.Code == codeAbnormal && errors.Is(a.event.Err, ErrCloseTimeout) && a.count("OnError") == 1 && len(a.messages) == 0, "%+v %v", a.event, a.events)
+	s.wants(a.event.Code == StatusAbnormalClosure && errors.Is(a.event.Err, ErrCloseTimeout) && a.count("OnError") == 1 && len(a.messages) == 0, "%+v %v", a.event, a.events)
 	s.wants(a.ended == "reset", "the peer sees %q", a.ended)
 	return s.finish()
 }
@@ -429,10 +429,10 @@ func trialClockAndReset(r *rand.Rand) error {
 	a := s.comes(64<<10, 64<<10)
 	a.answers = false
 	s.pass(after + late)
-	s.wants(a.closeCode() == codeGoingAway, "told %d", a.closeCode())
+	s.wants(a.closeCode() == StatusGoingAway, "told %d", a.closeCode())
 	a.end.Reset()
 	s.settle()
-	s.wants(a.event.Code == codeAbnormal && errors.Is(a.event.Err, why) && errors.Is(a.event.Err, ErrAbnormal), "%+v", a.event)
+	s.wants(a.event.Code == StatusAbnormalClosure && errors.Is(a.event.Err, why) && errors.Is(a.event.Err, ErrAbnormal), "%+v", a.event)
 	return s.finish()
 }
 
@@ -475,7 +475,7 @@ func trialPingWhileHeld(r *rand.Rand) error {
 		a.conn.beginCloseLocked(nil)
 		a.conn.unlock()
 		s.settle()
-		s.wants(len(a.heard) == 1 && a.closeCode() == codeNoStatus && a.event.WasClean, "%v, %+v", a.heard, a.event)
+		s.wants(len(a.heard) == 1 && a.closeCode() == StatusNoStatusRcvd && a.event.WasClean, "%v, %+v", a.heard, a.event)
 		return s.finish()
 	}
 	a.conn.unlock()
@@ -517,7 +517,7 @@ func trialClockAndEnd(r *rand.Rand) error {
 	case 2:
 		s.wants(a.event.Code == 4000 && a.event.WasClean, "%+v", a.event)
 	default:
-		s.wants(a.event.Code == codeAbnormal && a.was("OnClose") && !errors.Is(a.event.Err, ErrPongTimeout), "%+v", a.event)
+		s.wants(a.event.Code == StatusAbnormalClosure && a.was("OnClose") && !errors.Is(a.event.Err, ErrPongTimeout), "%+v", a.event)
 	}
 	return s.finish()
 }

@@ -36,9 +36,9 @@ func trialOurClose(r *rand.Rand) error {
 	a.fill(r.IntN(3000))
 	c := a.conn
 	sent := c.BufferedAmount()
-	code := []int{codeNormal, 4000 + r.IntN(1000), codeNoStatus}[r.IntN(3)]
+	code := []int{StatusNormalClosure, 4000 + r.IntN(1000), StatusNoStatusRcvd}[r.IntN(3)]
 	var err error
-	if code == codeNoStatus {
+	if code == StatusNoStatusRcvd {
 		err = c.CloseNoStatus()
 	} else {
 		err = c.CloseWith(code, "enough")
@@ -131,9 +131,9 @@ func trialCloseInMessage(r *rand.Rand) error {
 		return s.finish()
 	}
 	a.more(2000)
-	a.closes(codeNormal)
+	a.closes(StatusNormalClosure)
 	s.settle()
-	s.wants(a.event.WasClean && a.event.Code == codeNormal && len(a.messages) == 0, "%+v, %d messages", a.event, len(a.messages))
+	s.wants(a.event.WasClean && a.event.Code == StatusNormalClosure && len(a.messages) == 0, "%+v, %d messages", a.event, len(a.messages))
 	return s.finish()
 }
 
@@ -226,7 +226,7 @@ func trialTerminate(r *rand.Rand) error {
 	a.reads = true
 	s.settle()
 	s.wants(a.closeCode() == 0 && a.ended == "reset", "the peer is told %d, and then sees %q", a.closeCode(), a.ended)
-	s.wants(a.event.Code == codeAbnormal && !a.event.WasClean && errors.Is(a.event.Err, ErrTerminated) && !a.was("OnError"), "%+v %v", a.event, a.events)
+	s.wants(a.event.Code == StatusAbnormalClosure && !a.event.WasClean && errors.Is(a.event.Err, ErrTerminated) && !a.was("OnError"), "%+v %v", a.event, a.events)
 	return s.finish()
 }
 
@@ -247,13 +247,13 @@ func trialViolationInClosing(r *rand.Rand) error {
 	s.settle()
 	if blocked && r.IntN(2) == 0 {
 		s.pass(3 * 5e9)
-		s.wants(a.event.Code == codeAbnormal && a.count("OnError") == 1, "it reads nothing, and is kept: %v", a.events)
+		s.wants(a.event.Code == StatusAbnormalClosure && a.count("OnError") == 1, "it reads nothing, and is kept: %v", a.events)
 		return s.finish()
 	}
 	a.reads = true
 	s.settle()
 	s.wants(len(a.got(OpClose)) == 1 && a.closeCode() == 4003, "the peer is told %d, %d times", a.closeCode(), len(a.got(OpClose)))
-	s.wants(a.event.Code == codeAbnormal && !a.event.WasClean && a.count("OnError") == 1, "%+v %v", a.event, a.events)
+	s.wants(a.event.Code == StatusAbnormalClosure && !a.event.WasClean && a.count("OnError") == 1, "%+v %v", a.event, a.events)
 	return s.finish()
 }
 
@@ -276,7 +276,7 @@ func trialPeersEnd(r *rand.Rand) error {
 	a.end.CloseWrite()
 	s.settle()
 	s.wants(len(a.messages) == messages, "%d of %d messages before the end", len(a.messages), messages)
-	s.wants(a.event.Code == codeAbnormal && !a.event.WasClean && a.count("OnError") == 1 && errors.Is(a.event.Err, ErrAbnormal), "%+v %v", a.event, a.events)
+	s.wants(a.event.Code == StatusAbnormalClosure && !a.event.WasClean && a.count("OnError") == 1 && errors.Is(a.event.Err, ErrAbnormal), "%+v %v", a.event, a.events)
 	return s.finish()
 }
 
@@ -301,8 +301,8 @@ func trialPanic(r *rand.Rand) error {
 	}
 	s.settle()
 	st := s.server.Stats()
-	s.wants(st.Panics == 1 && st.Failures[codeInternalError] == 1, "%d panics, %v", st.Panics, st.Failures)
-	a.failsWith(codeInternalError, ErrHandlerPanic)
+	s.wants(st.Panics == 1 && st.Failures[StatusInternalServerError] == 1, "%d panics, %v", st.Panics, st.Failures)
+	a.failsWith(StatusInternalServerError, ErrHandlerPanic)
 	other.message(OpText, []byte("x"), 1)
 	s.settle()
 	s.wants(len(other.messages) == 1, "the other one notices")
@@ -394,6 +394,6 @@ func trialFewHooks(r *rand.Rand) error {
 	s.wants(len(a.messages) == 2, "no message is delivered any more")
 	a.pend = append(a.pend, 0xff, 0xff)
 	s.settle()
-	s.wants(a.closeCode() == 1002 && a.event.Code == codeAbnormal, "told %d, %+v", a.closeCode(), a.event)
+	s.wants(a.closeCode() == 1002 && a.event.Code == StatusAbnormalClosure, "told %d, %+v", a.closeCode(), a.event)
 	return s.finish()
 }

@@ -33,7 +33,7 @@ func (a *actor) failsWith(code int, why error) {
 	switch {
 	case a.closeCode() != code:
 		a.s.broke("the peer is told %d, not %d; %v", a.closeCode(), code, a.events)
-	case !a.was("OnClose") || a.count("OnError") != 1 || e.Code != codeAbnormal || e.WasClean:
+	case !a.was("OnClose") || a.count("OnError") != 1 || e.Code != StatusAbnormalClosure || e.WasClean:
 		a.s.broke("%+v, %v", e, a.events)
 	case !errors.As(e.Err, &ce) || ce.Code != code || !errors.Is(e.Err, why):
 		a.s.broke("OnClose says %v, not %v", e.Err, why)
@@ -93,7 +93,7 @@ func trialFragments(r *rand.Rand) error {
 	frames(limit) // each message counts for itself
 	s.wants(len(a.messages) == 2 && a.conn.ReadyState() == Open, "%d messages of MaxFragments %d: %v", len(a.messages), limit, a.events)
 	frames(limit + 1)
-	a.failsWith(codePolicy, ErrFlood)
+	a.failsWith(StatusPolicyViolation, ErrFlood)
 	s.wants(len(a.messages) == 2, "a message over MaxFragments is delivered")
 	return s.finish()
 }
@@ -120,7 +120,7 @@ func trialControlRate(r *rand.Rand) error {
 	s.wants(a.conn.ReadyState() == Open && a.count("OnPing")+a.count("OnPong") == 3*limit,
 		"%d a second of MaxControlRate %d: %v", a.count("OnPing")+a.count("OnPong"), limit, a.event)
 	controls(limit + 1)
-	a.failsWith(codePolicy, ErrFlood)
+	a.failsWith(StatusPolicyViolation, ErrFlood)
 	return s.finish()
 }
 
@@ -169,7 +169,7 @@ func trialBufferedAmount(r *rand.Rand) error {
 	s.settle()
 	s.wants(a.has(want...), "the peer got %d messages", len(a.got(OpBinary)))
 	if policy == CloseSlow {
-		a.failsWith(codeTryAgainLater, ErrSlowConsumer)
+		a.failsWith(StatusTryAgainLater, ErrSlowConsumer)
 		return s.finish()
 	}
 	s.wants(a.count("OnDrain") == 1 && a.count("OnHighWater") == 1 && c.BufferedAmount() == 0, "%v, %d", a.events, c.BufferedAmount())
@@ -320,7 +320,7 @@ func trialBudget(r *rand.Rand) error {
 	last := r.IntN(2) // whoever passes it
 	[]*actor{big, small}[last].more(1)
 	s.settle()
-	big.failsWith(codeTryAgainLater, ErrInboundBudget)
+	big.failsWith(StatusTryAgainLater, ErrInboundBudget)
 	s.wants(small.conn.ReadyState() == Open && s.server.Stats().InboundBytes == int64(few-reserveBytes+last), "the other: %+v, %d are charged", small.event, s.server.Stats().InboundBytes)
 	small.more(5000 - last)
 	s.settle()

@@ -200,10 +200,10 @@ func trialShutdown(r *rand.Rand) error {
 	}
 	s.goAway()
 	for _, a := range append(waiting, half) {
-		s.wants(a.status == "503" && a.ended == "end" || a.status == "101" && a.closeCode() == codeGoingAway, "actor %d, who waited, got %q and then %q", a.id, a.status, a.ended)
+		s.wants(a.status == "503" && a.ended == "end" || a.status == "101" && a.closeCode() == StatusGoingAway, "actor %d, who waited, got %q and then %q", a.id, a.status, a.ended)
 	}
 	for _, a := range open {
-		s.wants(a.closeCode() == codeGoingAway && a.event.WasClean && a.event.Code == codeGoingAway && len(a.got(OpBinary)) == 1 && a.conn.BufferedAmount() == 0,
+		s.wants(a.closeCode() == StatusGoingAway && a.event.WasClean && a.event.Code == StatusGoingAway && len(a.got(OpBinary)) == 1 && a.conn.BufferedAmount() == 0,
 			"an open one got %d: %+v", a.closeCode(), a.event)
 	}
 	select {
@@ -236,7 +236,7 @@ func trialShutdownLater(r *rand.Rand) error {
 	}
 	s.wants(a.upgrade.Accept() == nil, "Accept")
 	s.settle()
-	s.wants(a.status == "101" && a.closeCode() == codeGoingAway && a.event.WasClean, "%q %d %v", a.status, a.closeCode(), a.events)
+	s.wants(a.status == "101" && a.closeCode() == StatusGoingAway && a.event.WasClean, "%q %d %v", a.status, a.closeCode(), a.events)
 	return s.finish()
 }
 

@@ -94,7 +94,7 @@ func trialResetUnread(r *rand.Rand) error {
 	began := s.world.Now()
 	s.pass(probeInterval + late)
 	a.cameBetween("OnClose", began, 0, probeInterval)
-	s.wants(a.event.Code == codeAbnormal && !a.event.WasClean && a.count("OnError") == 1, "%+v", a.event)
+	s.wants(a.event.Code == StatusAbnormalClosure && !a.event.WasClean && a.count("OnError") == 1, "%+v", a.event)
 	return s.finish()
 }
 

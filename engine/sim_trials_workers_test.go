@@ -163,7 +163,7 @@ func trialInboxBudget(r *rand.Rand) error {
 		s.wants(s.server.Stats().InboundBytes < 500_000, "%d are charged yet", s.server.Stats().InboundBytes)
 		s.blocked = false
 		s.settle()
-		s.wants(a.closeCode() == codeTryAgainLater && b.conn.ReadyState() == Open, "told %d, the other is %v", a.closeCode(), b.conn.ReadyState())
+		s.wants(a.closeCode() == StatusTryAgainLater && b.conn.ReadyState() == Open, "told %d, the other is %v", a.closeCode(), b.conn.ReadyState())
 	} else {
 		fill(a, 100_000)
 	}

@@ -1,5 +1,7 @@
 package incoming
 
+import "github.com/gannet-ws/gannet/codec"
+
 // Error is a limit that the peer has passed, or text that is none. The errors of the protocol itself are codec.Error and
 // deflate.Error; each of the three knows the close code that the peer is owed.
 type Error uint8
@@ -11,22 +13,15 @@ const (
 	ErrText                       // a text message that is not UTF-8 (RFC 6455 8.1)
 )
 
-// Close codes (RFC 6455 7.4.1).
-const (
-	codeInvalidData = 1007
-	codePolicy      = 1008
-	codeTooBig      = 1009
-)
-
 // Code is the close code that the peer is owed.
 func (e Error) Code() int {
 	switch e {
 	case ErrTooLarge:
-		return codeTooBig
+		return int(codec.StatusMessageTooBig)
 	case ErrFragments:
-		return codePolicy
+		return int(codec.StatusPolicyViolation)
 	}
-	return codeInvalidData
+	return int(codec.StatusInvalidFramePayloadData)
 }
 
 func (e Error) Error() string {
