@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/gobwas/ws"
 )
@@ -179,6 +180,7 @@ func TestBroadcastsMadeInOne(t *testing.T) {
 	within(t, timeoutOf(10), "the broadcasts have come to everybody", func() bool { return w.Stats().BroadcastBytes == 0 })
 	behind := 0
 	for _, g := range all {
+		_ = g.SetDeadline(time.Now().Add(timeoutOf(5))) // what waits behind a lost one never comes
 		g.say(t, ws.OpText, []byte("all?"))
 		for next := 0; ; {
 			f, err := readFrame(g)
