@@ -1,9 +1,13 @@
 package engine
 
-import "github.com/gannet-ws/gannet/pool"
+import (
+	"bytes"
+
+	"github.com/gannet-ws/gannet/pool"
+)
 
 // Message is one whole message. Data is lent until the callback returns: it may be
-// changed, but not kept.
+// changed, but not kept. Clone and Retain are how to keep it.
 type Message struct {
 	Op   Opcode // OpText (Data is valid UTF-8) or OpBinary
 	Data []byte
@@ -12,7 +16,13 @@ type Message struct {
 	held *pool.Buffer // Data's buffer; nil when Data is a view of the loop's slab, or of its room for what is inflated
 }
 
-// Retain keeps the message beyond the callback: it returns a buffer whose B is Data,
+// Clone is a copy of the message that may be kept as long as one likes; the garbage collector takes it. It is called
+// in the callback, before another goroutine gets to see the message.
+func (m Message) Clone() Message {
+	return Message{Op: m.Op, Data: bytes.Clone(m.Data), pool: m.pool}
+}
+
+// Retain keeps the message beyond the callback without garbage, and often without a copy: it returns a buffer whose B is Data,
 // which the caller releases, or hands on with Conn.SendOwned. A message that was
 // assembled is not copied; one that arrived in one piece is.
 func (m Message) Retain() *pool.Buffer {
