@@ -100,25 +100,16 @@ func (c *Conn) onRequest(req *handshake.Request, b []byte, n int, err error) []b
 		c.refuse(err.(*handshake.Refusal))
 		return nil
 	}
-	if e.hooks.upgrade == nil && e.conf.CheckOrigin == nil {
-		if !c.originListed(req) {
-			c.refuse(forbiddenOrigin)
+	if e.hooks.upgrade == nil && e.conf.entrance.check == nil {
+		c.loop.plain = Upgrade{conn: c, req: req} // nobody sees it: it need not be new
+		if refused := c.loop.plain.enter(); refused != nil {
+			c.refuse(refused)
 			return nil
 		}
-		c.loop.plain = Upgrade{conn: c, req: req} // nobody sees it: it need not be new
 		c.open(&c.loop.plain)
 		return b[n:]
 	}
 	return c.ask(&Upgrade{conn: c, req: req, head: b[:n]}, b, n)
-}
-
-// originListed applies Options.Origins and the same-origin rule. A request without
-// Origin is not a browser's, which is what the rule protects (RFC 6455 10.2).
-func (c *Conn) originListed(req *handshake.Request) bool {
-	if req.Origin == nil {
-		return true
-	}
-	return handshake.SameOrigin(req.Origin, req.Host, c.flags&overTLS != 0) || c.loop.engine.conf.origins.Match(req.Origin)
 }
 
 // ask lets the user decide about a handshake.
@@ -160,16 +151,16 @@ func (c *Conn) consult(u *Upgrade) (d *decision) {
 			c.refuse(internalError)
 		}
 	}()
-	allowed := u.originAllowed()
-	if allowed && e.hooks.upgrade != nil {
+	refused := u.enter()
+	if refused == nil && e.hooks.upgrade != nil {
 		e.hooks.upgrade(u)
 	}
 	asking = false
-	if !allowed {
-		return &decision{forbiddenOrigin}
+	if refused != nil {
+		return &decision{refused}
 	}
 	if d = u.decision.Load(); d == nil && !u.later {
-		d = accepted
+		d = u.acceptance()
 	}
 	return d
 }

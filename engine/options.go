@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/gannet-ws/gannet/deflate"
-	"github.com/gannet-ws/gannet/engine/internal/handshake"
 	"github.com/gannet-ws/gannet/engine/internal/outgoing"
 )
 
@@ -113,6 +112,12 @@ type Options struct {
 	Origins []string
 	// CheckOrigin, if set, decides instead of Origins and of the same-origin rule, neither of which is looked at.
 	CheckOrigin func(u *Upgrade) bool
+	// Protocols are the sub-protocols that the server speaks, in its order of preference: tokens (RFC 6455 4.1), at most
+	// 64, each once. The first that the client offers is agreed on, unless Upgrade.SetProtocol chooses.
+	Protocols []string
+	// ProtocolPolicy says what happens when the client offers none of Protocols. Default ProtocolOptional: the answer names none,
+	// and a browser that offered some fails the connection.
+	ProtocolPolicy ProtocolPolicy
 	// Fallback serves requests that do not ask for a WebSocket. nil answers 426.
 	// A connection that it takes leaves the loops and is served by net/http; it counts
 	// against MaxConns and MaxConnsPerAddress as long as net/http has it.
@@ -225,8 +230,8 @@ func (l *Limits) check() error {
 // config is what Options become.
 type config struct {
 	Options
-	limits  *limits
-	origins handshake.Patterns
+	limits   *limits
+	entrance *entrance
 
 	deflate    *deflate.Extension // nil: Options.Deflate is
 	deflateMin int                // the shortest message that is compressed
@@ -253,12 +258,8 @@ func (o Options) config() (*config, error) {
 	if err := k.checkRanges(); err != nil {
 		return nil, err
 	}
-	for _, s := range o.Origins {
-		p, err := handshake.ParsePattern(s)
-		if err != nil {
-			return nil, fmt.Errorf("gannet: Options: Origins: %w: %w", ErrSyntax, err)
-		}
-		k.origins = append(k.origins, p)
+	if k.entrance, err = newEntrance("Options", o.Origins, o.CheckOrigin, o.Protocols, o.ProtocolPolicy); err != nil {
+		return nil, err
 	}
 	return k, k.setDeflate()
 }

@@ -25,6 +25,7 @@ type Upgrade struct {
 	req      *handshake.Request
 	head     []byte // what req is a view of, for Later to copy; empty when req's memory is its own
 	protocol string
+	mismatch *handshake.Refusal // what ProtocolPolicy makes of it, unless SetProtocol is called
 	header   []handshake.HeaderField
 	value    any
 	plain    bool // NoDeflate
@@ -146,8 +147,17 @@ func (u *Upgrade) TLS() *tls.ConnectionState {
 // Conn is the connection to be. Its state is CONNECTING; it may be kept.
 func (u *Upgrade) Conn() *Conn { return u.conn }
 
-// SetProtocol chooses a sub-protocol; one that was not offered is ErrSyntax, because
-// the client would have to fail the connection (RFC 6455 4.1).
+// Protocol is the sub-protocol that the answer will name, or "": what SetProtocol chose, else what Options.Protocols pick.
+func (u *Upgrade) Protocol() string {
+	if u.ended() {
+		return ""
+	}
+	return u.protocol
+}
+
+// SetProtocol chooses a sub-protocol, or with "" none, in the place of what Options.Protocols and
+// Options.ProtocolPolicy say. One that was not offered is ErrSyntax, because the client would have to fail
+// the connection (RFC 6455 4.1).
 func (u *Upgrade) SetProtocol(p string) error {
 	if u.ended() {
 		return ErrInvalidState
@@ -155,7 +165,7 @@ func (u *Upgrade) SetProtocol(p string) error {
 	if p != "" && !u.req.Offers(p) {
 		return fmt.Errorf("gannet: sub-protocol %q was not offered: %w", p, ErrSyntax)
 	}
-	u.protocol = p
+	u.protocol, u.mismatch = p, nil
 	return nil
 }
 
@@ -240,14 +250,22 @@ func (u *Upgrade) Later() {
 	u.req, u.head, u.copied = req, nil, len(u.head)
 }
 
-// Accept decides, after Later. It answers ErrInvalidState when it was decided before, and
+// Accept decides, after Later; where Options.ProtocolPolicy refuses the request, and SetProtocol was not called, it is refused. It answers ErrInvalidState when it was decided before, and
 // ErrClosed when the connection is gone, which is noticed within a quarter of a second, or was closed. A client
 // that has ended its half of the stream counts as gone: it can not take part in a closing handshake any more.
 func (u *Upgrade) Accept() error {
 	if !u.later {
 		return ErrInvalidState
 	}
-	return u.decide(accepted)
+	return u.decide(u.acceptance())
+}
+
+// acceptance is the decision of whoever does not refuse.
+func (u *Upgrade) acceptance() *decision {
+	if u.mismatch != nil {
+		return &decision{u.mismatch}
+	}
+	return accepted
 }
 
 func (u *Upgrade) decide(d *decision) error {
@@ -270,11 +288,22 @@ func (u *Upgrade) decide(d *decision) error {
 	return nil
 }
 
-// originAllowed asks Options.CheckOrigin, if there is one.
-func (u *Upgrade) originAllowed() bool {
-	k := u.conn.loop.engine.conf
-	if k.CheckOrigin != nil {
-		return k.CheckOrigin(u)
+// enter takes the request through the entrance, as far as that decides without OnUpgrade.
+func (u *Upgrade) enter() *handshake.Refusal {
+	in := u.conn.loop.engine.conf.entrance
+	u.protocol, u.mismatch = in.protocolFor(u.req)
+	if !u.originAllowed(in) {
+		return forbiddenOrigin
 	}
-	return u.conn.originListed(u.req)
+	if u.conn.loop.engine.hooks.upgrade == nil {
+		return u.mismatch
+	}
+	return nil
+}
+
+func (u *Upgrade) originAllowed(in *entrance) bool {
+	if in.check != nil {
+		return in.check(u)
+	}
+	return in.admits(u.req, u.conn.flags&overTLS != 0)
 }

@@ -1,6 +1,11 @@
 package handshake
 
-import "bytes"
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"slices"
+)
 
 // nextElement cuts the first non-empty element off a comma-separated list (RFC 9110 5.6.1).
 // Empty elements are skipped, as a recipient must; element is empty only when the list is at
@@ -30,4 +35,24 @@ func listHas(list []byte, name string) bool {
 			return true
 		}
 	}
+}
+
+// ErrProtocols is what ValidProtocols' errors wrap.
+var ErrProtocols = errors.New("handshake: bad list of sub-protocols")
+
+// ValidProtocols checks the sub-protocols that a server speaks: tokens (RFC 6455 4.1), each once, and no more than a request
+// may offer.
+func ValidProtocols(list []string) error {
+	if len(list) > maxProtocols {
+		return fmt.Errorf("%w: %d are more than %d", ErrProtocols, len(list), maxProtocols)
+	}
+	for i, p := range list {
+		if !isToken([]byte(p)) {
+			return fmt.Errorf("%w: %q is not a token (letters, digits and !#$%%&'*+-.^_`|~)", ErrProtocols, p)
+		}
+		if slices.Contains(list[:i], p) {
+			return fmt.Errorf("%w: %q is there twice", ErrProtocols, p)
+		}
+	}
+	return nil
 }
