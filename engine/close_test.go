@@ -332,6 +332,46 @@ func TestBadReceivedClose(t *testing.T) {
 	})
 }
 
+// A Close is answered with its own code, and with RepeatCloseReason with its reason, too (RFC 6455 5.5.1).
+func TestCloseIsAnswered(t *testing.T) {
+	for _, repeat := range []bool{false, true} {
+		inEveryMode(t, func(t *testing.T, m mode) {
+			d := newDiary(t)
+			s := m.start(t, d.handler(Funcs{}), Options{RepeatCloseReason: repeat})
+			for _, k := range []struct {
+				code   int
+				reason string
+			}{
+				{0, ""}, {1000, ""}, {1000, "bye"}, {1010, "no extension"}, {3000, strings.Repeat("r", 123)}, {4999, strings.Repeat("é", 61) + "!"},
+			} {
+				f := dialForeign(t, s, 0)
+				d.conn()
+				want, reported := "", k.code
+				if repeat {
+					want = k.reason
+				}
+				if k.code == 0 {
+					reported = 1005
+					f.send(ws.OpClose, true, "")
+				} else {
+					f.closeWith(k.code, k.reason)
+				}
+				f.wantsClose(k.code, want)
+				f.wantsEnd()
+				if e := d.end(); e.Code != reported || e.Reason != k.reason || !e.WasClean {
+					t.Errorf("%+v", e)
+				}
+				f.Close()
+			}
+			f := dialForeign(t, s, 0)
+			d.conn()
+			f.send(ws.OpClose, true, "\x03\xe8\xff") // a reason that is not UTF-8 comes back from nobody
+			f.wantsClose(1007, "")
+			d.end()
+		})
+	}
+}
+
 // Nothing after a Close is processed: no message, no pong, no second answer, no failure.
 func TestNothingAfterAReceivedClose(t *testing.T) {
 	for name, tail := range map[string][]byte{

@@ -236,8 +236,12 @@ func (c *Conn) beginOnLoopLocked() *ending {
 	if c.ReadyState() == Open && c.ending != nil {
 		var buf [codec.MaxControlPayload]byte
 		body := buf[:0]
-		if c.ending.reply != StatusNoStatusRcvd {
-			body = codec.AppendCloseBody(body, c.ending.reply, "")
+		if e := c.ending; e.reply != StatusNoStatusRcvd {
+			reason := ""
+			if c.loop.engine.conf.RepeatCloseReason {
+				reason = e.reason
+			}
+			body = codec.AppendCloseBody(body, e.reply, reason)
 		}
 		c.beginCloseLocked(body)
 	}

@@ -103,6 +103,9 @@ type Options struct {
 	// 4 KiB in each WriteStallTimeout could keep it for ever. Default 5 min, or Limits.CloseTimeout if that is longer; at most
 	// 200 days; it cannot be off.
 	MaxClosing time.Duration
+	// RepeatCloseReason answers a peer's Close with its own reason as well as its code (RFC 6455 5.5.1): the close event of a
+	// browser then shows the reason that its page gave. Default: the code alone.
+	RepeatCloseReason bool
 	// MaxHandshakeBytes bounds a request's head, in bytes. Default 16 KiB, from 512 to 256 KiB; over it: 431.
 	MaxHandshakeBytes int
 
