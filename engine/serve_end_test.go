@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"path/filepath"
@@ -82,6 +83,102 @@ func TestListenerClosed(t *testing.T) {
 			f.wants(ws.OpText, "and the other listener's")
 		})
 	}
+}
+
+// TestServeReturnsWithShutdown: Serve and ListenAndServe return when Shutdown is done, and not before: most programs
+// leave main then, and whoever had not got its Close frame would be cut off.
+func TestServeReturnsWithShutdown(t *testing.T) {
+	t.Parallel()
+	for name, serve := range map[string]func(*Server) error{
+		"ListenAndServe": func(s *Server) error { return s.ListenAndServe("tcp", "127.0.0.1:0") },
+		"Serve":          func(s *Server) error { return s.Serve(mustListen(t)) },
+		"Serve, bridged": func(s *Server) error { return s.Serve(foreignListener{mustListen(t)}) },
+	} {
+		for _, workers := range []int{0, 2} {
+			t.Run(fmt.Sprint(name, workers), func(t *testing.T) {
+				t.Parallel()
+				d := newDiary(t)
+				s, err := NewServer(d.handler(Funcs{}), Options{Workers: workers})
+				if err != nil {
+					t.Fatal(err)
+				}
+				served, done := make(chan error, 2), make(chan error, 1)
+				go func() { served <- serve(s) }()
+				within(t, timeoutOf(5), "an address", func() bool { return s.Addr() != nil })
+				f := dialForeign(t, s, 0)
+				c := d.conn()
+				_ = c.SendText("before")
+				go func() { done <- s.Shutdown(context.Background()) }()
+				f.wants(ws.OpText, "before")
+				f.wantsClose(1001, "server shutting down")
+				go func() { served <- serve(s) }() // who comes late waits as well
+				select {
+				case err := <-served:
+					t.Fatal("it returned while a connection was closing:", err)
+				case <-time.After(50 * time.Millisecond):
+				}
+				f.closeWith(1001, "")
+				for range 2 {
+					isAll(t, receive(t, served, "the end of Serve"), ErrServerClosed)
+				}
+				if st := s.Stats(); st.Open+st.Closing != 0 || len(d.closed) != 1 {
+					t.Errorf("%+v, OnClose ran %d times", st, len(d.closed))
+				}
+				if err := receive(t, done, "Shutdown"); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+	}
+}
+
+// TestServeReturnsWithoutCallbacks: Shutdown does not wait for a callback that blocks when its context has ended, nor
+// does Serve then, whoever waits in Close for that callback.
+func TestServeReturnsWithoutCallbacks(t *testing.T) {
+	t.Parallel()
+	inEveryMode(t, func(t *testing.T, m mode) {
+		t.Parallel()
+		entered, held := make(chan struct{}), make(chan struct{})
+		s, err := NewServer(Funcs{Open: func(*Conn) { close(entered); <-held }}, Options{Workers: m.workers})
+		if err != nil {
+			t.Fatal(err)
+		}
+		served, closed := make(chan error, 2), make(chan error, 1)
+		if m.bridged {
+			go func() { served <- s.Serve(foreignListener{mustListen(t)}) }()
+		} else {
+			go func() { served <- s.ListenAndServe("tcp", "127.0.0.1:0") }()
+		}
+		within(t, timeoutOf(5), "an address", func() bool { return s.Addr() != nil })
+		nc, err := net.Dial("tcp", s.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer nc.Close()
+		if _, err := nc.Write([]byte(requestFor("/"))); err != nil {
+			t.Fatal(err)
+		}
+		receive(t, entered, "the callback")
+		go func() { closed <- s.Close() }()
+		ctx, cancel := context.WithCancel(context.Background())
+		cancel()
+		isAll(t, s.Shutdown(ctx), context.Canceled)
+		isAll(t, receive(t, served, "the end of Serve"), ErrServerClosed)
+		isAll(t, s.ListenAndServe("tcp", "127.0.0.1:0"), ErrServerClosed)
+		close(held)
+		if err := receive(t, closed, "Close"); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func mustListen(t *testing.T) net.Listener {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ln
 }
 
 // TestAddressIsFreeAfterServe: when Serve returns, the address is free, however busy the loop is between the

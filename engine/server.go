@@ -43,7 +43,9 @@ type engine struct {
 	stopped  bool
 	gone     chan struct{} // closed when closing and no connection is left
 	ended    chan struct{} // closed when stopped and the loops and workers have ended
+	over     chan struct{} // closed when the first Shutdown or Close is done
 	wakeGone sync.Once
+	wakeOver sync.Once
 	fallback fallback
 
 	newNative func() (netio.System, error) // tests take the native loops away
@@ -84,7 +86,7 @@ func (e *engine) init(conf *config, h hooks) {
 	e.conf, e.hooks, e.pool = conf, h, pool.New()
 	e.hooks.highWater, e.hooks.drain = whileOpen(h.highWater), whileOpen(h.drain)
 	e.budget.limit = conf.InboundBudget
-	e.gone, e.ended = make(chan struct{}), make(chan struct{})
+	e.gone, e.ended, e.over = make(chan struct{}), make(chan struct{}), make(chan struct{})
 	e.fallback.conns, e.fallback.done, e.fallback.ended = make(chan net.Conn), make(chan struct{}), make(chan struct{})
 	e.loops.Store(new([]*loop))
 	e.newNative = newNative

@@ -183,9 +183,14 @@ func (l *loop) closeListener(fd int, drain bool, closed func()) {
 }
 
 // ListenAndServe listens on network "tcp", "tcp4", "tcp6" or "unix" and serves until
-// Shutdown or Close, after which it answers ErrServerClosed. On TCP each loop has its own
+// Shutdown or Close. It answers ErrServerClosed when that returns, and not before as net/http does: a program that
+// leaves main then would cut its clients off. On TCP each loop has its own
 // socket on the address (SO_REUSEPORT), which is first checked to be free.
 func (s *Server) ListenAndServe(network, addr string) error {
+	return s.untilOver(s.listenAndServe(network, addr))
+}
+
+func (s *Server) listenAndServe(network, addr string) error {
 	if err := s.start(); err != nil {
 		return err
 	}
@@ -207,12 +212,14 @@ func (s *Server) ListenAndServe(network, addr string) error {
 	return s.serveNative(v, len(fds) < len(s.native))
 }
 
-// Serve accepts from ln until Shutdown or Close, after which it answers ErrServerClosed
-// and ln is closed. When ln is closed by somebody else, or fails, it answers that error, which is net.ErrClosed in the
+// Serve accepts from ln until Shutdown or Close, which close ln. It answers ErrServerClosed when they return, as
+// ListenAndServe does. When ln is closed by somebody else, or fails, it answers that error, which is net.ErrClosed in the
 // first case; connections that were accepted go on, as those of net/http do, and the server may serve another listener.
 // When the poller behind it fails it answers that error, and its connections are lost (see OnClose). TCP and unix listeners are taken over by the loops; any other
 // kind (tls.NewListener's, say) is served by goroutines: its connections are bridged.
-func (s *Server) Serve(ln net.Listener) error {
+func (s *Server) Serve(ln net.Listener) error { return s.untilOver(s.serve(ln)) }
+
+func (s *Server) serve(ln net.Listener) error {
 	if ln == nil {
 		return fmt.Errorf("gannet: Serve needs a net.Listener: %w", ErrSyntax)
 	}

@@ -16,6 +16,9 @@ const stopGrace = 100 * time.Millisecond
 // answers ctx's error, a tenth of a second later at most: callbacks and Fallback's requests that still run are not waited for,
 // and when they return their loops and workers end, after OnClose. It answers ErrOnLoop on a loop and on a worker,
 // which it would wait for.
+//
+// Serve and ListenAndServe return when Shutdown does, so a main that ends with either of them loses nobody. Give ctx a time
+// of its own: the context that asked for the end has ended already.
 func (s *Server) Shutdown(ctx context.Context) error {
 	if err := s.made(); err != nil {
 		return err
@@ -23,6 +26,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	if s.onLoop() || s.onWorker() {
 		return ErrOnLoop
 	}
+	defer s.isOver()
 	s.beginClosing()
 	closed := make(chan struct{})
 	go func() {
@@ -77,6 +81,7 @@ func (s *Server) Close() error {
 	if s.onLoop() || s.onWorker() {
 		return ErrOnLoop
 	}
+	defer s.isOver()
 	s.beginClosing()
 	s.listening.closeAll(&s.engine, false)
 	s.stop()
@@ -88,6 +93,19 @@ func (e *engine) beginClosing() {
 	e.mu.Lock()
 	e.closing.Store(true)
 	e.mu.Unlock()
+}
+
+// isOver lets Serve and ListenAndServe return. Of several calls of Shutdown and Close the first one that is done has ended
+// every connection.
+func (e *engine) isOver() { e.wakeOver.Do(func() { close(e.over) }) }
+
+// untilOver is the last step of Serve and ListenAndServe: after a Shutdown or Close they return when that is done. net/http's
+// return at once, and most programs leave main then: their clients would be cut off while Shutdown still waits for them.
+func (e *engine) untilOver(err error) error {
+	if err == ErrServerClosed {
+		<-e.over
+	}
+	return err
 }
 
 func (e *engine) checkGone() {
