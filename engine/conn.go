@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"fmt"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -191,7 +190,7 @@ func (c *Conn) Post(f func(*Conn)) error {
 	case c.loop == nil:
 		return ErrInvalidState
 	case f == nil:
-		return fmt.Errorf("gannet: Post of a nil function: %w", ErrSyntax)
+		return misused("Post needs a function, and this one is nil")
 	}
 	if c.ReadyState() == Closed {
 		return ErrClosed

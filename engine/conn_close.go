@@ -1,10 +1,6 @@
 package engine
 
-import (
-	"fmt"
-
-	"github.com/gannet-ws/gannet/codec"
-)
+import "github.com/gannet-ws/gannet/codec"
 
 // Our Close frame: who may send one, and where it is placed. What follows from it is the life of the connection (conn_life.go).
 
@@ -15,14 +11,11 @@ import (
 func (c *Conn) Close() error { return c.CloseWith(StatusNormalClosure, "") }
 
 // CloseWith closes with a code and a reason of at most 123 bytes of UTF-8. A server
-// may send 1000-1003, 1007-1009, 1011-1014 and 3000-4999 (RFC 6455 7.4); another code is
-// ErrInvalidAccess, a bad reason ErrSyntax, and an error leaves the state as it was.
+// may send 1000-1003, 1007-1009, 1011-1014 and 3000-4999 (RFC 6455 7.4), of which 4000-4999 are an application's own; another
+// code is ErrInvalidAccess, a bad reason ErrSyntax, and an error leaves the state as it was.
 func (c *Conn) CloseWith(code int, reason string) error {
-	if err := codec.CheckSendCode(code, codec.RoleServer); err != nil {
-		return fmt.Errorf("%w: %w", ErrInvalidAccess, err)
-	}
-	if err := codec.CheckSendReason(reason); err != nil {
-		return fmt.Errorf("%w: %w", ErrSyntax, err)
+	if err := checkClose(code, reason); err != nil {
+		return err
 	}
 	var body [codec.MaxControlPayload]byte
 	c.beginClose(codec.AppendCloseBody(body[:0], code, reason))

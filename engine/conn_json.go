@@ -40,7 +40,7 @@ func (c *Conn) marshal(v any) (*pool.Buffer, error) {
 	if errors.Is(err, ErrMessageTooBig) {
 		return nil, ErrMessageTooBig
 	}
-	return nil, fmt.Errorf("gannet: SendJSON of a %T: %w: %w", v, ErrSyntax, err)
+	return nil, misused("SendJSON of a %T: %w", v, err)
 }
 
 // jsonWriter takes what json.Encoder writes: the whole value at once, when there was no error, and a line end behind it.
@@ -75,7 +75,7 @@ func (m Message) JSON(v any) error {
 		return nil
 	}
 	if _, ok := errors.AsType[*json.InvalidUnmarshalError](err); ok {
-		return fmt.Errorf("gannet: Message.JSON needs a pointer to decode into: %w: %w", ErrSyntax, err)
+		return misused("Message.JSON needs a pointer to decode into: %w", err)
 	}
 	return fmt.Errorf("gannet: a message of %d bytes is not the JSON of a %T: %w", len(m.Data), v, err)
 }

@@ -2,7 +2,6 @@ package engine
 
 import (
 	"context"
-	"fmt"
 	"unsafe"
 
 	"github.com/gannet-ws/gannet/codec"
@@ -80,7 +79,7 @@ func (c *Conn) sendPlainLocked(op Opcode, p []byte) bool {
 // not be changed any more. Nothing is copied: the bytes leave from b.
 func (c *Conn) SendOwned(op Opcode, b *pool.Buffer, opts ...SendOption) error {
 	if b == nil || b.Refs() == 0 {
-		return fmt.Errorf("gannet: SendOwned needs a Buffer that pool.Get or Message.Retain gave: %w", ErrSyntax)
+		return misused("SendOwned needs a Buffer that pool.Get or Message.Retain gave, and this one is nil, zero or released")
 	}
 	defer b.Release()
 	if err := checkMessage(op, b.B); err != nil {
@@ -205,7 +204,7 @@ func checkMessage(op Opcode, p []byte) error {
 		return nil
 	}
 	if op != OpText {
-		return ErrSyntax
+		return checkOpcode(op)
 	}
 	return checkText(p)
 }
@@ -226,8 +225,8 @@ func checkText(p []byte) error {
 // answered by the peer's engine, which OnPong hears of. It never blocks, and copies p. Other errors: ErrInvalidState while
 // CONNECTING; ErrClosed in CLOSING and CLOSED; ErrBufferFull at MaxBufferedAmount, whatever Limits.Overflow says.
 func (c *Conn) Ping(p []byte) error {
-	if len(p) > codec.MaxControlPayload {
-		return ErrSyntax
+	if err := checkPing(p); err != nil {
+		return err
 	}
 	if err := c.notOpen(); err != nil {
 		return err

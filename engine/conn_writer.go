@@ -38,8 +38,8 @@ type messageWriter struct {
 // closed, and an opcode that is not OpText or OpBinary, give a writer that answers
 // ErrInvalidState and ErrSyntax.
 func (c *Conn) NewWriter(op Opcode, opts ...SendOption) io.WriteCloser {
-	if op != OpText && op != OpBinary {
-		return refusedWriter{ErrSyntax}
+	if err := checkOpcode(op); err != nil {
+		return refusedWriter{err}
 	}
 	as := c.compressAs(op, -1, opts)
 	c.lock()

@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"fmt"
 	"slices"
 
 	"github.com/gannet-ws/gannet/engine/internal/outgoing"
@@ -31,7 +30,7 @@ func Prepare(op Opcode, p []byte, opts ...SendOption) (*Prepared, error) {
 // usable tells whether p was made by Prepare: the zero one has no frame.
 func (p *Prepared) usable() error {
 	if p == nil || !p.made.Made() {
-		return fmt.Errorf("gannet: a message to send has to be made by Prepare, and this one is nil or zero: %w", ErrSyntax)
+		return misused("a message to send has to be made by Prepare, and this one is nil or zero")
 	}
 	return nil
 }

@@ -67,7 +67,7 @@ type Server struct {
 // and another type; an OnMessage outside of an OnChunk; an embedded pointer or interface that is nil.
 func NewServer(h Handler, o Options) (*Server, error) {
 	if h == nil {
-		return nil, fmt.Errorf("gannet: NewServer needs a Handler: %w", ErrSyntax)
+		return nil, misused("NewServer needs a Handler, and this one is nil")
 	}
 	hooks, err := findHooks(h)
 	if err != nil {
@@ -195,7 +195,7 @@ func (e *engine) allLoops() []*loop {
 // made tells whether the server was made by NewServer.
 func (e *engine) made() error {
 	if e.conf == nil {
-		return fmt.Errorf("gannet: this Server was not made by NewServer: %w", ErrSyntax)
+		return misused("this Server was not made by NewServer")
 	}
 	return nil
 }

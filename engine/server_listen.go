@@ -221,7 +221,7 @@ func (s *Server) Serve(ln net.Listener) error { return s.untilOver(s.serve(ln)) 
 
 func (s *Server) serve(ln net.Listener) error {
 	if ln == nil {
-		return fmt.Errorf("gannet: Serve needs a net.Listener: %w", ErrSyntax)
+		return misused("Serve needs a net.Listener, and this one is nil")
 	}
 	if err := s.start(); err != nil {
 		if err == ErrServerClosed {

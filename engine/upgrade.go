@@ -3,7 +3,6 @@ package engine
 import (
 	"bytes"
 	"crypto/tls"
-	"fmt"
 	"iter"
 	"net"
 	"net/http"
@@ -163,7 +162,7 @@ func (u *Upgrade) SetProtocol(p string) error {
 		return ErrInvalidState
 	}
 	if p != "" && !u.req.Offers(p) {
-		return fmt.Errorf("gannet: sub-protocol %q was not offered: %w", p, ErrSyntax)
+		return misused("sub-protocol %q was not offered: the client offers %q, and one that is not of them it would have to refuse (RFC 6455 4.1)", p, u.Protocols())
 	}
 	u.protocol, u.mismatch = p, nil
 	return nil
@@ -176,7 +175,7 @@ func (u *Upgrade) AddHeader(name, value string) error {
 		return ErrInvalidState
 	}
 	if err := handshake.ValidField(name, value); err != nil {
-		return fmt.Errorf("%w: %w", ErrSyntax, err)
+		return misused("Upgrade.AddHeader: %w", err)
 	}
 	u.header = append(u.header, handshake.HeaderField{Name: name, Value: value})
 	return nil
@@ -220,7 +219,7 @@ func (u *Upgrade) NoDeflate() error {
 // range is ErrSyntax and decides nothing. Errors otherwise: see Accept.
 func (u *Upgrade) Refuse(status int, body string) error {
 	if err := handshake.ValidStatus(status); err != nil {
-		return fmt.Errorf("%w: %w", ErrSyntax, err)
+		return misused("Upgrade.Refuse: %w", err)
 	}
 	return u.decide(&decision{refusal(status, "handler", body)})
 }
