@@ -22,6 +22,9 @@ func TestReadmeExample(t *testing.T) {
 	if !found || !closed {
 		t.Fatal("the README has no Go example")
 	}
+	if strings.Contains(rest[len(example):], "```go") {
+		t.Error("the README has Go code that no test compiles and runs (programs_test.go)")
+	}
 	if example != string(compiled) {
 		t.Error("the README's example is not engine/testdata/embed/main.go")
 	}

@@ -36,6 +36,9 @@ var allowed = map[string]struct{ house, outside string }{
 	"bench/deflatemem":   {"bench/corpus bench/internal/rig", "github.com/klauspost/compress"},
 	"bench/internal/rig": {"", ""},
 	"bench/mutants":      {"", ""},
+	"examples/auth":      {"engine", ""},
+	"examples/nethttp":   {"engine", ""},
+	"examples/prices":    {"engine", ""},
 	"cmd/gannet":         {"deflate engine cmd/gannet/page", "github.com/urfave/cli/v3"},
 	"cmd/gannet/page":    {"", ""},
 }

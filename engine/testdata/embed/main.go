@@ -5,6 +5,7 @@ import (
 	"log"
 	"os"
 	"os/signal"
+	"syscall"
 	"time"
 
 	"github.com/gannet-ws/gannet/engine"
@@ -32,23 +33,24 @@ func main() {
 	h := &chat{}
 	server, err := engine.NewServer(h, engine.Options{
 		Origins: []string{"https://*.example.com"}, // besides the server's own
-		Limits:  engine.Limits{MaxMessageSize: 64 << 10, MaxBufferedAmount: 1 << 20},
+		Limits:  engine.Limits{MaxMessageSize: 64 << 10},
 	})
 	if err != nil {
 		log.Fatal(err)
 	}
 	h.server = server
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
 	go func() {
-		<-ctx.Done()
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-		defer cancel()
-		if err := server.Shutdown(ctx); err != nil {
-			log.Println("shutdown:", err)
+		if err := server.ListenAndServe("tcp", ":8080"); err != engine.ErrServerClosed {
+			log.Fatal(err)
 		}
 	}()
-	if err := server.ListenAndServe("tcp", ":8080"); err != engine.ErrServerClosed {
-		log.Fatal(err)
+
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	<-ctx.Done()
+	stop() // a second signal ends the program at once
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	if err := server.Shutdown(ctx); err != nil { // each client gets what was sent to it, and a Close with 1001
+		log.Fatal("shutdown: ", err)
 	}
 }
