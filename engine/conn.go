@@ -52,7 +52,7 @@ type Conn struct {
 	// mu orders what is sent. The loop never waits for it: see conn_lock.go.
 	mu        sync.Mutex
 	out       outgoing.Out              // mu
-	value     any                       // mu
+	extras    *extras                   // mu; nil while it has none
 	handed    atomic.Pointer[handed]    // calls that loops left to the lock's holder
 	deflation atomic.Pointer[deflation] // nil for a plain connection
 
@@ -146,21 +146,6 @@ func (c *Conn) LocalAddr() net.Addr {
 		return nil
 	}
 	return c.loop.addr(c, true)
-}
-
-// Value is what SetValue was given, or Upgrade.SetValue; nil if nothing was. It waits as BufferedAmount does.
-func (c *Conn) Value() any {
-	c.lock()
-	v := c.value
-	c.unlock()
-	return v
-}
-
-// SetValue keeps a value of the user's with the connection, in the place of the one before. It waits as BufferedAmount does.
-func (c *Conn) SetValue(v any) {
-	c.lock()
-	c.value = v
-	c.unlock()
 }
 
 // Pause stops the delivery of what the peer sends, until Resume: in a callback, from the next

@@ -267,8 +267,13 @@ func (c *Conn) finish(k closing) {
 	}
 	was := ReadyState(c.state.Swap(uint32(Closed)))
 	c.out.Drop()
+	cancel := c.endContextLocked(k.cause())
 	c.unlock()
+	cancel()
 	l := c.loop
+	if o := c.opening; o != nil && o.late != nil {
+		o.late.end(k.err)
+	}
 	c.dropOpening()
 	c.dropInbound()
 	l.wheel.Cancel(c.fd)

@@ -35,7 +35,7 @@ func (c *Conn) dropOpening() {
 		o.buf.Release()
 	}
 	if o.late != nil {
-		o.late.over.Store(true)
+		o.late.end(nil)
 	}
 	o.req.Reset()
 	*o = opening{req: o.req}
@@ -120,7 +120,7 @@ func (c *Conn) ask(u *Upgrade, b []byte, n int) []byte {
 		c.await(u, b, n)
 		return nil
 	}
-	u.over.Store(true) // what it is a view of is about to be reused
+	u.end(nil) // what it is a view of is about to be reused
 	switch {
 	case d.refusal != nil:
 		c.refuse(d.refusal)
@@ -146,7 +146,7 @@ func (c *Conn) consult(u *Upgrade) (d *decision) {
 			u.decision.CompareAndSwap(nil, d) // no other is taken any more
 		}
 		if exits { // whoever asked does not hear of it
-			u.over.Store(true)
+			u.end(nil)
 			c.loop.exits(c)
 			c.refuse(internalError)
 		}
@@ -250,7 +250,7 @@ func (c *Conn) open(u *Upgrade) bool {
 	var answer [512]byte
 	c.out.Raw(c.outCall(), handshake.AppendSwitching(answer[:0], u.req.Key, a.protocol, view(a.deflate.Append(extensions[:0])), u.header))
 	if u.value != nil {
-		c.value = u.value
+		c.extrasLocked().value = u.value
 	}
 	c.asked = c.announced()
 	c.out.Skip(c.asked)
@@ -288,12 +288,14 @@ func (c *Conn) refuse(r *handshake.Refusal) {
 	c.lock()
 	c.out.Raw(c.outCall(), r.Append(nil))
 	c.state.Store(uint32(Closed))
+	cancel := c.endContextLocked(ErrClosed)
 	c.flushCork()
 	left := c.out.AllLeft()
 	if left {
 		c.out.Drop()
 	}
 	c.unlock()
+	cancel()
 	l.engine.stats.connecting.Add(-1)
 	c.dropOpening()
 	c.phase = phaseLingering

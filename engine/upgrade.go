@@ -34,6 +34,9 @@ type Upgrade struct {
 	kept     atomic.Bool // the loop waits for a late decision
 	over     atomic.Bool // the methods answer zero values
 	decision atomic.Pointer[decision]
+
+	request *http.Request // what Request answers; nil until somebody asks
+	context atomic.Pointer[upgradeContext]
 }
 
 // decision is the answer to a handshake: refused, or accepted when refusal is nil. Only
@@ -279,7 +282,7 @@ func (u *Upgrade) decide(d *decision) error {
 		return ErrInvalidState
 	}
 	if u.later {
-		u.over.Store(true)
+		u.end(nil)
 		if u.kept.Load() {
 			u.conn.notify(todoDecide)
 		}
