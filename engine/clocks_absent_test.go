@@ -70,7 +70,7 @@ func TestIdleAsksFirst(t *testing.T) {
 func TestDecidersHaveTheirTime(t *testing.T) {
 	l, _ := nullConnWith(t, Funcs{}, Options{HandshakeTimeout: 10 * time.Second}, nullRequest)
 	var u *Upgrade
-	l.engine.hooks.upgrade = func(asked *Upgrade) { u = asked; u.Later() }
+	l.engine.own.hooks.upgrade = func(asked *Upgrade) { u = asked; u.Later() }
 	l.adopt(arrival{fd: 6})
 	l.OnEvent(6, netio.Readable)
 	l.OnBatchEnd()

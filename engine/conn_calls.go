@@ -120,7 +120,7 @@ func (l *loop) deliver(c *Conn, m Message) {
 	}
 	c.enter()
 	l.inCallback = true
-	l.engine.hooks.message(c, m)
+	c.route().hooks.message(c, m)
 	l.inCallback = false
 }
 
@@ -145,7 +145,7 @@ func (l *loop) deliverChunk(c *Conn, k Chunk) {
 	}
 	c.enter()
 	l.inCallback = true
-	l.engine.hooks.chunk(c, k)
+	c.route().hooks.chunk(c, k)
 	l.inCallback = false
 }
 
@@ -197,7 +197,7 @@ func (c *Conn) callPosted(f func(*Conn)) {
 // callClose calls OnError, if there was one, and OnClose: the last callbacks. The second comes even
 // if the first ends the goroutine.
 func (c *Conn) callClose(e CloseEvent, failed bool) {
-	h := &c.loop.engine.hooks
+	h := &c.route().hooks
 	c.dropInbox()
 	defer c.call(func(c *Conn) { h.close(c, e) })
 	if failed && h.err != nil {

@@ -24,6 +24,7 @@ const (
 	counted   // it counts against MaxConnsPerAddress; adopt, or admitProxied, when the proxy names the address
 	bridged   // carried by goroutines; adopt
 	overTLS   // wss; adopt
+	byChunk   // its route has OnChunk; open
 	alive     // phaseHearing, though the peer is not gone; lose
 	unwatched // the poller refused to watch it, and has it no longer; watch
 	stranger  // over the limits: it counts nowhere; turned away as it came

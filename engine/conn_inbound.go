@@ -29,17 +29,17 @@ var inboundPool = sync.Pool{New: func() any { return new(inbound) }}
 func (in *inbound) idle() bool { return in.Idle() && !in.pongOwed && in.rest == nil }
 
 // inboundOf is c's inbound; when c has none, the loop's spare. That is always ready for a connection without
-// permessage-deflate.
+// permessage-deflate that takes whole messages.
 func (l *loop) inboundOf(c *Conn) *inbound {
 	if c.in != nil {
 		return c.in
 	}
 	if l.spare == nil {
 		l.spare = inboundPool.Get().(*inbound)
-		l.spare.Begin(&l.lane, deflate.Agreement{}, nil)
+		l.spare.Begin(&l.lane, false, deflate.Agreement{}, nil)
 	}
-	if c.deflates {
-		l.spare.Begin(&l.lane, c.agreed.Value().deflate, c.receiver())
+	if c.deflates || c.flags&byChunk != 0 {
+		l.spare.Begin(&l.lane, c.flags&byChunk != 0, c.agreed.Value().deflate, c.receiver())
 	}
 	return l.spare
 }
@@ -72,7 +72,7 @@ func (l *loop) discard(c *Conn, in *inbound) {
 // takeBack makes in, which keeps nothing of c's any more, the next connection's.
 func (l *loop) takeBack(c *Conn, in *inbound) {
 	if c.in == nil {
-		in.Begin(&l.lane, deflate.Agreement{}, nil)
+		in.Begin(&l.lane, false, deflate.Agreement{}, nil)
 		return
 	}
 	c.in = nil

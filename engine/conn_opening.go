@@ -100,7 +100,7 @@ func (c *Conn) onRequest(req *handshake.Request, b []byte, n int, err error) []b
 		c.refuse(err.(*handshake.Refusal))
 		return nil
 	}
-	if e.hooks.upgrade == nil && e.conf.entrance.check == nil {
+	if r := c.route(); r.hooks.upgrade == nil && r.entrance.check == nil {
 		c.loop.plain = Upgrade{conn: c, req: req} // nobody sees it: it need not be new
 		if refused := c.loop.plain.enter(); refused != nil {
 			c.refuse(refused)
@@ -152,8 +152,8 @@ func (c *Conn) consult(u *Upgrade) (d *decision) {
 		}
 	}()
 	refused := u.enter()
-	if refused == nil && e.hooks.upgrade != nil {
-		e.hooks.upgrade(u)
+	if refused == nil && c.route().hooks.upgrade != nil {
+		c.route().hooks.upgrade(u)
 	}
 	asking = false
 	if refused != nil {
@@ -260,6 +260,9 @@ func (c *Conn) open(u *Upgrade) bool {
 		return false
 	}
 	c.phase = phaseOpen
+	if c.route().hooks.chunk != nil {
+		c.flags |= byChunk
+	}
 	if l.engine.workers != nil {
 		c.flushCork() // the cork is the worker's from here on
 	}
@@ -269,7 +272,7 @@ func (c *Conn) open(u *Upgrade) bool {
 	l.engine.stats.open.Add(1)
 	l.engine.stats.opened.Add(1)
 	l.engine.countDeflate(a.deflate, 1)
-	c.call(l.engine.hooks.open)
+	c.call(c.route().hooks.open)
 	if l.engine.closing.Load() {
 		_ = c.CloseWith(StatusGoingAway, "server shutting down")
 	}

@@ -13,7 +13,7 @@ func (l *loop) takeControl(c *Conn, in *inbound, e *incoming.Event) {
 		l.onPing(c, in, e.Data)
 	case incoming.Pong:
 		l.stats.pongsIn.Add(1)
-		l.callLent(c, OpPong, l.engine.hooks.pong, e.Data)
+		l.callLent(c, OpPong, c.route().hooks.pong, e.Data)
 	case incoming.Close:
 		c.onCloseFrame(e.Data)
 	}
@@ -27,7 +27,7 @@ func (l *loop) onPing(c *Conn, in *inbound, payload []byte) {
 		in.pongLen, in.pongOwed = uint8(copy(in.pong[:], payload)), true
 		c.answerPing(in)
 	}
-	l.callLent(c, OpPing, l.engine.hooks.ping, payload)
+	l.callLent(c, OpPing, c.route().hooks.ping, payload)
 }
 
 // answerPing sends the pong that in keeps, when there is room for one.

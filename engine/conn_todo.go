@@ -78,7 +78,7 @@ func (c *Conn) serveBits(bits uint32) {
 
 // settleHigh tells of the high-water mark, in the order it was passed.
 func (c *Conn) settleHigh(bits uint32) {
-	h := &c.loop.engine.hooks
+	h := &c.route().hooks
 	if c.ReadyState() != Open || c.phase == phaseHearing {
 		return // nothing can be sent any more, and closing resumes reading
 	}
@@ -100,7 +100,7 @@ func (c *Conn) lowAgain() {
 	c.readAgain()
 	c.pauseOver()
 	c.wakeInbox()
-	c.call(c.loop.engine.hooks.drain)
+	c.call(c.route().hooks.drain)
 }
 
 func (c *Conn) settlePause() {

@@ -53,7 +53,8 @@ func (l *loop) wholeMessages(c *Conn, in *inbound, b []byte) (rest []byte, over 
 		return b, false
 	}
 	for c.ReadyState() == Open {
-		op, data, n := in.Whole(b, &c.limits.Load().incoming)
+		k := c.limits.Load()
+		op, data, n := in.Whole(b, &k.incoming)
 		if n == 0 {
 			break
 		}
@@ -62,7 +63,7 @@ func (l *loop) wholeMessages(c *Conn, in *inbound, b []byte) (rest []byte, over 
 		l.bytes += uint64(len(data))
 		c.enter()
 		l.inCallback = true
-		l.engine.hooks.message(c, Message{Op: op, Data: data, pool: l.lane.Pool})
+		k.route.hooks.message(c, Message{Op: op, Data: data, pool: l.lane.Pool})
 		l.inCallback = false
 		if len(b) == 0 {
 			break

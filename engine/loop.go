@@ -219,7 +219,7 @@ func (l *loop) schedule(c *Conn, at time.Duration) {
 // adopt takes over a connection that admitConn has counted. On the loop.
 func (l *loop) adopt(a arrival) {
 	c := &Conn{loop: l, fd: int32(a.fd), peer: newPeerAddr(a.peer)}
-	c.limits.Store(l.engine.conf.limits)
+	c.limits.Store(l.engine.own.limits)
 	if a.tls {
 		c.flags |= overTLS
 	}

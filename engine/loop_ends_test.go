@@ -46,8 +46,8 @@ func TestTakeOver(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			l, f := flooded(t)
 			l.engine.conf.Logger = quietLogger
-			l.engine.hooks.close = func(*Conn, CloseEvent) {}
-			l.engine.hooks.message = func(c *Conn, _ Message) { f.exit(int(c.fd)) }
+			l.engine.own.hooks.close = func(*Conn, CloseEvent) {}
+			l.engine.own.hooks.message = func(c *Conn, _ Message) { f.exit(int(c.fd)) }
 			over := make(chan struct{})
 			go func() {
 				defer close(over)
@@ -66,7 +66,7 @@ func TestTakeOver(t *testing.T) {
 				t.Errorf("%v in phase %d, since %+v; it is %v", c.ReadyState(), c.phase, c.progress, f.now)
 			}
 			f.rest(t, l)
-			l.engine.hooks.message = func(c *Conn, _ Message) { f.heard[int(c.fd)]++ }
+			l.engine.own.hooks.message = func(c *Conn, _ Message) { f.heard[int(c.fd)]++ }
 			f.input[other] = maskedFrame(finBit|2, nil)
 			if l.OnEvent(other, netio.Readable); f.heard[other] != 1 {
 				t.Error("the other connection is not served")
@@ -99,7 +99,7 @@ func TestLoseEndsAll(t *testing.T) {
 	l.engine.conf.Logger = quietLogger
 	const lingering, ending = 7, 8
 	ends := map[int32]int{}
-	l.engine.hooks.close = func(c *Conn, e CloseEvent) {
+	l.engine.own.hooks.close = func(c *Conn, e CloseEvent) {
 		if ends[c.fd]++; c.fd != lingering && (e.Code != StatusAbnormalClosure || !errors.Is(e.Err, ErrAbnormal)) {
 			t.Errorf("%d: %+v", c.fd, e)
 		}

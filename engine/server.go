@@ -19,7 +19,7 @@ import (
 // engine is what a server is made of: loops, and what they share.
 type engine struct {
 	conf       *config
-	hooks      hooks
+	own        *route // of every connection, without a Mux
 	pool       *pool.Pool
 	budget     budget
 	stats      engineStats
@@ -83,8 +83,8 @@ func NewServer(h Handler, o Options) (*Server, error) {
 }
 
 func (e *engine) init(conf *config, h hooks) {
-	e.conf, e.hooks, e.pool = conf, h, pool.New()
-	e.hooks.highWater, e.hooks.drain = whileOpen(h.highWater), whileOpen(h.drain)
+	e.conf, e.pool = conf, pool.New()
+	e.own = newRoute("", h, conf.limits, conf.entrance)
 	e.budget.limit = conf.InboundBudget
 	e.gone, e.ended, e.over = make(chan struct{}), make(chan struct{}), make(chan struct{})
 	e.fallback.conns, e.fallback.done, e.fallback.ended = make(chan net.Conn), make(chan struct{}), make(chan struct{})
@@ -149,7 +149,7 @@ func (e *engine) newLoop(sys netio.System, bridge *netio.Bridge, t *table) *loop
 	l := &loop{
 		engine: e, sys: sys, bridge: bridge, table: t,
 		slab: make([]byte, slabBytes), share: turnBudget, done: make(chan struct{}),
-		lane: incoming.Lane{Pool: e.pool, Deflate: e.conf.deflate, Chunks: e.hooks.chunk != nil},
+		lane: incoming.Lane{Pool: e.pool, Deflate: e.conf.deflate},
 		outgoing: outgoing.Lane{
 			Sink: sys, Full: netio.ErrAgain, Pool: e.pool, Timed: e.conf.Workers > 0,
 			Deflate: e.conf.deflate, Slice: e.conf.slice, Frame: e.conf.frame, Places: e.conf.collecting,

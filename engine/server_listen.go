@@ -115,7 +115,7 @@ func (e *engine) turnAway(l *loop, fd int, reason string) {
 	}
 	l.look()
 	c := &Conn{loop: l, fd: int32(fd), phase: phaseLingering, flags: stranger, watched: netio.Readable}
-	c.limits.Store(e.conf.limits)
+	c.limits.Store(e.own.limits)
 	c.state.Store(uint32(Closed))
 	c.times.begin(l.now)
 	l.strangers++

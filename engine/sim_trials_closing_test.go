@@ -366,7 +366,7 @@ func trialRefusalNobodyTakes(r *rand.Rand) error {
 // Who wants to hear of messages alone misses nothing: pings are answered, the marks hold, errors end the connection.
 func trialFewHooks(r *rand.Rand) error {
 	s := newRig(r, Options{Limits: quietly(), Workers: r.IntN(2)}, nil)
-	h := &s.server.hooks
+	h := &s.server.own.hooks
 	h.upgrade, h.ping, h.pong, h.highWater, h.drain, h.err, h.chunk = nil, nil, nil, nil, nil, nil, nil
 	a := s.call(64<<10, 2000)
 	h.open = func(c *Conn) {

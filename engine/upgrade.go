@@ -292,12 +292,13 @@ func (u *Upgrade) decide(d *decision) error {
 
 // enter takes the request through the entrance, as far as that decides without OnUpgrade.
 func (u *Upgrade) enter() *handshake.Refusal {
-	in := u.conn.loop.engine.conf.entrance
+	r := u.conn.route()
+	in := r.entrance
 	u.protocol, u.mismatch = in.protocolFor(u.req)
 	if !u.originAllowed(in) {
 		return forbiddenOrigin
 	}
-	if u.conn.loop.engine.hooks.upgrade == nil {
+	if r.hooks.upgrade == nil {
 		return u.mismatch
 	}
 	return nil

@@ -472,7 +472,7 @@ func TestRefusedWhilePaused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l.engine.hooks = hooks
+	l.engine.own.hooks = hooks
 	l.adopt(arrival{fd: 6})
 	l.OnEvent(6, netio.Readable)
 	c := u.Conn()

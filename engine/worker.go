@@ -181,7 +181,7 @@ func (w *worker) runLetter(t *letter) {
 	c := w.conn
 	defer w.recoverLetter()
 	w.running = true
-	h := &c.loop.engine.hooks
+	h := &c.route().hooks
 	switch t.kind {
 	case letterMessage:
 		m := Message{Op: t.op, Data: t.data, pool: c.loop.engine.pool}

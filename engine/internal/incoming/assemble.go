@@ -5,8 +5,8 @@ import (
 	"github.com/gannet-ws/gannet/mask"
 )
 
-// A message is delivered as a view of what was read when it lies there whole; else it is assembled here, or, for a lane
-// of chunks, delivered in parts.
+// A message is delivered as a view of what was read when it lies there whole; else it is assembled here, or, where Begin
+// asked for chunks, delivered in parts.
 
 const (
 	// smallRest is what is too little of a frame to be left for another read.

@@ -67,7 +67,7 @@ func trial(t testing.TB, seed uint64, stream []byte) {
 	if rng.IntN(3) == 0 {
 		r.lim = Limits{MaxMessageSize: 1 + rng.Int64N(1<<rng.IntN(14)), MaxFragments: 1 + rng.IntN(6)}
 	}
-	if !r.lane.Chunks && rng.IntN(3) == 0 {
+	if !r.chunks && rng.IntN(3) == 0 {
 		r.discard = 1 + rng.IntN(4)
 	}
 	w := verdict(r, stream)

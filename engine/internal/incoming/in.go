@@ -13,7 +13,7 @@ type Kind uint8
 const (
 	Nothing Kind = iota // bytes were used, and more are needed, or More is true
 	Message             // a whole message
-	Chunk               // a part of a message, where the lane delivers chunks
+	Chunk               // a part of a message, where Begin asked for chunks
 	Ping
 	Pong
 	Close
@@ -44,7 +44,6 @@ type Limits struct {
 type Lane struct {
 	Pool    *pool.Pool
 	Deflate *deflate.Extension // makes the receivers; nil where no connection inflates
-	Chunks  bool               // messages are delivered as they arrive, and never assembled
 
 	Inflated Count // the owner may set it to zero at any time
 
@@ -85,17 +84,18 @@ const (
 	cutHeader  ways = 1 << iota // the tail is not empty
 	midStep                     // More
 	discarding                  // Discard
-	chunking                    // the lane's
+	chunking                    // Begin
 	inControl                   // in the middle of a control frame
 )
 
-// Begin makes an idle In ready for a connection of the lane, whose peer is a client. a is what was agreed on
-// permessage-deflate, and r what the connection has received with, if it has: see Receiver.
-func (in *In) Begin(lane *Lane, a deflate.Agreement, r *deflate.Receiver) {
+// Begin makes an idle In ready for a connection of the lane, whose peer is a client. With chunks its messages are delivered as
+// they arrive, and never assembled. a is what was agreed on permessage-deflate, and r what the connection has received with, if
+// it has: see Receiver.
+func (in *In) Begin(lane *Lane, chunks bool, a deflate.Agreement, r *deflate.Receiver) {
 	in.lane = lane
 	in.dec.Reset(codec.RoleServer, a != deflate.Agreement{})
 	in.agreed, in.receiver = a, r
-	if in.ways = 0; lane.Chunks {
+	if in.ways = 0; chunks {
 		in.ways = chunking
 	}
 }
@@ -226,7 +226,7 @@ func (in *In) piece(p *codec.Piece, lim *Limits, e *Event) error {
 	case in.compressed:
 		mask.XOR(p.Payload, p.Key)
 		return in.inflate(p.Payload, last, lim, e)
-	case in.lane.Chunks:
+	case in.ways&chunking != 0:
 		mask.XOR(p.Payload, p.Key)
 		return in.chunk(p.Payload, last, e)
 	case p.First && last && p.Opcode != codec.OpContinuation:

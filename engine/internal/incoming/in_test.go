@@ -39,7 +39,7 @@ func sample(deflates bool) (b []byte) {
 
 // verdict is what the twin says of a stream, for a rig as it is now.
 func verdict(r *rig, stream []byte) *twin {
-	w := &twin{deflates: r.in.agreed != deflate.Agreement{}, chunks: r.lane.Chunks, lim: r.lim, discard: r.discard}
+	w := &twin{deflates: r.in.agreed != deflate.Agreement{}, chunks: r.chunks, lim: r.lim, discard: r.discard}
 	w.run(stream)
 	return w
 }
@@ -54,7 +54,7 @@ func (r *rig) demand(w *twin) {
 		r.t.Fatalf("%.40q, code %d; the twin: %.40q, code %d", r.got, r.code, w.got, w.code)
 	}
 	// How much of a compressed message comes before a mistake depends on the steps.
-	if r.lane.Chunks && r.part != w.part && !(w.compressed && w.code != 0 && strings.HasPrefix(w.part, r.part)) {
+	if r.chunks && r.part != w.part && !(w.compressed && w.code != 0 && strings.HasPrefix(w.part, r.part)) {
 		r.t.Fatalf("%.300q of a message came; the twin: %.300q", r.part, w.part)
 	}
 }
@@ -368,7 +368,7 @@ func TestBeginAgain(t *testing.T) {
 	if kept == nil || r.in.Receiver() != nil {
 		t.Fatal("the receiver does not go with its connection")
 	}
-	r.in.Begin(r.lane, wideOpen(t, r.lane.Deflate), kept)
+	r.in.Begin(r.lane, r.chunks, wideOpen(t, r.lane.Deflate), kept)
 	r.stream, r.used = nil, 0
 	r.feed(frame(0xc2, second))
 	if len(r.got) != 3 || r.got[2].data != "the first message and another" {

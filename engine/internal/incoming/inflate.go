@@ -86,7 +86,7 @@ func (in *In) inflateRoom(lim *Limits) []byte {
 // takeInflated takes what was added to a message.
 func (in *In) takeInflated(added []byte, last bool, e *Event) error {
 	switch {
-	case in.lane.Chunks:
+	case in.ways&chunking != 0:
 		return in.chunk(added, last, e)
 	case in.msg == nil && last:
 		return in.whole(added, e)

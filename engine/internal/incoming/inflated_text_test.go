@@ -101,7 +101,7 @@ func TestBadCompressedMessages(t *testing.T) {
 		t.Fatal("no agreement")
 	}
 	r.lane.Deflate = x
-	r.in.Begin(r.lane, a, nil)
+	r.in.Begin(r.lane, r.chunks, a, nil)
 	p := make([]byte, 2000)
 	for i, rng := 0, rand.New(rand.NewPCG(2, 1)); i < len(p); i++ {
 		p[i] = byte(rng.Uint32())

@@ -26,12 +26,13 @@ type rig struct {
 	stream []byte // all that was given
 	used   int    // of it
 
-	got  []occurrence
-	part string // chunks of a message under way
-	open bool   // there was one
-	code int
-	work int
-	most int64 // the most that was held
+	got    []occurrence
+	chunks bool
+	part   string // chunks of a message under way
+	open   bool   // there was one
+	code   int
+	work   int
+	most   int64 // the most that was held
 }
 
 // wideOpen is an agreement of a server with takeover and the whole window.
@@ -51,7 +52,8 @@ func newRig(t testing.TB, deflates, chunks bool) *rig {
 		t.Fatal(err)
 	}
 	r := &rig{t: t, lim: Limits{MaxMessageSize: 1 << 20, MaxFragments: 100}, whole: true, direct: true}
-	r.lane = &Lane{Pool: pool.New(), Deflate: x, Chunks: chunks}
+	r.lane = &Lane{Pool: pool.New(), Deflate: x}
+	r.chunks = chunks
 	r.begin(deflates)
 	t.Cleanup(func() {
 		r.in.Release()
@@ -67,7 +69,7 @@ func (r *rig) begin(deflates bool) {
 	if deflates {
 		a = wideOpen(r.t, r.lane.Deflate)
 	}
-	r.in.Begin(r.lane, a, nil)
+	r.in.Begin(r.lane, r.chunks, a, nil)
 	r.stream, r.used = nil, 0
 }
 
@@ -125,7 +127,7 @@ func (r *rig) stepWhole(b []byte) int {
 	r.t.Helper()
 	before := bytes.Clone(b)
 	want := 0
-	if r.in.Idle() && !r.lane.Chunks && (r.discard == 0 || len(r.got) < r.discard) {
+	if r.in.Idle() && !r.chunks && (r.discard == 0 || len(r.got) < r.discard) {
 		want = wholeAt(before, r.lim.MaxMessageSize)
 	}
 	op, data, n := r.in.Whole(b, &r.lim)
@@ -224,7 +226,7 @@ func (r *rig) take(e *Event, err error) {
 		o.op = 0
 		fallthrough
 	case Message:
-		if r.lane.Chunks && o.kind == Message {
+		if r.chunks && o.kind == Message {
 			r.t.Fatal("a whole message where chunks are delivered")
 		}
 		r.got = append(r.got, o)
@@ -246,7 +248,7 @@ func (r *rig) take(e *Event, err error) {
 }
 
 func (r *rig) takeChunk(e *Event) {
-	if !r.lane.Chunks || e.First == r.open || len(e.Data) == 0 && !e.Last {
+	if !r.chunks || e.First == r.open || len(e.Data) == 0 && !e.Last {
 		r.t.Fatalf("first %v, and under way %v; %d bytes", e.First, r.open, len(e.Data))
 	}
 	r.part += string(e.Data)
