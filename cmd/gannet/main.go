@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/urfave/cli/v3"
@@ -16,15 +17,41 @@ func main() {
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal does not wait
 	if err := command().Run(ctx, os.Args); err != nil {
-		fmt.Fprintln(os.Stderr, "gannet:", err)
+		fmt.Fprintln(os.Stderr, "gannet:", strings.ReplaceAll(err.Error(), "gannet: ", "")) // the engine's own begin so
 		os.Exit(1)
 	}
 }
 
+// command is what the arguments of gannet are for. Its errors are main's to say, once.
 func command() *cli.Command {
 	return &cli.Command{
-		Name:     "gannet",
-		Usage:    "a WebSocket engine",
-		Commands: []*cli.Command{serveCommand()},
+		Name:         "gannet",
+		Usage:        "a WebSocket engine",
+		Version:      version(),
+		Commands:     []*cli.Command{serveCommand(), versionCommand()},
+		OnUsageError: usageError,
+		Action: func(ctx context.Context, c *cli.Command) error {
+			if err := noArguments(c); err != nil {
+				return err
+			}
+			return cli.ShowRootCommandHelp(c)
+		},
 	}
+}
+
+// usageError says how to find out what is right; package cli by itself would say all of that, and the error a second time.
+func usageError(_ context.Context, c *cli.Command, err error, _ bool) error {
+	return fmt.Errorf("%w\nusage: %s [options]; %s --help lists them", err, c.FullName(), c.FullName())
+}
+
+// noArguments refuses what stands behind a command and its flags.
+func noArguments(c *cli.Command) error {
+	if !c.Args().Present() {
+		return nil
+	}
+	what := "takes no arguments"
+	if c.Root() == c {
+		what = "has no such command"
+	}
+	return usageError(nil, c, fmt.Errorf("%s %s: %q", c.FullName(), what, c.Args().First()), false)
 }

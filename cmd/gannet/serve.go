@@ -2,18 +2,16 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/http"
+	"net"
 	"os"
 	"runtime"
 	"time"
 
 	"github.com/urfave/cli/v3"
 
-	"github.com/gannet-ws/gannet/cmd/gannet/page"
 	"github.com/gannet-ws/gannet/engine"
 )
 
@@ -23,25 +21,29 @@ const shutdownTime = 5*time.Minute + 10*time.Second
 
 func serveCommand() *cli.Command {
 	return &cli.Command{
-		Name:  "serve",
-		Usage: "serve WebSocket connections, with a page to try it at / and figures at /stats",
+		Name:         "serve",
+		Usage:        "serve WebSocket connections on every path, with a page to try it at / and figures at /stats",
+		OnUsageError: usageError,
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "addr", Value: ":8080", Usage: "TCP `address` to listen on; empty: none"},
-			&cli.StringFlag{Name: "unix", Usage: "unix socket `path` to listen on as well"},
-			&cli.StringFlag{Name: "mode", Value: "echo", Usage: "what to do with messages: echo, discard or broadcast"},
-			&cli.IntFlag{Name: "loops", Usage: "event loops; 0: one a core"},
-			&cli.Int64Flag{Name: "max-message", Value: engine.MaxMessage, Usage: "longest message accepted, in `bytes`"},
-			&cli.DurationFlag{Name: "idle", Value: 2 * time.Minute, Usage: "close a connection from which nothing was received for so long; negative: never"},
+			&cli.StringFlag{Name: "addr", OnlyOnce: true, Value: ":8080", Usage: "TCP `address` to listen on; port 0: a free one, which the log names; empty: none"},
+			&cli.StringFlag{Name: "unix", OnlyOnce: true, Usage: "unix socket `path` to listen on as well"},
+			&cli.StringFlag{Name: "mode", OnlyOnce: true, Value: "echo", Usage: "what to do with messages: echo, discard or broadcast"},
+			&cli.IntFlag{Name: "loops", OnlyOnce: true, Usage: "event loops; 0: one a core"},
+			&cli.Int64Flag{Name: "max-message", OnlyOnce: true, Value: engine.MaxMessage, Usage: "longest message accepted, in `bytes`"},
+			&cli.DurationFlag{Name: "idle", OnlyOnce: true, Value: 2 * time.Minute, Usage: "close a connection from which nothing was received for so long; negative: never"},
 			&cli.StringSliceFlag{Name: "origin", Usage: "origin that browsers may connect from besides the server's own, such as https://*.example.com, or *; may be given again"},
-			&cli.StringFlag{Name: "deflate", Value: "off", Usage: "permessage-deflate: off; shared: compressors that connections share, with a short history each; alone: without any; own: a compressor for each connection"},
-			&cli.IntFlag{Name: "deflate-level", Usage: "`level` 1 to 9; 0: the default"},
-			&cli.IntFlag{Name: "deflate-window", Usage: "window `bits` each way, 8 to 15; 0: 15"},
-			&cli.IntFlag{Name: "deflate-history", Usage: "history of each connection in `bytes`, with shared; 0: the default"},
-			&cli.IntFlag{Name: "deflate-frame", Usage: "the longest compressed message that is sent in one frame, in `bytes`; 0: 4 MiB; -1: long ones leave in fragments at once"},
-			&cli.DurationFlag{Name: "shutdown-time", Value: shutdownTime, Usage: "how long connections have to close after SIGTERM or an interrupt; a second one ends at once"},
-			&cli.StringFlag{Name: "log", Value: "info", Usage: "`level`: debug, info, warn or error"},
+			&cli.StringFlag{Name: "deflate", OnlyOnce: true, Value: "off", Usage: "permessage-deflate: off; shared: compressors that connections share, with a short history each; alone: without any; own: a compressor for each connection"},
+			&cli.IntFlag{Name: "deflate-level", OnlyOnce: true, Usage: "`level` 1 to 9; 0: the default"},
+			&cli.IntFlag{Name: "deflate-window", OnlyOnce: true, Usage: "window `bits` each way, 8 to 15; 0: 15"},
+			&cli.IntFlag{Name: "deflate-history", OnlyOnce: true, Usage: "history of each connection in `bytes`, with shared; 0: the default"},
+			&cli.IntFlag{Name: "deflate-frame", OnlyOnce: true, Usage: "the longest compressed message that is sent in one frame, in `bytes`; 0: 4 MiB; -1: long ones leave in fragments at once"},
+			&cli.DurationFlag{Name: "shutdown-time", OnlyOnce: true, Value: shutdownTime, Usage: "how long connections have to close after SIGTERM or an interrupt; a second one ends at once"},
+			&cli.StringFlag{Name: "log", OnlyOnce: true, Value: "info", Usage: "`level`: debug, info, warn or error"},
 		},
 		Action: func(ctx context.Context, c *cli.Command) error {
+			if err := errors.Join(noArguments(c), saidRight(c)); err != nil {
+				return err
+			}
 			loops := int(c.Int("loops"))
 			if loops == 0 {
 				loops = runtime.GOMAXPROCS(0)
@@ -50,10 +52,27 @@ func serveCommand() *cli.Command {
 			if err != nil {
 				return err
 			}
+			listeners, err := listen(c.String("addr"), c.String("unix"))
+			if err != nil {
+				return err
+			}
 			leaveRoomBeside(loops)
-			return s.run(ctx, c.String("addr"), c.String("unix"))
+			return s.run(ctx, listeners)
 		},
 	}
+}
+
+// saidRight refuses a 0 that the engine would take for its default, and whoever gives it for none.
+func saidRight(c *cli.Command) error {
+	switch {
+	case c.Int64("max-message") == 0:
+		return errors.New("--max-message is 0, must be 1 to 2147483647 bytes")
+	case c.Duration("idle") == 0:
+		return errors.New("--idle is 0, must be a time, or negative for never")
+	case c.Duration("shutdown-time") <= 0:
+		return fmt.Errorf("--shutdown-time is %v, must be above 0", c.Duration("shutdown-time"))
+	}
+	return nil
 }
 
 // leaveRoomBeside lets the scheduler run one thread more than there are loops. A loop
@@ -93,7 +112,9 @@ func newService(c *cli.Command, loops int) (*service, error) {
 		Limits:   engine.Limits{MaxMessageSize: c.Int64("max-message"), IdleTimeout: c.Duration("idle")},
 		Origins:  c.StringSlice("origin"),
 		Fallback: s.pages(),
-		Logger:   s.log,
+
+		RepeatCloseReason: true, // for the page, which shows what comes back
+		Logger:            s.log,
 	})
 	return s, err
 }
@@ -133,40 +154,12 @@ func (s *service) broadcast(_ *engine.Conn, m engine.Message) {
 	s.Broadcast(p, nil)
 }
 
-// pages serves what is not a WebSocket.
-func (s *service) pages() http.Handler {
-	mux := http.NewServeMux()
-	mux.Handle("GET /{$}", page.Handler())
-	mux.HandleFunc("GET /stats", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "application/json")
-		w.Header().Set("Cache-Control", "no-store")
-		if err := json.NewEncoder(w).Encode(s.Stats()); err != nil {
-			s.log.Debug("writing /stats", "err", err)
-		}
-	})
-	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Upgrade", "websocket")
-		w.Header().Set("Sec-WebSocket-Version", "13")
-		http.Error(w, "this is a WebSocket endpoint; the page is at /", http.StatusUpgradeRequired)
-	})
-	return mux
-}
-
 // run serves until ctx ends, and then closes what is open in good order.
-func (s *service) run(ctx context.Context, addr, unix string) error {
-	if addr == "" && unix == "" {
-		return errors.New("nothing to listen on: give --addr or --unix")
-	}
-	failed := make(chan error, 2)
-	listen := func(network, at string) {
-		s.log.Info("listening", "network", network, "addr", at, "pid", os.Getpid())
-		failed <- s.ListenAndServe(network, at)
-	}
-	if addr != "" {
-		go listen("tcp", addr)
-	}
-	if unix != "" {
-		go listen("unix", unix)
+func (s *service) run(ctx context.Context, listeners []net.Listener) error {
+	failed := make(chan error, len(listeners))
+	for _, ln := range listeners {
+		s.logListening(ln.Addr())
+		go func() { failed <- s.Serve(ln) }()
 	}
 	select {
 	case err := <-failed:
@@ -181,4 +174,13 @@ func (s *service) run(ctx context.Context, addr, unix string) error {
 		return fmt.Errorf("connections were still open after %v and were terminated: %w", s.shutdownTime, err)
 	}
 	return nil
+}
+
+// logListening says where, for people, who get a link, and for scripts, which may connect from this line on.
+func (s *service) logListening(at net.Addr) {
+	var link []any
+	if u := pageURL(at); u != "" {
+		link = []any{"url", u}
+	}
+	s.log.Info("listening", append(link, "network", at.Network(), "addr", at.String(), "pid", os.Getpid())...)
 }

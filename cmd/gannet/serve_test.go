@@ -1,17 +1,14 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"io"
 	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -153,20 +150,54 @@ func TestServeDiscard(t *testing.T) {
 	}
 }
 
+// TestServePages: only / is the page and /stats the figures; a mistyped path is told so.
 func TestServePages(t *testing.T) {
 	socket := serving(t)
 	web := overUnix(socket)
 	defer web.CloseIdleConnections()
-	for path, want := range map[string]int{"/": 200, "/stats": 200, "/ws": 426, "/elsewhere": 426} {
-		r, err := web.Get("http://gannet" + path)
+	for request, want := range map[string]int{
+		"GET /": 200, "HEAD /": 200, "GET /?x=1": 200, "GET /stats": 200, "HEAD /stats": 200, "GET /ws": 426,
+		"GET /elsewhere": 404, "GET /index.html": 404, "GET /stats/": 404, "GET /ws/": 404, "GET /favicon.ico": 404, "POST /elsewhere": 404,
+		"POST /": 405, "DELETE /stats": 405, "PUT /ws": 405,
+	} {
+		method, path, _ := strings.Cut(request, " ")
+		ask, err := http.NewRequest(method, "http://gannet"+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := web.Do(ask)
 		if err != nil {
 			t.Fatal(err)
 		}
 		body, err := io.ReadAll(r.Body)
 		r.Body.Close()
-		if err != nil || r.StatusCode != want || len(body) == 0 {
-			t.Error(path, r.Status, len(body), err)
+		if err != nil || r.StatusCode != want || (len(body) == 0) != (method == "HEAD") {
+			t.Error(request, r.Status, len(body), err)
 		}
+		if isPage := strings.HasPrefix(r.Header.Get("Content-Type"), "text/html"); isPage != (want == 200 && !strings.Contains(path, "stats")) {
+			t.Error(request, r.Header)
+		}
+	}
+}
+
+// TestServeAnyPath: a WebSocket may be opened on any path, and is answered with the reason of its Close.
+func TestServeAnyPath(t *testing.T) {
+	socket := serving(t)
+	for _, path := range []string{"/", "/ws", "/stats", "/elsewhere?x=1"} {
+		d := ws.Dialer{NetDial: func(context.Context, string, string) (net.Conn, error) { return net.Dial("unix", socket) }}
+		c, _, _, err := d.Dial(context.Background(), "ws://gannet"+path)
+		if err != nil {
+			t.Fatal(path, err)
+		}
+		_ = c.SetDeadline(time.Now().Add(time.Minute))
+		if err := wsutil.WriteClientMessage(c, ws.OpClose, ws.NewCloseFrameBody(3000, "bye")); err != nil {
+			t.Fatal(err)
+		}
+		f, err := ws.ReadFrame(c)
+		if code, reason := ws.ParseCloseFrameData(f.Payload); err != nil || f.Header.OpCode != ws.OpClose || code != 3000 || reason != "bye" {
+			t.Error(path, f, err)
+		}
+		c.Close()
 	}
 }
 
@@ -176,6 +207,12 @@ func TestServeRefusesBadFlags(t *testing.T) {
 		{"--log loud", "--log"},
 		{"--loops 100000", "Loops"},
 		{"--max-message -1", "MaxMessageSize"},
+		{"--max-message 0", "--max-message"},
+		{"--idle 0", "--idle"},
+		{"--shutdown-time 0", "--shutdown-time"},
+		{"--shutdown-time -1s", "--shutdown-time"},
+		{"--mode echo --mode discard", "mode"},
+		{"--unix /nowhere/at/all", "--unix"},
 		{"--origin https://*.*.com", "Origins"},
 		{"--addr 256.0.0.1:http", "256.0.0.1"},
 	} {
@@ -187,69 +224,5 @@ func TestServeRefusesBadFlags(t *testing.T) {
 	}
 	if err := command().Run(context.Background(), []string{"gannet", "serve", "--addr", ""}); err == nil {
 		t.Error("served nowhere")
-	}
-}
-
-// process runs gannet serve in a process of its own, until it listens.
-func process(t *testing.T, flags ...string) (cmd *exec.Cmd, socket string) {
-	t.Helper()
-	socket = filepath.Join(t.TempDir(), "s")
-	cmd = exec.Command(os.Args[0], append([]string{"serve", "--addr", "", "--unix", socket}, flags...)...)
-	cmd.Env = append(os.Environ(), asMain+"=1")
-	stderr, err := cmd.StderrPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = cmd.Process.Kill() })
-	if line, err := bufio.NewReader(stderr).ReadString('\n'); err != nil || !strings.Contains(line, "listening") {
-		t.Fatal(line, err)
-	}
-	untilServed(t, socket)
-	return cmd, socket
-}
-
-// TestServeEndsInTime: --shutdown-time bounds what a client may hold up, and a second signal does not wait for it.
-func TestServeEndsInTime(t *testing.T) {
-	for name, end := range map[string]func(cmd *exec.Cmd){
-		"time": func(*exec.Cmd) {},
-		"signal": func(cmd *exec.Cmd) {
-			time.Sleep(100 * time.Millisecond)
-			_ = cmd.Process.Signal(syscall.SIGTERM)
-		},
-	} {
-		wait := map[string]string{"time": "200ms", "signal": "1h"}[name]
-		cmd, socket := process(t, "--shutdown-time", wait)
-		_ = dial(t, socket) // it answers no Close
-		began := time.Now()
-		if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
-			t.Fatal(err)
-		}
-		end(cmd)
-		if err := cmd.Wait(); err == nil || time.Since(began) > 8*time.Second {
-			t.Errorf("%s: gannet ended with %v after %v", name, err, time.Since(began))
-		}
-	}
-}
-
-// TestServeEndsOnSIGTERM: connections are closed with 1001 and the process ends with 0.
-func TestServeEndsOnSIGTERM(t *testing.T) {
-	cmd, socket := process(t)
-	c := dial(t, socket)
-	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
-		t.Fatal(err)
-	}
-	_, _, err := wsutil.ReadServerData(c)
-	if closed, ok := err.(wsutil.ClosedError); !ok || closed.Code != ws.StatusGoingAway {
-		t.Error("the connection ended with", err)
-	}
-	c.Close()
-	if err := cmd.Wait(); err != nil {
-		t.Error("gannet ended with", err)
-	}
-	if _, err := os.Stat(socket); !os.IsNotExist(err) {
-		t.Error("the socket is still there:", err)
 	}
 }
