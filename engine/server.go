@@ -274,6 +274,3 @@ func (l *loop) terminateEach() {
 		return true
 	})
 }
-
-// Addr is the address of the first listener, nil before there is one.
-func (s *Server) Addr() net.Addr { return s.listening.addr() }

@@ -34,13 +34,25 @@ type served struct {
 	ended atomic.Pointer[error] // what Serve answers; nil: ErrServerClosed
 }
 
-func (g *listening) addr() net.Addr {
+// Addr is the address of the listener that was served first, of those that are; nil when there is none.
+func (s *Server) Addr() net.Addr {
+	if all := s.Addrs(); len(all) > 0 {
+		return all[0]
+	}
+	return nil
+}
+
+// Addrs are the addresses of the listeners that are served, in the order in which Serve and ListenAndServe were called:
+// any number of them may be under way at a time, each in a goroutine of its own. Of port 0 it is the port that was chosen.
+func (s *Server) Addrs() []net.Addr { return s.listening.addrs() }
+
+func (g *listening) addrs() (all []net.Addr) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if len(g.all) == 0 {
-		return nil
+	for _, v := range g.all {
+		all = append(all, v.at)
 	}
-	return g.all[0].at
+	return all
 }
 
 // add notes v and runs begin, unless the server is closed already. Under the lock, so

@@ -1,6 +1,8 @@
 package netio
 
 import (
+	"errors"
+	"fmt"
 	"net"
 	"os"
 	"syscall"
@@ -78,4 +80,23 @@ func prepare(fd int, tcp bool) error {
 		return nil
 	}
 	return os.NewSyscallError("setsockopt", unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1))
+}
+
+// errNotListening: an inherited descriptor that cannot be served.
+var errNotListening = errors.New("it is no listening stream socket")
+
+// TakeListener makes a listener of an inherited descriptor, which is closed: the listener has a duplicate that no child
+// inherits. What is no listening stream socket stays as it is: it may be the runtime's own, if whoever passed it lied.
+func TakeListener(fd int) (net.Listener, error) {
+	listens, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ACCEPTCONN)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errNotListening, os.NewSyscallError("getsockopt", err))
+	}
+	kind, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TYPE)
+	if err != nil || listens == 0 || kind != unix.SOCK_STREAM {
+		return nil, errNotListening
+	}
+	f := os.NewFile(uintptr(fd), "listener")
+	defer f.Close()
+	return net.FileListener(f)
 }

@@ -34,6 +34,9 @@ func DupListener(ln net.Listener) (fd int, ok bool, err error) { return -1, fals
 // DupConn answers that c cannot be had.
 func DupConn(c net.Conn) (fd int, ok bool, err error) { return -1, false, nil }
 
+// TakeListener answers errors.ErrUnsupported.
+func TakeListener(fd int) (net.Listener, error) { return nil, errors.ErrUnsupported }
+
 // LocalAddr answers nil.
 func LocalAddr(fd int) net.Addr { return nil }
 
