@@ -88,12 +88,8 @@ func (c *Conn) onRequest(req *handshake.Request, b []byte, n int, err error) []b
 		c.refuse(err.(*handshake.Refusal))
 		return nil
 	}
-	if !req.Upgrade {
-		if e.conf.Fallback != nil {
-			c.handOver(b)
-		} else {
-			c.refuse(upgradeRequired)
-		}
+	if e.conf.Fallback != nil && !req.IsHandshake() {
+		c.handOver(b)
 		return nil
 	}
 	if err := handshake.CheckUpgrade(req); err != nil {
@@ -330,8 +326,4 @@ var (
 	forbiddenOrigin = refusal(403, "origin", "this origin may not connect here")
 	shuttingDown    = unavailable("shutting-down", "the server is shutting down")
 	internalError   = refusal(500, "handler-panic", "the server failed to decide about this request")
-	upgradeRequired = &handshake.Refusal{
-		Status: 426, Reason: "not-an-upgrade", Detail: "this is a WebSocket endpoint: send an upgrade request (RFC 6455 4.1)",
-		Header: []handshake.HeaderField{{Name: "Upgrade", Value: "websocket"}, {Name: "Sec-WebSocket-Version", Value: "13"}},
-	}
 )

@@ -31,6 +31,7 @@ type loop struct {
 	req    handshake.Request // for the handshake at hand
 	plain  Upgrade           // for a handshake that nobody is asked about
 
+	born       time.Time     // when the clock began
 	now        time.Duration // as the clock was last read
 	timed      bool          // when this event began
 	untimed    int           // how many events may go without a look
@@ -144,6 +145,9 @@ func (l *loop) lookInTime() {
 
 // look looks at the clock.
 func (l *loop) look() { l.now, l.timed = l.sys.Now(), true }
+
+// time is now, as the clocks of all loops have it.
+func (l *loop) time() time.Time { return l.born.Add(l.now) }
 
 // lookOnce looks at the clock if nobody has in this event: what starts a clock starts it now, not when a batch began
 // whose callbacks may have taken long.

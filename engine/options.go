@@ -106,12 +106,21 @@ type Options struct {
 	// RepeatCloseReason answers a peer's Close with its own reason as well as its code (RFC 6455 5.5.1): the close event of a
 	// browser then shows the reason that its page gave. Default: the code alone.
 	RepeatCloseReason bool
-	// MaxHandshakeBytes bounds a request's head, in bytes. Default 16 KiB, from 512 to 256 KiB; over it: 431.
+	// MaxHandshakeBytes bounds a request's head, in bytes, also of one that comes by ServeHTTP. Default 16 KiB, from 512 to
+	// 256 KiB; over it: 431. The other limits on a head follow it: the request line may have all of it but 8 KiB, and 8 KiB at
+	// least (over it: 414), and there may be 100 header fields for each 16 KiB, and 100 at least (over it: 431).
 	MaxHandshakeBytes int
 
-	// Origins are the origins that browsers may connect from, besides the server's own:
-	// "https://example.com", "https://*.example.com", "https://example.com:*", "null", or "*" for any.
+	// Origins are the origins that browsers may connect from, besides the server's own: "https://example.com",
+	// "https://example.com:8443", "https://example.com:*" (any port), "https://*.example.com" (its subdomains, not itself),
+	// "https://*", or "*" for any, an empty one too. What no browser sends, as with a slash at its end, is an error.
+	// "null" is the origin of sandboxed frames, of data: URLs and in most browsers of files, and "file://" that of files
+	// in others and of some apps and devices: each admits any page that the user has on disk, and "null" any site's, too.
 	// Requests without an Origin header (which are not a browser's) always pass.
+	//
+	// The server's own origin is found from Host, and from whether TLS ends here. Behind a proxy that ends TLS, or that
+	// changes Host (nginx does, and its $host is without the port), list the origin that browsers see.
+	// A refused origin (403) is logged at Warn, once a minute, with how many were.
 	Origins []string
 	// CheckOrigin, if set, decides instead of Origins and of the same-origin rule, neither of which is looked at.
 	CheckOrigin func(u *Upgrade) bool

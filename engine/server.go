@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/gannet-ws/gannet/engine/internal/incoming"
 	"github.com/gannet-ws/gannet/engine/internal/netio"
@@ -19,7 +20,8 @@ import (
 // engine is what a server is made of: loops, and what they share.
 type engine struct {
 	conf       *config
-	own        *route // of every connection, without a Mux
+	own        *route   // of every connection, without a Mux
+	origins    minutely // those refused
 	pool       *pool.Pool
 	budget     budget
 	stats      engineStats
@@ -147,7 +149,7 @@ func (e *engine) newLoop(sys netio.System, bridge *netio.Bridge, t *table) *loop
 		t = newTable()
 	}
 	l := &loop{
-		engine: e, sys: sys, bridge: bridge, table: t,
+		engine: e, sys: sys, bridge: bridge, table: t, born: time.Now().Add(-sys.Now()),
 		slab: make([]byte, slabBytes), share: turnBudget, done: make(chan struct{}),
 		lane: incoming.Lane{Pool: e.pool, Deflate: e.conf.deflate},
 		outgoing: outgoing.Lane{

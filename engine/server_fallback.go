@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/gannet-ws/gannet/engine/internal/handshake"
 	"github.com/gannet-ws/gannet/engine/internal/netio"
 )
 
@@ -109,9 +110,10 @@ func (e *engine) startFallback() {
 	}()
 }
 
-// route serves what arrives on a connection that was handed over.
+// route serves what arrives on a connection that was handed over: its first request, and what follows on it. The limits
+// and the rules of the first hold for all of them.
 func (e *engine) route(w http.ResponseWriter, r *http.Request) {
-	if isUpgrade(r) {
+	if req, err := handshake.FromHTTP(r, e.conf.headLimits()); err != nil || req.IsHandshake() {
 		e.serveHTTP(w, r)
 		return
 	}

@@ -26,10 +26,7 @@ func (e *engine) serveHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return
 	}
-	req, err := handshake.FromHTTP(r)
-	if err == nil && !req.Upgrade {
-		err = upgradeRequired
-	}
+	req, err := handshake.FromHTTP(r, e.conf.headLimits())
 	if err == nil {
 		err = handshake.CheckUpgrade(req)
 	}
@@ -102,11 +99,6 @@ func (e *engine) adoptConn(nc net.Conn, a arrival) {
 	if admitted {
 		e.uncount(e.countedBy(&a))
 	}
-}
-
-func isUpgrade(r *http.Request) bool {
-	req, err := handshake.FromHTTP(r)
-	return err == nil && req.Upgrade
 }
 
 // onHTTP takes over from net/http: the request is parsed, and its WebSocket bytes may be read.

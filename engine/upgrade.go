@@ -296,6 +296,7 @@ func (u *Upgrade) enter() *handshake.Refusal {
 	in := r.entrance
 	u.protocol, u.mismatch = in.protocolFor(u.req)
 	if !u.originAllowed(in) {
+		u.conn.loop.engine.logOrigin(in, u.req, u.conn.loop.time())
 		return forbiddenOrigin
 	}
 	if r.hooks.upgrade == nil {

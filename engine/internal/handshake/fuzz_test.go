@@ -103,7 +103,7 @@ func compareTwin(t *testing.T, r *Request, tw *twin) {
 	if CheckUpgrade(r) != nil {
 		return
 	}
-	if got := tw.list("Sec-WebSocket-Protocol"); !slices.EqualFunc(r.Protocols, got, func(a []byte, b string) bool { return string(a) == b }) {
+	if got := tw.protocols(); !slices.EqualFunc(r.Protocols, got, func(a []byte, b string) bool { return string(a) == b }) {
 		t.Fatalf("protocols %q, want %q", r.Protocols, got)
 	}
 	if tw.method != "GET" || len(tw.all("Host")) != 1 || len(tw.all("Sec-WebSocket-Key")) != 1 || len(tw.all("Origin")) > 1 ||

@@ -2,15 +2,15 @@ package handshake
 
 import (
 	"bytes"
-	"math"
 	"net/http"
 )
 
 // FromHTTP turns a request that a net/http server has read into a Request, so that both doors
-// into the engine are kept by the same CheckUpgrade. The head is written out again and parsed:
-// fields come sorted by name, Host first. Limits were the http.Server's to apply. The error is a
-// *Refusal. The Request holds memory of its own and nothing of hr.
-func FromHTTP(hr *http.Request) (*Request, error) {
+// into the engine are kept by the same limits and the same CheckUpgrade. The head is written out
+// again and parsed: fields come sorted by name, Host first. It is as long as it was, but for white
+// space and for what net/http or a handler has added or removed. The error is a *Refusal. The
+// Request holds memory of its own and nothing of hr.
+func FromHTTP(hr *http.Request, l Limits) (*Request, error) {
 	target := hr.RequestURI
 	if target == "" {
 		target = hr.URL.RequestURI()
@@ -27,8 +27,7 @@ func FromHTTP(hr *http.Request) (*Request, error) {
 	head.WriteString("\r\n")
 
 	r := new(Request)
-	unlimited := Limits{MaxBytes: math.MaxInt, MaxLine: math.MaxInt, MaxHeaders: math.MaxInt}
-	n, err := new(Parser).Parse(head.Bytes(), r, unlimited)
+	n, err := new(Parser).Parse(head.Bytes(), r, l)
 	if err != nil {
 		return nil, err
 	}

@@ -13,7 +13,7 @@ func throughHTTP(t *testing.T, head string) (*Request, error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return FromHTTP(hr)
+	return FromHTTP(hr, Limits{})
 }
 
 // Through net/http's door a handshake reads as it does through ours, the order of names aside.
@@ -69,17 +69,17 @@ func TestFromHTTPOfAMadeUpRequest(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := FromHTTP(made)
+	r, err := FromHTTP(made, Limits{})
 	if err != nil || string(r.Target) != "/x?y" || string(r.Host) != "a.example" {
 		t.Errorf("got %+v, %v", r, err)
 	}
 	made.ContentLength = 5
-	if r, err := FromHTTP(made); err != nil || !r.HasBody {
+	if r, err := FromHTTP(made, Limits{}); err != nil || !r.HasBody {
 		t.Errorf("a body without its field is overlooked: %v", err)
 	}
 	for _, host := range []string{"a\r\n\r\nb", "a\r\n\r\n", "a\r\nHost: b", "a\nb"} {
 		made.Host = host
-		if r, err := FromHTTP(made); err == nil {
+		if r, err := FromHTTP(made, Limits{}); err == nil {
 			t.Errorf("Host %q: got %+v", host, r)
 		}
 	}

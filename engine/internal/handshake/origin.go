@@ -9,11 +9,15 @@ type origin struct {
 }
 
 // parseOrigin takes apart what a browser sends. Anything else, be it as little as a slash at
-// the end, is no origin: comparing what is nearly one is how checks get passed.
+// the end, is no origin: comparing what is nearly one is how checks get passed. An origin of the
+// web has a host; others may have none, as "file://" and "qrc://".
 func parseOrigin(b []byte) (o origin, ok bool) {
 	scheme, authority, found := bytes.Cut(b, schemeEnd)
-	if !found || !isScheme(scheme) || len(authority) == 0 || !validAuthority(authority) {
+	switch {
+	case !found || !isScheme(scheme) || !validAuthority(authority):
 		return origin{}, false
+	case len(authority) == 0:
+		return origin{scheme: scheme}, !isWebScheme(scheme)
 	}
 	host, port := splitPort(authority)
 	if len(host) == 0 {
@@ -22,7 +26,7 @@ func parseOrigin(b []byte) (o origin, ok bool) {
 	o = origin{scheme: scheme, host: host, port: defaultPortOf(scheme)}
 	if len(host) != len(authority) {
 		o.port, ok = portNumber(port)
-		return o, ok
+		return o, ok && o.port > 0 // nothing is served from port 0
 	}
 	return o, true
 }

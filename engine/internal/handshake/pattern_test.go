@@ -2,6 +2,7 @@ package handshake
 
 import (
 	"errors"
+	"strings"
 	"testing"
 )
 
@@ -40,6 +41,20 @@ func TestPatterns(t *testing.T) {
 		{"http://*:*", []string{"http://a:8080", "http://a"}, []string{"https://a"}},
 		{"http://[::1]:*", []string{"http://[::1]", "http://[::1]:9"}, []string{"http://[::2]", "http://[::1"}},
 		{"chrome-extension://abcdef", []string{"chrome-extension://abcdef"}, []string{"chrome-extension://abcdeg", "chrome-extension://abcdef:1"}},
+		{"file://", []string{"file://", "FILE://"}, []string{"file:///", "file://a", "file:", "file://*", "null", "", "files://", "http://"}},
+		{"qrc://", []string{"qrc://"}, []string{"qrc://a", "qrc://:1", "qrc:///"}},
+		{"app://*", []string{"app://a"}, []string{"app://", "app://a:1"}},
+		{"HTTPS://EXAMPLE.COM:443", []string{"https://example.com", "https://example.com:443"}, []string{"http://example.com", "https://example.com:444"}},
+		{"https://example.com:0443", []string{"https://example.com"}, []string{"https://example.com:444"}},
+		{"https://example.com.", []string{"https://example.com."}, []string{"https://example.com"}},
+		{"https://xn--bcher-kva.example", []string{"https://xn--bcher-kva.example"}, []string{"https://b\xfccher.example"}},
+		{"http://[0:0:0:0:0:0:0:1]", []string{"http://[::1]"}, []string{"http://[::2]"}},
+		{"http://[2001:DB8:0:0:1:0:0:1]:8080", []string{"http://[2001:db8::1:0:0:1]:8080"}, []string{"http://[2001:db8::1:0:0:1]"}},
+		{"http://[::ffff:192.0.2.1]", []string{"http://[::ffff:c000:201]"}, []string{"http://192.0.2.1"}},
+		{"http://127.0.0.1:*", []string{"http://127.0.0.1:3000"}, []string{"http://127.0.0.11:3000"}},
+		{"http://1.example", []string{"http://1.example"}, nil},
+		{"wss://a.example", []string{"wss://a.example"}, []string{"https://a.example"}}, // some apps do send that
+		{"*", []string{"", "file://"}, nil},
 		{"capacitor://localhost:*", []string{"capacitor://localhost", "capacitor://localhost:1"}, []string{"http://localhost"}},
 	} {
 		p, err := ParsePattern(c.pattern)
@@ -68,6 +83,17 @@ func TestBadPatterns(t *testing.T) {
 		"https://*.com.", "https://*.[::1]", "https://**", "https://a:*:1", "https://a:1:*", "https://*:1:*", "https://a:", "https://a:x",
 		"https://a:65536", "https://a:1*", "https://[::1", "https://[::g]", "https://a,https://b", " *", "NULL",
 		"https://\u212aelvin.example",
+		// what no browser sends
+		"http://", "ws://", "file://*", "file:///", "file:///android_asset", "file://localhost", "file://:*", "file:", "file:*", "qrc://:80", "qrc://:*",
+		"https://a:0", "https://a:00", "https://a:-1", "https://a:+1", "https://a:99999999999", "qrc://a:0", "https://a:443:443", "https://a:80/", "https://*:0",
+		"https://a.example/", "https://a.example//", "https://*.a.example/", "https://*/", "https://a\\b", "https://a.example/*", "https://a.example:*/",
+		"https://user:secret@a.example", "https://user@*.a.example", "https://*@a.example", "https://a..b", "https://.a", "https://.", "https://..",
+		"https://::1", "https://2001:db8::1", "https://2001:db8::1:443", "https://[1.2.3.4]", "https://[fe80::1%25eth0]", "https://[::1]x", "https://[]", "https://[::1]:0",
+		"https://b\u00fccher.example", "https://*.b\u00fccher.example", "https://b%C3%BCcher.example", "https://\u043f\u0440\u0438\u043c\u0435\u0440.\u0440\u0444", "https://a%20b", "https://a,b", "https://a;b", "https://a!",
+		"http://127.1", "http://2130706433", "http://0x7f.0.0.1", "http://0x7f000001", "http://127.0.0.01", "http://127.0.0.1.", "http://256.0.0.1", "http://1.2.3.4.5", "http://a.1", "http://*.0.0.1", "http://*.127.0.0.1", "http://*.1",
+		"https://" + strings.Repeat("a", 64) + ".example", "https://" + strings.Repeat("a.", 127) + "example",
+		"about://blank", "data://x", "blob://a.example", "blob:https://a.example", "javascript://a", "data:text/html,x", "about:blank",
+		"https://a.example https://b.example", "https://a.example\n", "\thttps://a.example", "https://a.example ", "null, https://a.example", "Null", "http*://a.example", "*://*",
 	} {
 		if p, err := ParsePattern(s); !errors.Is(err, ErrPattern) || p != (Pattern{}) {
 			t.Errorf("%q: got %+v, %v", s, p, err)
@@ -90,5 +116,31 @@ func TestPatternList(t *testing.T) {
 	}
 	if (Patterns{}).Match([]byte("null")) || (Pattern{}).Match(nil) {
 		t.Error("nothing matches something")
+	}
+}
+
+// TestBadPatternsSayWhy: the error is for whoever wrote the list.
+func TestBadPatternsSayWhy(t *testing.T) {
+	for s, why := range map[string]string{
+		"example.com":                        "scheme",
+		"file://*":                           "write file://",
+		"https://a.example/":                 "no slash",
+		"https://a.example/path":             "no path",
+		"https://u:p@a.example":              "user name",
+		"https://a.example:70000":            "port \"70000\"",
+		"https://a.example:0":                "port \"0\"",
+		"https://::1":                        "brackets",
+		"https://b\u00fccher.example":        "xn--",
+		"http://127.1":                       "four decimal numbers",
+		"http://*.0.0.1":                     "no subdomains",
+		"https://a.*.example":                "star",
+		"https://a,b":                        "not a domain name",
+		"data://x":                           "send null",
+		"https://" + "a.example:443:*":       "two ports",
+		"https://" + strings.Repeat("a", 64): "too long",
+	} {
+		if _, err := ParsePattern(s); err == nil || !strings.Contains(err.Error(), why) {
+			t.Errorf("%q: %v, want %q", s, err, why)
+		}
 	}
 }

@@ -34,7 +34,7 @@ func Reasons() []string {
 		slugs = append(slugs, r.Reason)
 	}
 	slices.Sort(slugs)
-	return slugs
+	return slices.Compact(slugs)
 }
 
 // refusals holds every value made by refusal; it is written during initialisation only.
@@ -63,7 +63,7 @@ var (
 	errTarget        = refusal(400, "bad-target", "The request target is not a path or an absolute http or ws URL")
 	errVersionSyntax = refusal(400, "bad-http-version", "The request line does not end with an HTTP version")
 	// RFC 9110 15.6.6: 505 is about the major version.
-	errMajorVersion = refusal(505, "http-version", "Only HTTP/1 is spoken here")
+	errMajorVersion = refusal(505, "http-version", "Only HTTP/1.1 is spoken here; HTTP/2 and later have no Upgrade")
 )
 
 // The field lines.
@@ -89,6 +89,16 @@ var (
 	errHTTP10     = refusal(400, "http-1.0", "A WebSocket handshake needs HTTP/1.1; a proxy in front may have to be told to speak it")
 	errNotUpgrade = refusal(426, "not-an-upgrade", "This is a WebSocket endpoint: connect with a WebSocket client",
 		upgradeWebSocket, version13)
+	// The three are one rule, and one counter.
+	errStripped = refusal(426, "upgrade-stripped",
+		"The handshake has lost its Upgrade: websocket and Connection: Upgrade; tell the proxy in front to pass both on, over HTTP/1.1",
+		upgradeWebSocket, version13)
+	errNoUpgrade = refusal(426, "upgrade-stripped",
+		"The handshake has lost its Upgrade: websocket; tell the proxy in front to pass that header on",
+		upgradeWebSocket, version13)
+	errNoConnection = refusal(426, "upgrade-stripped",
+		"The handshake has lost its Connection: Upgrade; tell the proxy in front to pass that header on",
+		upgradeWebSocket, version13)
 	errVersion = refusal(426, "websocket-version", "Only version 13 of the WebSocket protocol is spoken here",
 		upgradeWebSocket, version13)
 	errManyVersions     = refusal(400, "repeated-websocket-version", "The request has more than one Sec-WebSocket-Version")
@@ -96,10 +106,7 @@ var (
 	errManyKeys         = refusal(400, "repeated-key", "The request has more than one Sec-WebSocket-Key")
 	errKey              = refusal(400, "bad-key", "The Sec-WebSocket-Key is not 16 bytes in base64")
 	errManyOrigins      = refusal(400, "repeated-origin", "The request has more than one Origin")
-	errOrigin           = refusal(400, "empty-origin", "The request's Origin is empty")
 	errBody             = refusal(400, "body", "A WebSocket handshake has no body")
-	errProtocols        = refusal(400, "bad-protocols", "The Sec-WebSocket-Protocol is not a list of tokens")
-	errRepeatedProtocol = refusal(400, "repeated-protocol", "A sub-protocol is offered twice")
 	errTooManyProtocols = refusal(431, "too-many-protocols", "Too many sub-protocols are offered")
 )
 

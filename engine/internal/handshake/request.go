@@ -23,7 +23,8 @@ type Request struct {
 	// Key and Origin are the first such fields' values, as they came.
 	Key, Origin []byte
 	// Protocols are the sub-protocols offered, in order, those of several
-	// Sec-WebSocket-Protocol lines together. It is whole only when CheckUpgrade passed.
+	// Sec-WebSocket-Protocol lines together; what is no token is left out, for no answer could
+	// name it. It is whole only when CheckUpgrade passed.
 	Protocols [][]byte
 	// Extensions are the Sec-WebSocket-Extensions values, one a line, not looked into.
 	Extensions [][]byte
@@ -40,11 +41,10 @@ type Request struct {
 
 	version          []byte // Sec-WebSocket-Version, the first
 	seen             seen
-	protocolFault    *Refusal // the first in Sec-WebSocket-Protocol
-	listsProtocols   bool     // there is a Sec-WebSocket-Protocol, if only an empty one
-	connectionAsks   bool     // "upgrade" among the Connection options
-	upgradeNames     bool     // "websocket" among the Upgrade protocols
-	minorVersionZero bool     // HTTP/1.0
+	manyProtocols    bool // more than maxProtocols
+	connectionAsks   bool // "upgrade" among the Connection options
+	upgradeNames     bool // "websocket" among the Upgrade protocols
+	minorVersionZero bool // HTTP/1.0
 }
 
 // seen tells which of the fields that may come only once came, and which came again.
@@ -69,6 +69,11 @@ func (s *seen) add(field seen) (first bool) {
 }
 
 func (s seen) repeated(field seen) bool { return s&(field<<seenAgain) != 0 }
+
+// IsHandshake tells whether the request means to be an opening handshake: it asks for the
+// upgrade, or it has a field that nothing but a handshake has, as when a proxy has taken Upgrade
+// or Connection away.
+func (r *Request) IsHandshake() bool { return r.Upgrade || r.seen&(seenKey|seenVersion) != 0 }
 
 // Header returns the value of the first field of that name, compared without case, or nil if
 // there is none.
@@ -167,32 +172,20 @@ func (r *Request) addHost(value []byte) *Refusal {
 }
 
 // addProtocols splits one Sec-WebSocket-Protocol value. RFC 6455 11.3.4: several lines are one
-// list; 4.1: its elements are tokens and unique. A fault is kept for CheckUpgrade: in a request
-// that asks for no upgrade the field means nothing.
+// list; 4.1: its elements are tokens and unique. Lists that are empty, have empty elements,
+// repeat one or hold what is no token harm nobody, and clients send them: they are read for what
+// they offer.
 func (r *Request) addProtocols(list []byte) {
-	r.listsProtocols = true
-	for r.protocolFault == nil {
+	for !r.manyProtocols {
 		var p []byte
 		if p, list = nextElement(list); len(p) == 0 {
 			return
 		}
-		r.protocolFault = r.faultOf(p)
-		r.Protocols = append(r.Protocols, p)
-	}
-}
-
-// faultOf judges the next protocol against the grammar and against those before it.
-func (r *Request) faultOf(p []byte) *Refusal {
-	if !isToken(p) {
-		return errProtocols
-	}
-	if len(r.Protocols) == maxProtocols {
-		return errTooManyProtocols
-	}
-	for _, earlier := range r.Protocols {
-		if bytes.Equal(earlier, p) {
-			return errRepeatedProtocol
+		if !isToken(p) {
+			continue
+		}
+		if r.manyProtocols = len(r.Protocols) == maxProtocols; !r.manyProtocols {
+			r.Protocols = append(r.Protocols, p)
 		}
 	}
-	return nil
 }

@@ -15,6 +15,7 @@ type twin struct {
 var (
 	twinLine  = regexp.MustCompile(`^([!#$%&'*+\-.^_` + "`" + `|~0-9A-Za-z]{1,32}) ((?s:[^\x00-\x20\x7f#]+)) (HTTP/1\.[0-9])$`)
 	twinField = regexp.MustCompile(`^([!#$%&'*+\-.^_` + "`" + `|~0-9A-Za-z]+):[ \t]*((?s:[^\x00-\x08\x0a-\x1f\x7f]*))$`)
+	twinToken = regexp.MustCompile(`^[!#$%&'*+\-.^_` + "`" + `|~0-9A-Za-z]+$`)
 	twinURL   = regexp.MustCompile(`^(?i:https?|wss?)://([^/?]+)(?:[/?].*)?$`)
 )
 
@@ -77,6 +78,16 @@ func (tw *twin) list(name string) (elements []string) {
 		}
 	}
 	return elements
+}
+
+// protocols are the sub-protocols offered: the tokens of the list.
+func (tw *twin) protocols() (offered []string) {
+	for _, e := range tw.list("Sec-WebSocket-Protocol") {
+		if twinToken.MatchString(latin1(e)) {
+			offered = append(offered, e)
+		}
+	}
+	return offered
 }
 
 func (tw *twin) asksFor(field, token string) bool {

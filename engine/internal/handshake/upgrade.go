@@ -1,8 +1,8 @@
 package handshake
 
 // CheckUpgrade decides whether a parsed request is a legal opening handshake (RFC 6455 4.2.1).
-// It returns nil or a *Refusal. A request whose Upgrade is false is refused with 426; a server
-// that has something else to answer to it does not ask.
+// It returns nil or a *Refusal. A request that IsHandshake is not true of is refused with 426; a
+// server that has something else to answer to it does not ask.
 //
 // What it leaves to the caller: whether the Origin is acceptable, which sub-protocol to choose,
 // and the extensions.
@@ -16,7 +16,7 @@ func CheckUpgrade(r *Request) error {
 func (r *Request) checkUpgrade() *Refusal {
 	switch {
 	case !r.Upgrade:
-		return errNotUpgrade
+		return r.withoutUpgrade()
 	case string(r.Method) != "GET":
 		return errNotGet
 	case r.minorVersionZero:
@@ -33,10 +33,27 @@ func (r *Request) checkUpgrade() *Refusal {
 	if refused := r.checkKey(); refused != nil {
 		return refused
 	}
-	if refused := r.checkOrigin(); refused != nil {
-		return refused
+	if r.seen.repeated(seenOrigin) {
+		return errManyOrigins // RFC 6454 7.3: one, so that nobody reads another than we do
 	}
-	return r.checkProtocols()
+	if r.manyProtocols {
+		return errTooManyProtocols
+	}
+	return nil
+}
+
+// withoutUpgrade tells a request that is none of ours from a handshake that has lost, to a proxy, the fields
+// that are for one hop only (RFC 9110 7.6.1).
+func (r *Request) withoutUpgrade() *Refusal {
+	switch {
+	case !r.IsHandshake():
+		return errNotUpgrade
+	case r.upgradeNames:
+		return errNoConnection
+	case r.connectionAsks:
+		return errNoUpgrade
+	}
+	return errStripped
 }
 
 func (r *Request) checkKey() *Refusal {
@@ -47,28 +64,6 @@ func (r *Request) checkKey() *Refusal {
 		return errManyKeys // RFC 6455 11.3.1
 	case !validKey(r.Key):
 		return errKey
-	}
-	return nil
-}
-
-// checkOrigin refuses what an origin policy could be misled by. RFC 6454 7.3 allows one Origin;
-// browsers send "null", never nothing, for an origin that they will not name.
-func (r *Request) checkOrigin() *Refusal {
-	switch {
-	case r.seen.repeated(seenOrigin):
-		return errManyOrigins
-	case r.seen&seenOrigin != 0 && len(r.Origin) == 0:
-		return errOrigin
-	}
-	return nil
-}
-
-func (r *Request) checkProtocols() *Refusal {
-	if r.protocolFault != nil {
-		return r.protocolFault
-	}
-	if r.listsProtocols && len(r.Protocols) == 0 {
-		return errProtocols // RFC 9110 5.6.1.2: 1#token is not met by empty elements alone
 	}
 	return nil
 }
