@@ -21,7 +21,9 @@ import (
 func bare(t testing.TB, h Handler, o Options, loopless bool) *Server {
 	t.Helper()
 	noGoroutinesLeft(t)
-	o.Logger = quietLogger
+	if o.Logger == nil {
+		o.Logger = quietLogger
+	}
 	s, err := NewServer(h, o)
 	if err != nil {
 		t.Fatal(err)

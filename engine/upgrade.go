@@ -61,7 +61,8 @@ func (u *Upgrade) Target() string {
 // Host is the Host header.
 func (u *Upgrade) Host() string { return u.field(func(r *handshake.Request) []byte { return r.Host }) }
 
-// Origin is the Origin header, or "".
+// Origin is the Origin header, or "": where there is none, which no browser leaves out, and where it is empty, which no
+// browser sends. Request().Header tells the two apart.
 func (u *Upgrade) Origin() string {
 	return u.field(func(r *handshake.Request) []byte { return r.Origin })
 }
