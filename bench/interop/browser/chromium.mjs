@@ -104,7 +104,7 @@ export class Chromium {
 class Tab {
   #browser;
   #session;
-  problems = []; // uncaught exceptions and violations of the page's own policy
+  problems = []; // uncaught exceptions, violations of the page's own policy, and what else the console shows as an error
 
   constructor(browser, session) {
     this.#browser = browser;
@@ -112,7 +112,7 @@ class Tab {
     browser.onEvent(({sessionId, method, params}) => {
       if (sessionId !== session) return;
       if (method === 'Runtime.exceptionThrown') this.problems.push(params.exceptionDetails);
-      if (method === 'Log.entryAdded' && params.entry.source === 'security') this.problems.push(params.entry);
+      if (method === 'Log.entryAdded' && (params.entry.source === 'security' || params.entry.level === 'error')) this.problems.push(params.entry);
     });
   }
 
@@ -170,8 +170,12 @@ class Tab {
     await this.send('Input.dispatchKeyEvent', {type: 'keyUp', key, code: key, windowsVirtualKeyCode});
   }
 
-  async screenshot({width, height, dark}) {
+  async resize(width, height) {
     await this.send('Emulation.setDeviceMetricsOverride', {width, height, deviceScaleFactor: 1, mobile: width < 600});
+  }
+
+  async screenshot({width, height, dark}) {
+    await this.resize(width, height);
     await this.send('Emulation.setEmulatedMedia',
       {features: [{name: 'prefers-color-scheme', value: dark ? 'dark' : 'light'}]});
     const {data} = await this.send('Page.captureScreenshot', {captureBeyondViewport: true});

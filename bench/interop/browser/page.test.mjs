@@ -56,8 +56,10 @@ test('connect, type, see the echo, close: every event once and in order', LIMIT,
     'message text, 11 bytes: héllo 🐦',
     'state readyState 2 CLOSING',
     'state readyState 3 CLOSED',
-    `close code 3000, reason '', clean`, // the answer repeats our code (RFC 6455 5.5.1), not our reason
+    `close code 3000, reason 'bye', clean`, // the answer repeats our code (RFC 6455 5.5.1), and our reason
   ]);
+  assert.deepEqual(await Promise.all(['close-ours', 'close-theirs', 'was-clean'].map((id) => tab.text(id))),
+    [`code 3000, reason 'bye'`, `code 3000, reason 'bye'`, 'true']);
   const closes = await tab.eval(`fetch('/stats').then((answer) => answer.json()).then((stats) => stats.closes)`);
   assert.ok(closes['3000'] >= 1, `the server did not see the 3000: ${JSON.stringify(closes)}`);
   assert.match(await tab.text('latency'), /^[0-9.]+ ms$/);
@@ -66,17 +68,60 @@ test('connect, type, see the echo, close: every event once and in order', LIMIT,
   assert.deepEqual(tab.problems, []);
 });
 
-test('Enter sends, and sending after the close is only counted', LIMIT, async () => {
-  const tab = await openConnected();
+// The buttons that may be pressed, and that right after another one was.
+const ENABLED = `[...document.querySelectorAll('form button')].filter((b) => !b.disabled).map((b) => b.id).join()`;
+const enabled = (tab) => tab.eval(ENABLED);
+const enabledAfter = (tab, id) => tab.eval(`document.getElementById('${id}').click(), ${ENABLED}`);
+const talking = 'send-text,send-binary,generate,close';
+
+test('what needs an open connection waits for one', LIMIT, async () => {
+  const tab = await openPage();
+  assert.equal(await enabled(tab), 'connect');
+  const press = () => tab.eval(`for (const id of '${talking}'.split(',')) document.getElementById(id).click()`);
+  await press();
+  await tab.fill('message', 'too early');
+  await tab.key('Enter', 13, '\r');
+  assert.equal(await enabledAfter(tab, 'connect'), ''); // in CONNECTING
+  await tab.until(logged('open'));
+  assert.equal(await enabled(tab), talking);
+  assert.equal(await enabledAfter(tab, 'close'), ''); // in CLOSING
+  await tab.until(logged('close', `code 1005, reason '', clean`));
+  assert.equal(await enabled(tab), 'connect');
+  await press();
+  await tab.key('Enter', 13, '\r');
+  const kinds = (await logLines(tab)).map((line) => line.split(' ')[0]);
+  assert.ok(!kinds.includes('send') && !kinds.includes('refused'), kinds.join());
+  assert.equal(await tab.text('buffered'), '0');
+  assert.deepEqual(await Promise.all(['close-ours', 'close-theirs', 'was-clean'].map((id) => tab.text(id))), ['no code', 'no code', 'true']);
+  assert.deepEqual(tab.problems, []);
+});
+
+test('by the keyboard alone: connect, send, close with a reason, connect again', LIMIT, async () => {
+  const tab = await openPage();
+  const at = () => tab.eval('document.activeElement.id');
+  const tabUntil = async (id) => {
+    for (let n = 0; await at() !== id; n++) {
+      assert.ok(n < 20, `no way to ${id} from ${await at()}`);
+      await tab.key('Tab', 9);
+    }
+  };
+  await tabUntil('connect');
+  await tab.key('Enter', 13, '\r');
+  await tab.until(logged('open'));
+  assert.equal(await at(), 'message'); // not lost with the button that was disabled
   await tab.fill('message', 'by the Enter key');
   await tab.key('Enter', 13, '\r');
   await tab.until(logged('message', 'by the Enter key'));
-  await tab.click('close');
-  await tab.until(logged('close', `code 1005, reason '', clean`));
-  await tab.fill('message', '12345');
-  await tab.click('send-text');
-  await tab.until(logged('refused', 'send: readyState 3'));
-  assert.equal(await tab.text('buffered'), '5');
+  await tabUntil('reason');
+  await tab.fill('reason', 'enough');
+  await tabUntil('close');
+  await tab.key('Enter', 13, '\r');
+  await tab.until(logged('close', `code 1000, reason 'enough', clean`)); // a reason needs a code
+  await tab.until(`document.activeElement.id === 'connect'`);
+  await tab.key('Enter', 13, '\r');
+  await tab.until(inState(1));
+  assert.equal(await tab.text('close-ours'), '-'); // of this connection
+  assert.deepEqual(tab.problems, []);
 });
 
 test('a mebibyte of binary and one of text come back through the page', LIMIT, async () => {
@@ -133,8 +178,18 @@ test('a port where nothing listens: error, then close 1006, never OPEN', LIMIT, 
   assert.deepEqual((await logLines(tab)).map((line) => line.split(' ')[0]), ['state', 'state', 'error', 'close']);
 });
 
-test('the server panel shows /stats', LIMIT, async () => {
+test('the server panel shows /stats, folded on a telephone', LIMIT, async () => {
+  const phone = await browser.open('about:blank');
+  await phone.resize(360, 780);
+  await phone.load(pageURL);
+  const shown = `document.getElementById('stats-note').checkVisibility({contentVisibilityAuto: true}) && document.getElementById('stats').offsetHeight > 0`;
+  await phone.until(`document.querySelectorAll('#stats dt').length > 0`);
+  assert.equal(await phone.eval(shown), false);
+  await phone.eval(`document.querySelector('#stats-fold summary').focus()`);
+  await phone.key('Enter', 13, '\r');
+  await phone.until(shown);
   const tab = await openPage();
+  await tab.until(shown);
   await tab.until(`document.querySelectorAll('#stats dt').length > 0`);
   assert.match(await tab.text('stats-note'), /^From \/stats at /);
 });
@@ -204,15 +259,19 @@ test('the page fits a telephone and a desk, in light and in dark', LIMIT, async 
   await tab.until(logged('message'));
   await tab.until(`document.querySelectorAll('#stats dt').length > 0`);
   for (const [name, view] of Object.entries({
-    'desk-light': {width: 1200, height: 900, dark: false},
-    'desk-dark': {width: 1200, height: 900, dark: true},
+    'desk-light': {width: 1280, height: 900, dark: false},
+    'desk-dark': {width: 1280, height: 900, dark: true},
     'phone-light': {width: 360, height: 780, dark: false},
+    'phone-dark': {width: 360, height: 780, dark: true},
+    'phone-small': {width: 320, height: 568, dark: false},
   })) {
     const png = await tab.screenshot(view);
     const overflow = await tab.eval('document.documentElement.scrollWidth - document.documentElement.clientWidth');
     assert.equal(overflow, 0, `${name}: the page is ${overflow} px wider than the window`);
     const squeezed = await tab.eval(`[...document.querySelectorAll('dt, button, .states li')].filter((e) => e.offsetHeight > 60).map((e) => e.textContent)`);
     assert.deepEqual(squeezed, [], `${name}: names broken over three lines or more`);
+    const broken = await tab.eval(`[...document.querySelectorAll('#stats dd')].filter((e) => e.offsetHeight > 35).map((e) => e.textContent)`);
+    assert.deepEqual(broken, [], `${name}: numbers broken over two lines`);
     if (!folder) continue;
     mkdirSync(folder, {recursive: true});
     writeFileSync(join(folder, `${name}.png`), png);

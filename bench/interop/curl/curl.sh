@@ -61,6 +61,11 @@ want_header "$name" 'Sec-WebSocket-Version: 13'
 [ -s "$work/body" ] || fail "$name: the body is empty"
 pass "$name"
 
+name='a path where nothing is'
+ask "http://$addr/wss"
+want_status "$name" 404
+pass "$name"
+
 name='another version is told ours'
 upgrade 8 dGhlIHNhbXBsZSBub25jZQ==
 want_status "$name" 426
