@@ -267,7 +267,7 @@ func TestMaxBufferedAmount(t *testing.T) {
 			if err := way.send(c, OpText, []byte("x")); err != ErrBufferFull {
 				t.Errorf("%s: %v", way.name, err)
 			}
-			if n := l.engine.snapshot().Dropped; n != uint64(i+1) {
+			if n := l.engine.snapshot().MessagesDropped; n != uint64(i+1) {
 				t.Error("dropped:", n)
 			}
 		}
@@ -306,7 +306,7 @@ func TestMaxBufferedAmount(t *testing.T) {
 			t.Errorf("%+v", e)
 		}
 		d.wants("open OPEN", "error 1013 CLOSED", `close 1006 "" clean=false CLOSED`)
-		if st := l.engine.snapshot(); st.Failures[1013] != 1 || st.Dropped != 0 {
+		if st := l.engine.snapshot(); st.Failures[1013] != 1 || st.MessagesDropped != 0 {
 			t.Errorf("%+v", st)
 		}
 	})

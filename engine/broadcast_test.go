@@ -260,7 +260,7 @@ func TestBroadcastPassesOver(t *testing.T) {
 	if got := a.BufferedAmount(); got > queued {
 		t.Errorf("the full queue grew from %d to %d", queued, got)
 	}
-	within(t, timeoutOf(5), "both are counted as dropped", func() bool { return w.Stats().Dropped >= 2 })
+	within(t, timeoutOf(5), "both are counted as dropped", func() bool { return w.Stats().MessagesDropped >= 2 })
 	_ = full.Close()
 }
 

@@ -122,6 +122,7 @@ func (l *loop) deliver(c *Conn, m Message) {
 	l.inCallback = true
 	c.route().hooks.message(c, m)
 	l.inCallback = false
+	l.stepped()
 }
 
 func (l *loop) deliverChunk(c *Conn, k Chunk) {
@@ -147,6 +148,7 @@ func (l *loop) deliverChunk(c *Conn, k Chunk) {
 	l.inCallback = true
 	c.route().hooks.chunk(c, k)
 	l.inCallback = false
+	l.stepped()
 }
 
 // callLent calls f, which is OnPing or OnPong.
@@ -162,6 +164,7 @@ func (l *loop) callLent(c *Conn, op Opcode, f func(*Conn, []byte), payload []byt
 	l.inCallback = true
 	f(c, payload)
 	l.inCallback = false
+	l.stepped()
 }
 
 // call runs one of the rarer callbacks in the sequence.
@@ -183,6 +186,7 @@ func (c *Conn) callNow(f func(*Conn)) {
 	l.inCallback = true
 	f(c)
 	l.inCallback = false
+	l.stepped()
 }
 
 // callPosted runs what Post was given, unless the connection closed meanwhile.

@@ -129,9 +129,11 @@ func (c *Conn) ask(u *Upgrade, b []byte, n int) []byte {
 // consult runs the user's code, and returns what it decided; nil if that comes later.
 // Its panic, or its end of the goroutine, refuses the request (500).
 func (c *Conn) consult(u *Upgrade) (d *decision) {
-	e := c.loop.engine
+	e, w := c.loop.engine, &c.loop.watched
+	w.deciding.Store(c)
 	asking := true
 	defer func() {
+		w.deciding.Store(nil)
 		exits := false
 		if asking {
 			r := recover()

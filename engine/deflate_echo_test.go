@@ -106,7 +106,7 @@ func TestDeflateEcho(t *testing.T) {
 				within(t, timeoutOf(5), "all is counted", func() bool { // just after it can be read
 					st := s.Stats()
 					return st.MessagesIn == uint64(short+long) && st.MessagesOut == st.MessagesIn && st.Deflate.MessagesOut > 0 &&
-						st.Deflate.BytesIn > st.Deflate.WireIn && st.Deflate.BytesOut > st.Deflate.WireOut
+						st.Deflate.BytesIn > st.Deflate.WireBytesIn && st.Deflate.BytesOut > st.Deflate.WireBytesOut
 				})
 			})
 		}
@@ -164,7 +164,7 @@ func TestTakeoverPays(t *testing.T) {
 				return d.MessagesOut == 2 && d.MessagesIn == 2
 			})
 			d := s.Stats().Deflate
-			if pays := d.WireIn < uint64(first)*3/2; pays != p.client.takeover || d.BytesIn != 2000 || d.BytesOut != 2000 || d.WireOut != uint64(first+second) {
+			if pays := d.WireBytesIn < uint64(first)*3/2; pays != p.client.takeover || d.BytesIn != 2000 || d.BytesOut != 2000 || d.WireBytesOut != uint64(first+second) {
 				t.Errorf("%s: %+v", offer, d)
 			}
 		}

@@ -280,7 +280,7 @@ func TestStatsOfAnAbortedMessage(t *testing.T) {
 	l.OnWake()
 	c.Terminate()
 	l.OnWake()
-	if st := c.loop.engine.snapshot().Deflate; st.MessagesOut != 1 || st.BytesOut < 700+outgoing.SliceBytes || st.WireOut >= st.BytesOut/2 {
+	if st := c.loop.engine.snapshot().Deflate; st.MessagesOut != 1 || st.BytesOut < 700+outgoing.SliceBytes || st.WireBytesOut >= st.BytesOut/2 {
 		t.Errorf("%+v", st)
 	}
 }

@@ -21,4 +21,5 @@
 //	workers        worker.go worker_inbox.go worker_letters.go
 //	a server       server_listen.go server_listening.go server_systemd.go server_socketfile.go server_admission.go server_proxy.go server_http.go
 //	               server_fallback.go server_shutdown.go server_memory.go handler_hooks.go handler_embedding.go
+//	its watch-dog  server_watchdog.go loop_watched.go server_blame.go
 package engine

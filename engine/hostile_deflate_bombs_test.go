@@ -196,14 +196,14 @@ func TestDeflateWorkWithoutOutput(t *testing.T) {
 			t.Run(name+" in "+shape, func(t *testing.T) {
 				conns := crowd(10)
 				besideInnocent(t, s, func() {
-					before := s.Stats().Deflate.WireIn
+					before := s.Stats().Deflate.WireBytesIn
 					each(conns, func(i int) {
 						a := attackDeflate(t, s, fmt.Sprint("/", i), anyDeflate)
 						if !a.try(say) {
 							t.Error("the server hung up")
 						}
 						within(t, timeoutOf(20), "all was inflated", func() bool {
-							return s.Stats().Deflate.WireIn-before > uint64(conns*(len(say)-perSlab*14))
+							return s.Stats().Deflate.WireBytesIn-before > uint64(conns*(len(say)-perSlab*14))
 						})
 						a.reset()
 					})

@@ -95,14 +95,14 @@ func TestDeflateMemoryFollowsBytesReceived(t *testing.T) {
 	s := startServer(t, swallowing(&messages, &got), Options{Loops: 2, Deflate: deflateOn()})
 	besideInnocent(t, s, func() {
 		runtime.GC()
-		before, wire := memoryInUse(s), s.Stats().Deflate.WireIn
+		before, wire := memoryInUse(s), s.Stats().Deflate.WireBytesIn
 		all := make([]*attacker, conns)
 		for i := range all {
 			all[i] = attackDeflate(t, s, "/", anyDeflate)
 			all[i].say(t, string(longHead(0x42, 1<<30)), string(masked(append(stored("12345"), stored("")...)[:10])))
 		}
 		within(t, timeoutOf(10), "all have a message under way", func() bool {
-			return s.Stats().Deflate.WireIn >= wire+uint64(10*conns)
+			return s.Stats().Deflate.WireBytesIn >= wire+uint64(10*conns)
 		})
 		st := s.Stats().Buffers
 		runtime.GC()

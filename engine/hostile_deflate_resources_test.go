@@ -121,9 +121,9 @@ func testDeflateStalledReader(t *testing.T, frame int, most uint64) {
 		t.Fatal(err)
 	}
 	r.settle()
-	before := r.s.Stats().Deflate.WireOut
+	before := r.s.Stats().Deflate.WireBytesOut
 	r.pass(29 * time.Second)
-	if n := r.s.Stats().Deflate.WireOut; n != before || n > most {
+	if n := r.s.Stats().Deflate.WireBytesOut; n != before || n > most {
 		t.Errorf("%d bytes were compressed for a peer that reads none", n)
 	}
 	if b := r.s.Stats().Buffers.OutBytes; b > size*5/4+4<<20 {

@@ -1,7 +1,9 @@
 package engine
 
 import (
+	"context"
 	"net"
+	"runtime/pprof"
 	"sync/atomic"
 	"time"
 
@@ -72,6 +74,7 @@ type loop struct {
 	doomed    atomic.Bool   // the inbound budget chose one of ours
 	goroutine atomic.Uint64 // its number, for onLoop
 	stats     loopStats
+	watched   watched
 	conns     atomic.Int64 // in the table
 	lost      atomic.Bool  // its poller failed: nobody is sent to it any more
 	stop      bool
@@ -82,6 +85,7 @@ func (l *loop) run() {
 	defer l.succeed()
 	id := goroutineID()
 	l.goroutine.Store(id)
+	pprof.SetGoroutineLabels(pprof.WithLabels(context.Background(), pprof.Labels(loopLabel, l.label())))
 	loopGoroutines.Store(id, nil)
 	defer loopGoroutines.Delete(id)
 	l.takeOver()
@@ -92,6 +96,7 @@ func (l *loop) run() {
 		l.ending = true
 	}
 	l.end()
+	l.watched.forget()
 	close(l.done)
 }
 
@@ -128,6 +133,7 @@ func (l *loop) OnEvent(fd int, ev netio.Event) {
 	if l.doomed.Load() {
 		l.serveDoomed()
 	}
+	l.stepped()
 }
 
 // eventsPerLook is for how many events of a batch one look at the clock serves: a look costs a fifth of
@@ -144,7 +150,11 @@ func (l *loop) lookInTime() {
 }
 
 // look looks at the clock.
-func (l *loop) look() { l.now, l.timed = l.sys.Now(), true }
+func (l *loop) look() {
+	if l.now, l.timed = l.sys.Now(), true; l.watched.batch == 0 {
+		l.watched.begin(l)
+	}
+}
 
 // time is now, as the clocks of all loops have it.
 func (l *loop) time() time.Time { return l.born.Add(l.now) }
@@ -169,6 +179,7 @@ func (l *loop) began() time.Duration {
 func (l *loop) OnBatchEnd() {
 	l.untimed = 0
 	l.countBatch()
+	l.watched.end(l)
 }
 
 // serveDoomed closes the connections that the inbound budget chose, at once: until the
@@ -177,6 +188,7 @@ func (l *loop) serveDoomed() {
 	l.doomed.Store(false)
 	for _, c := range l.engine.budget.shedOn(l) {
 		c.serve()
+		l.stepped()
 	}
 }
 

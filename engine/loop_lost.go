@@ -44,6 +44,7 @@ func (l *loop) loseEach(why error) {
 			c.finish(closing{code: StatusAbnormalClosure, err: &CloseError{StatusAbnormalClosure, &lostError{why}}, abort: true})
 			c.settle()
 		}
+		l.stepped()
 		return true
 	})
 }

@@ -100,6 +100,7 @@ func (l *loop) serveTask(t task) {
 func (l *loop) serveMail() {
 	for l.mail.begin(l) {
 		for l.mail.unit(l) {
+			l.stepped()
 		}
 	}
 }

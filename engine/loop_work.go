@@ -66,6 +66,7 @@ func (l *loop) step(w work) time.Duration {
 	p.begin(l.now)
 	for more := true; more; {
 		more = w.unit(l)
+		l.stepped()
 		if l.doomed.Load() {
 			l.serveDoomed()
 		}

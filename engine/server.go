@@ -25,6 +25,8 @@ type engine struct {
 	pool       *pool.Pool
 	budget     budget
 	stats      engineStats
+	dog        watchdog
+	number     uint64 // among the process's engines
 	workers    *workers
 	scheduling scheduling
 
@@ -85,7 +87,7 @@ func NewServer(h Handler, o Options) (*Server, error) {
 }
 
 func (e *engine) init(conf *config, h hooks) {
-	e.conf, e.pool = conf, pool.New()
+	e.conf, e.pool, e.number = conf, pool.New(), enginesMade.Add(1)
 	e.own = newRoute("", h, conf.limits, conf.entrance)
 	e.budget.limit = conf.InboundBudget
 	e.gone, e.ended, e.over = make(chan struct{}), make(chan struct{}), make(chan struct{})
@@ -138,6 +140,7 @@ func (e *engine) start() error {
 	}
 	e.native, e.started = fresh, true
 	e.publishLoops()
+	e.dog.begin(e)
 	for _, l := range fresh {
 		go l.run()
 	}
@@ -171,6 +174,7 @@ func (e *engine) bridgeLoop() (*loop, error) {
 	if e.stopped {
 		return nil, ErrServerClosed
 	}
+	e.dog.begin(e)
 	for len(e.bridges) < e.conf.Loops {
 		b := netio.NewBridge()
 		l := e.newLoop(b, b, nil)
@@ -272,6 +276,7 @@ func (l *loop) terminateEach() {
 				c.finish(closing{code: StatusAbnormalClosure, err: ErrTerminated, abort: true, local: true})
 				c.settle()
 			}
+			l.stepped()
 		}
 		return true
 	})

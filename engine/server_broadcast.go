@@ -80,5 +80,6 @@ func (l *loop) keeps(c *Conn, keep func(*Conn) bool) (yes bool) {
 	}()
 	yes = keep(c)
 	asking = false
+	l.stepped()
 	return yes
 }

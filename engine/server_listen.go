@@ -71,6 +71,7 @@ func (l *loop) accept(ln *listener, most int) (empty bool) {
 		}
 		ln.pausing = 0
 		l.engine.place(l, ln.spread, arrival{fd: fd, peer: peer})
+		l.stepped()
 	}
 	return false
 }

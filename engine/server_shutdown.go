@@ -175,6 +175,7 @@ func (e *engine) stop() {
 		if e.workers != nil {
 			e.workers.stop()
 		}
+		e.dog.end()
 		close(e.ended)
 	}()
 }

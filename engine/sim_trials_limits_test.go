@@ -151,7 +151,7 @@ func trialBufferedAmount(r *rand.Rand) error {
 				s.broke("%s of one byte over MaxBufferedAmount: %v, %d, %v", way.name, err, c.BufferedAmount()-buffered, c.ReadyState())
 			}
 		}
-		s.wants(s.server.Stats().Dropped == 2, "dropped: %d", s.server.Stats().Dropped)
+		s.wants(s.server.Stats().MessagesDropped == 2, "dropped: %d", s.server.Stats().MessagesDropped)
 	}
 	if err := way.send(c, p[:n]); err != nil || c.BufferedAmount() != buffered+uint64(n) || c.ReadyState() != Open {
 		s.broke("%s of %d, %d are queued, up to MaxBufferedAmount %d: %v", way.name, n, queued, queued+n, err)

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/gannet-ws/gannet/deflate"
 	"github.com/gannet-ws/gannet/engine/internal/incoming"
@@ -11,22 +12,24 @@ import (
 	"github.com/gannet-ws/gannet/pool"
 )
 
-// Stats is what an engine has done and holds. Counters count from its start; those of messages lag by what a loop is doing
-// just now, until it asks its poller again.
+// Stats is what an engine has done and holds. The names have one style: what is counted comes first, in the plural, then which way
+// it went or what became of it (MessagesIn, MessagesDropped); a number of bytes says Bytes. Unsigned fields count from the engine's start, and never fall;
+// signed ones are what there is now. Counters of messages lag by what a loop is doing just now, until it asks its poller again.
 type Stats struct {
-	Connecting int64  `json:"connecting"` // opening handshakes under way
-	Open       int64  `json:"open"`       // OPEN
-	Closing    int64  `json:"closing"`    // CLOSING
-	Bridged    int64  `json:"bridged"`    // of all, those carried by goroutines
-	Accepted   uint64 `json:"accepted"`
-	Opened     uint64 `json:"opened"`
+	Connecting int64  `json:"connecting"` // connections whose opening handshake is under way
+	Open       int64  `json:"open"`       // connections that are OPEN
+	Closing    int64  `json:"closing"`    // connections that are CLOSING
+	Bridged    int64  `json:"bridged"`    // of all connections, those carried by goroutines
+	Accepted   uint64 `json:"accepted"`   // connections that came, within the limits
+	Opened     uint64 `json:"opened"`     // of them, those that became OPEN
 
-	MessagesIn  uint64 `json:"messagesIn"`
-	BytesIn     uint64 `json:"bytesIn"` // payload of messages
-	MessagesOut uint64 `json:"messagesOut"`
-	BytesOut    uint64 `json:"bytesOut"` // payload that has left
-	PingsIn     uint64 `json:"pingsIn"`
-	PongsIn     uint64 `json:"pongsIn"`
+	MessagesIn      uint64 `json:"messagesIn"`
+	BytesIn         uint64 `json:"bytesIn"` // payload of messages
+	MessagesOut     uint64 `json:"messagesOut"`
+	BytesOut        uint64 `json:"bytesOut"`        // payload that has left
+	MessagesDropped uint64 `json:"messagesDropped"` // at MaxBufferedAmount
+	PingsIn         uint64 `json:"pingsIn"`
+	PongsIn         uint64 `json:"pongsIn"`
 
 	Deflate DeflateStats `json:"deflate"`
 
@@ -35,27 +38,36 @@ type Stats struct {
 	Causes   map[string]uint64 `json:"causes"`   // closes of our own: idle, lifetime, pong-timeout, write-stall, inbound-budget
 	Refusals map[string]uint64 `json:"refusals"` // handshakes refused, by reason
 
-	Pauses  uint64 `json:"pauses"`  // readings paused because HighWater was passed
-	Dropped uint64 `json:"dropped"` // messages dropped at MaxBufferedAmount
-	Panics  uint64 `json:"panics"`  // of handlers, and how often one ended its goroutine
+	Pauses       uint64 `json:"pauses"`       // readings paused because HighWater was passed
+	AcceptErrors uint64 `json:"acceptErrors"` // of listeners
+	Panics       uint64 `json:"panics"`       // of handlers, and how often one ended its goroutine
 
-	BroadcastBytes int64 `json:"broadcastBytes"` // of broadcasts under way, counted for each loop that is not done with them
+	// SlowCallbacks is how often a callback held its loop for more than 100 ms: all other connections of that loop waited. The log
+	// says which one it was, once a minute. It is counted while it still runs. Callbacks on workers hold no loop.
+	SlowCallbacks uint64 `json:"slowCallbacks"`
+	// LoopLag is how late the loops are: the longest time, in the last 5 to 10 seconds, for which one of them did not look for
+	// what had come. An event waits so long at worst, and as much again for those before it. Each loop is looked at every 20 ms while something
+	// moves, so what is shorter may be missed.
+	LoopLag time.Duration `json:"loopLagNanoseconds"`
 
-	AcceptErrors  uint64     `json:"acceptErrors"`
-	InboundBytes  int64      `json:"inboundBytes"`  // charged to InboundBudget
-	InboundBudget int64      `json:"inboundBudget"` // its limit
-	Buffers       pool.Stats `json:"buffers"`
+	// QueuedBytes is what waits to be sent, over all connections, framed or not: what MaxBufferedAmount bounds for one. It is exact
+	// but for what a call that runs just now changes, and for what a running callback has sent to its own connection.
+	QueuedBytes        int64      `json:"queuedBytes"`
+	BroadcastBytes     int64      `json:"broadcastBytes"`     // of broadcasts under way, counted for each loop that is not done with them
+	InboundBytes       int64      `json:"inboundBytes"`       // charged to Options.InboundBudget
+	InboundBudgetBytes int64      `json:"inboundBudgetBytes"` // its limit
+	Buffers            pool.Stats `json:"buffers"`
 }
 
 // DeflateStats is what permessage-deflate did.
 type DeflateStats struct {
-	Conns       int64  `json:"conns"`       // connections, OPEN or CLOSING, that agreed on it
-	MessagesIn  uint64 `json:"messagesIn"`  // compressed messages received
-	WireIn      uint64 `json:"wireIn"`      // their bytes as received
-	BytesIn     uint64 `json:"bytesIn"`     // their bytes as inflated
-	MessagesOut uint64 `json:"messagesOut"` // messages compressed
-	WireOut     uint64 `json:"wireOut"`     // bytes made of messages, of unfinished ones too, when they were compressed
-	BytesOut    uint64 `json:"bytesOut"`    // what those were made of
+	Conns        int64  `json:"conns"`        // connections, OPEN or CLOSING, that agreed on it
+	MessagesIn   uint64 `json:"messagesIn"`   // compressed messages received
+	WireBytesIn  uint64 `json:"wireBytesIn"`  // their bytes as received
+	BytesIn      uint64 `json:"bytesIn"`      // their bytes as inflated
+	MessagesOut  uint64 `json:"messagesOut"`  // messages compressed
+	WireBytesOut uint64 `json:"wireBytesOut"` // bytes made of messages, of unfinished ones too, when they were compressed
+	BytesOut     uint64 `json:"bytesOut"`     // what those were made of
 }
 
 // loopStats are counted by one loop. What is sent on its connections outgoing counts.
@@ -109,6 +121,7 @@ type engineStats struct {
 	connecting, open, closing, bridged     atomic.Int64
 	deflating                              atomic.Int64
 	accepted, opened, panics, acceptErrors atomic.Uint64
+	slow                                   atomic.Uint64 // callbacks
 	closes, failures                       tally[int]
 	causes, refusals                       tally[string]
 }
@@ -143,8 +156,9 @@ func (e *engine) snapshot() Stats {
 		Connecting: k.connecting.Load(), Open: k.open.Load(), Closing: k.closing.Load(), Bridged: k.bridged.Load(),
 		Accepted: k.accepted.Load(), Opened: k.opened.Load(), Panics: k.panics.Load(),
 		AcceptErrors: k.acceptErrors.Load(), BroadcastBytes: e.broadcasting.Load(),
+		SlowCallbacks: k.slow.Load(), LoopLag: e.dog.lag(),
 		Closes: k.closes.copy(), Failures: k.failures.copy(), Causes: k.causes.copy(), Refusals: k.refusals.copy(),
-		InboundBytes: e.budget.used.Load(), InboundBudget: e.budget.limit, Buffers: e.pool.Stats(),
+		InboundBytes: e.budget.used.Load(), InboundBudgetBytes: e.budget.limit, Buffers: e.pool.Stats(),
 	}
 	s.Deflate.Conns = k.deflating.Load()
 	for _, l := range e.allLoops() {
@@ -156,7 +170,8 @@ func (e *engine) snapshot() Stats {
 		s.PingsIn += t.pingsIn.Load()
 		s.PongsIn += t.pongsIn.Load()
 		s.Pauses += t.pauses.Load()
-		s.Dropped += out.Dropped.Load()
+		s.MessagesDropped += out.Dropped.Load()
+		s.QueuedBytes += out.Waiting.Load()
 		s.Deflate.add(t, out)
 	}
 	return s
@@ -164,9 +179,9 @@ func (e *engine) snapshot() Stats {
 
 func (d *DeflateStats) add(t *loopStats, out *outgoing.Counts) {
 	d.MessagesIn += t.inflated.messages.Load()
-	d.WireIn += t.inflated.wire.Load()
+	d.WireBytesIn += t.inflated.wire.Load()
 	d.BytesIn += t.inflated.bytes.Load()
 	d.MessagesOut += out.Deflated.Messages.Load()
-	d.WireOut += out.Deflated.Wire.Load()
+	d.WireBytesOut += out.Deflated.Wire.Load()
 	d.BytesOut += out.Deflated.Bytes.Load()
 }

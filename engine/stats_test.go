@@ -95,7 +95,7 @@ func TestStatsExactly(t *testing.T) {
 		if st.MessagesIn != 7 || st.BytesIn != 0+1+4+100+6+5+5 || st.MessagesOut != 5 || st.BytesOut != 0+1+4+100+6 {
 			t.Errorf("in %d, %d bytes; out %d, %d bytes", st.MessagesIn, st.BytesIn, st.MessagesOut, st.BytesOut)
 		}
-		if st.PingsIn != 1 || st.PongsIn != 1 || st.Pauses != 0 || st.Dropped != 0 || st.AcceptErrors != 0 || st.InboundBytes != 0 {
+		if st.PingsIn != 1 || st.PongsIn != 1 || st.Pauses != 0 || st.MessagesDropped != 0 || st.AcceptErrors != 0 || st.InboundBytes != 0 {
 			t.Errorf("%+v", st)
 		}
 		if bridged := map[bool]int64{true: 1}[m.bridged]; st.Bridged != bridged {

@@ -298,7 +298,7 @@ func TestWriterAndMaxBufferedAmount(t *testing.T) {
 	_ = w.Close()
 	f.wantsFrame(ws.OpBinary, true, "")
 	f.wantsFrame(ws.OpBinary, true, string(make([]byte, 900)))
-	if n := s.Stats().Dropped; n != 1 {
+	if n := s.Stats().MessagesDropped; n != 1 {
 		t.Error("dropped:", n)
 	}
 }

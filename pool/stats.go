@@ -5,15 +5,15 @@ import "sync/atomic"
 // Stats is what a Pool has out and has done. Taken while buffers move, the
 // figures may be a few operations apart; when nothing moves they are exact.
 type Stats struct {
-	Out      int64 // buffers taken and not yet released for the last time
-	OutBytes int64 // their capacity in bytes, large ones included
+	Out      int64 `json:"out"`      // buffers taken and not yet released for the last time
+	OutBytes int64 `json:"outBytes"` // their capacity in bytes, large ones included
 
-	LargeOut   int64 // how many of Out are above SmallMax
-	LargeBytes int64 // their capacity in bytes; of a mapping, only what was written takes memory
+	LargeOut   int64 `json:"largeOut"`   // how many of Out are above SmallMax
+	LargeBytes int64 `json:"largeBytes"` // their capacity in bytes; of a mapping, only what was written takes memory
 
-	Gets   uint64 // calls of Get
-	Grows  uint64 // times a buffer was given more capacity
-	Misses uint64 // times a Get or a Grow had to ask the system (Go heap or mmap) for memory
+	Gets   uint64 `json:"gets"`   // calls of Get
+	Grows  uint64 `json:"grows"`  // times a buffer was given more capacity
+	Misses uint64 `json:"misses"` // times a Get or a Grow had to ask the system (Go heap or mmap) for memory
 }
 
 // Stats reads the counters. It does not stop anybody; cost about 1 microsecond.

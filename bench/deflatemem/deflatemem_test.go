@@ -230,7 +230,7 @@ func TestWrongEcho(t *testing.T) {
 }
 
 func TestReadBuffers(t *testing.T) {
-	body := `{"open":3,"buffers":{"Out":2,"OutBytes":4096}}`
+	body := `{"open":3,"buffers":{"out":2,"outBytes":4096}}`
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, body) }))
 	defer server.Close()
 	if n, err := readBuffers(t.Context(), server.URL); n != 4096 || err != nil {

@@ -23,7 +23,7 @@ def faults(now):
     found = ["%s is %s" % (name, now.get(name)) for name, want in wanted.items() if now.get(name) != want]
     if (conns := now.get("deflate", {}).get("conns")) != 0:
         found.append("deflate conns is %s" % conns)
-    if (out := now.get("buffers", {}).get("Out")) != 0:
+    if (out := now.get("buffers", {}).get("out")) != 0:
         found.append("%s buffers are out" % out)
     if not now.get("messagesIn"):
         found.append("no message was counted")

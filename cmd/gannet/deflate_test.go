@@ -169,7 +169,7 @@ func TestServeDeflate(t *testing.T) {
 			}
 			s := stats(t, socket).Deflate
 			if bytes := uint64(times * len(text)); s.Conns != 2 || s.MessagesIn != times || s.MessagesOut != times || s.BytesIn != bytes ||
-				s.BytesOut != bytes || s.WireIn == 0 || s.WireIn > bytes/4 || s.WireOut == 0 || s.WireOut > bytes/4 {
+				s.BytesOut != bytes || s.WireBytesIn == 0 || s.WireBytesIn > bytes/4 || s.WireBytesOut == 0 || s.WireBytesOut > bytes/4 {
 				t.Errorf("%+v", s)
 			}
 		})
@@ -199,7 +199,7 @@ func TestStatsNameDeflate(t *testing.T) {
 	if err := json.NewDecoder(r.Body).Decode(&all); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"conns", "messagesIn", "wireIn", "bytesIn", "messagesOut", "wireOut", "bytesOut"} {
+	for _, name := range []string{"conns", "messagesIn", "wireBytesIn", "bytesIn", "messagesOut", "wireBytesOut", "bytesOut"} {
 		if all.Deflate[name] != "0" {
 			t.Errorf("deflate %s is %q", name, all.Deflate[name])
 		}

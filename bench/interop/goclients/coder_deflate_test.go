@@ -57,8 +57,8 @@ func TestCoderDeflatePointsBack(t *testing.T) {
 			return
 		}
 		takeover := mode == websocket.CompressionContextTakeover
-		wantWire(t, "in", grown.WireIn, count, takeover && windowBits == 15)
-		wantWire(t, "out", grown.WireOut, count, takeover && serverKeeps())
+		wantWire(t, "in", grown.WireBytesIn, count, takeover && windowBits == 15)
+		wantWire(t, "out", grown.WireBytesOut, count, takeover && serverKeeps())
 	}
 }
 

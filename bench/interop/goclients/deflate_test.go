@@ -86,9 +86,9 @@ func texts(sizes []int) (all [][]byte) {
 
 // deflateStats are the server's counters of compressed messages.
 type deflateStats struct {
-	Conns                          int64
-	MessagesIn, WireIn, BytesIn    int64
-	MessagesOut, WireOut, BytesOut int64
+	Conns                               int64
+	MessagesIn, WireBytesIn, BytesIn    int64
+	MessagesOut, WireBytesOut, BytesOut int64
 }
 
 func readStats(t *testing.T) deflateStats {
@@ -117,8 +117,8 @@ func counted(t *testing.T, messages int, act func()) deflateStats {
 	for end := time.Now().Add(5 * time.Second); ; time.Sleep(10 * time.Millisecond) {
 		now := readStats(t)
 		grown := deflateStats{
-			MessagesIn: now.MessagesIn - before.MessagesIn, WireIn: now.WireIn - before.WireIn, BytesIn: now.BytesIn - before.BytesIn,
-			MessagesOut: now.MessagesOut - before.MessagesOut, WireOut: now.WireOut - before.WireOut, BytesOut: now.BytesOut - before.BytesOut,
+			MessagesIn: now.MessagesIn - before.MessagesIn, WireBytesIn: now.WireBytesIn - before.WireBytesIn, BytesIn: now.BytesIn - before.BytesIn,
+			MessagesOut: now.MessagesOut - before.MessagesOut, WireBytesOut: now.WireBytesOut - before.WireBytesOut, BytesOut: now.BytesOut - before.BytesOut,
 		}
 		switch {
 		case grown.MessagesIn == int64(messages):

@@ -190,8 +190,8 @@ func TestGobwasDeflatePointsBack(t *testing.T) {
 		if deflateMode == "off" {
 			return
 		}
-		wantWire(t, "in", grown.WireIn, count, !p.ClientNoContextTakeover && windowBits == 15)
-		wantWire(t, "out", grown.WireOut, count, !p.ServerNoContextTakeover && serverKeeps())
+		wantWire(t, "in", grown.WireBytesIn, count, !p.ClientNoContextTakeover && windowBits == 15)
+		wantWire(t, "out", grown.WireBytesOut, count, !p.ServerNoContextTakeover && serverKeeps())
 		if grown.MessagesOut != count || grown.BytesIn != 200*count || grown.BytesOut != 200*count {
 			t.Errorf("%+v", grown)
 		}

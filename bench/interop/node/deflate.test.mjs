@@ -172,9 +172,9 @@ test('messages are compressed both ways: by the counters, and on the wire', LIMI
   assert.equal(grown.bytesIn, compressing ? bytes : 0);
   assert.equal(grown.bytesOut, compressing ? bytes : 0);
   if (compressing) {
-    assert.ok(grown.wireIn < bytes / 2 && grown.wireOut < bytes / 2, `${bytes} bytes are ${grown.wireIn} in and ${grown.wireOut} out`);
-    assert.ok(onWire.read < grown.wireOut + 20 * wanted, `${onWire.read} bytes came for ${grown.wireOut} counted`);
-    assert.ok(onWire.written < grown.wireIn + 20 * wanted, `${onWire.written} bytes went for ${grown.wireIn} counted`);
+    assert.ok(grown.wireBytesIn < bytes / 2 && grown.wireBytesOut < bytes / 2, `${bytes} bytes are ${grown.wireBytesIn} in and ${grown.wireBytesOut} out`);
+    assert.ok(onWire.read < grown.wireBytesOut + 20 * wanted, `${onWire.read} bytes came for ${grown.wireBytesOut} counted`);
+    assert.ok(onWire.written < grown.wireBytesIn + 20 * wanted, `${onWire.written} bytes went for ${grown.wireBytesIn} counted`);
   } else {
     assert.ok(onWire.read > bytes && onWire.written > bytes);
   }
@@ -188,7 +188,7 @@ function sixteenLetters(size) {
 }
 
 test('each side points back at earlier messages exactly if that was agreed', LIMIT, async (t) => {
-  if (!compressing) return assert.deepEqual(await stats(), {conns: 0, messagesIn: 0, wireIn: 0, bytesIn: 0, messagesOut: 0, wireOut: 0, bytesOut: 0});
+  if (!compressing) return assert.deepEqual(await stats(), {conns: 0, messagesIn: 0, wireBytesIn: 0, bytesIn: 0, messagesOut: 0, wireBytesOut: 0, bytesOut: 0});
   for (const offer of [
     {}, {serverNoContextTakeover: true}, {clientNoContextTakeover: true}, {serverNoContextTakeover: true, clientNoContextTakeover: true},
     {clientMaxWindowBits: 8, serverMaxWindowBits: 8},
@@ -203,10 +203,10 @@ test('each side points back at earlier messages exactly if that was agreed', LIM
       }, (n) => n.messagesIn === again.length);
       const [alone, pointing] = [0.45 * size * again.length, 0.2 * size * again.length];
       assert.equal(grown.messagesIn, again.length);
-      if (offer.clientNoContextTakeover) assert.ok(grown.wireIn > alone, `${grown.wireIn} bytes in`);
-      else assert.ok(grown.wireIn < pointing, `${grown.wireIn} bytes in`);
-      if (offer.serverNoContextTakeover || !takesOver) assert.ok(grown.messagesOut === again.length && grown.wireOut > alone, `${grown.wireOut} bytes out`);
-      else assert.ok(grown.messagesOut === again.length && grown.wireOut < pointing, `${grown.messagesOut} messages, ${grown.wireOut} bytes out`);
+      if (offer.clientNoContextTakeover) assert.ok(grown.wireBytesIn > alone, `${grown.wireBytesIn} bytes in`);
+      else assert.ok(grown.wireBytesIn < pointing, `${grown.wireBytesIn} bytes in`);
+      if (offer.serverNoContextTakeover || !takesOver) assert.ok(grown.messagesOut === again.length && grown.wireBytesOut > alone, `${grown.wireBytesOut} bytes out`);
+      else assert.ok(grown.messagesOut === again.length && grown.wireBytesOut < pointing, `${grown.messagesOut} messages, ${grown.wireBytesOut} bytes out`);
     });
   }
 });

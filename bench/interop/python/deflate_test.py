@@ -173,8 +173,8 @@ class DeflateTest(unittest.IsolatedAsyncioTestCase):
             return
         self.assertEqual((grown["messagesIn"], grown["messagesOut"]), (count, count))
         self.assertEqual((grown["bytesIn"], grown["bytesOut"]), (size, size))
-        self.assertLess(grown["wireIn"], size / 2)
-        self.assertLess(grown["wireOut"], size / 2)
+        self.assertLess(grown["wireBytesIn"], size / 2)
+        self.assertLess(grown["wireBytesOut"], size / 2)
 
     async def test_earlier_messages_are_pointed_at_if_agreed(self):
         # Sixteen letters: half of their length alone, and a few bytes where the same were in an earlier message.
@@ -192,11 +192,11 @@ class DeflateTest(unittest.IsolatedAsyncioTestCase):
                     continue
                 alone, pointing = 0.45 * 2000, 0.25 * 2000
                 keeps = agreed(o)
-                self.assertEqual(grown["wireIn"] < pointing, not keeps["local_no_context_takeover"], grown)
-                self.assertEqual(grown["wireIn"] > alone, keeps["local_no_context_takeover"], grown)
+                self.assertEqual(grown["wireBytesIn"] < pointing, not keeps["local_no_context_takeover"], grown)
+                self.assertEqual(grown["wireBytesIn"] > alone, keeps["local_no_context_takeover"], grown)
                 if MODE != "own":  # which forgets at messages under 128 bytes
-                    self.assertEqual(grown["wireOut"] < pointing, not keeps["remote_no_context_takeover"], grown)
-                    self.assertEqual(grown["wireOut"] > alone, keeps["remote_no_context_takeover"], grown)
+                    self.assertEqual(grown["wireBytesOut"] < pointing, not keeps["remote_no_context_takeover"], grown)
+                    self.assertEqual(grown["wireBytesOut"] > alone, keeps["remote_no_context_takeover"], grown)
 
     async def test_fragments_with_pings_between(self):
         for client_nct in (False, True):

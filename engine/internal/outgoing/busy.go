@@ -74,6 +74,7 @@ type flow struct {
 	body          []byte  // of the Close frame that waits for the last of these turns; nil: none does
 	hurried       bool    // what waits leaves without being compressed: a callback needs the room
 	deferredBytes uint64  // what deferred costs
+	counted       uint64  // of what waits, what the lane's Counts know of
 	awaited       uint32  // the newest broadcast that a place was kept for; 0: none was
 }
 
@@ -98,6 +99,7 @@ func (b *busy) leave() {
 	if !b.Corked && b.idle() {
 		b.detach()
 	} else {
+		b.countWaiting()
 		b.straight = b.plainRoom()
 	}
 }
@@ -112,7 +114,22 @@ func (b *busy) detachIdle() {
 	if b.idle() {
 		b.detach()
 	} else {
+		b.countWaiting()
 		b.straight = b.plainRoom()
+	}
+}
+
+// waiting is how many bytes wait: for the sink, for an earlier message, or to be compressed. What lies in the cork leaves with
+// the callback that sent it, and does not count, so that most messages need not be counted twice.
+func (b *busy) waiting() uint64 {
+	return b.queued() - uint64(len(b.cork)) + b.deferredBytes + b.long.rest() + b.long.collected()
+}
+
+// countWaiting brings the lane's Counts up to date.
+func (b *busy) countWaiting() {
+	if n := b.waiting(); n != b.counted {
+		b.Lane.Counts.Waiting.Add(int64(n - b.counted))
+		b.counted = n
 	}
 }
 
@@ -128,6 +145,9 @@ func (b *busy) recycle() {
 	if b.cork = b.cork[:0]; !b.touched {
 		b.out, b.placed, b.left, b.unmarked, b.unmarkedPayload = nil, 0, 0, 0, 0
 		return
+	}
+	if b.counted != 0 {
+		b.Lane.Counts.Waiting.Add(-int64(b.counted))
 	}
 	b.flow = flow{}
 	if cap(b.cork) > CorkBytes { // it grew: the sink was broken, and nobody had heard of it yet

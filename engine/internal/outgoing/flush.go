@@ -27,6 +27,7 @@ func (o *Out) HasRoom(k Call) (full bool) {
 	b := o.attach(k)
 	b.blocked = false
 	if b.flush(nil); b.blocked {
+		b.countWaiting()
 		return true
 	}
 	if b.unfinished() {

@@ -55,8 +55,18 @@ func (k *booked) check() {
 	same(k, "Counts", [...]uint64{counts.Messages.Load(), counts.Bytes.Load(), counts.Dropped.Load()}, [...]uint64{l.messages, l.gone, l.dropped})
 	d := &counts.Deflated
 	same(k, "Counts.Deflated", [...]uint64{d.Messages.Load(), d.Wire.Load(), d.Bytes.Load()}, l.deflated)
+	same(k, "Counts.Waiting", counts.Waiting.Load(), k.waits())
 	k.noteBuffers()
 	k.checkForgotten()
+}
+
+// waits is what of a connection waits beyond its cork.
+func (k *booked) waits() int64 {
+	l := &k.led
+	if !l.busy {
+		return 0
+	}
+	return int64(l.queued()) - int64(len(k.out.busy.cork)) + int64(l.unframed()) + int64(len(l.long.p)-l.long.off+len(l.long.made))
 }
 
 // checkOrder: messages leave in the order in which they were accepted, a broadcast's where its place was kept.

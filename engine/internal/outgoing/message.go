@@ -30,6 +30,7 @@ func (o *Out) Send(k Call, m *Message) Verdict {
 	b := o.attach(k)
 	b.fallBehind()
 	if b.failed { // the peer is gone, and what it said before is being heard
+		b.countWaiting()
 		o.Count(len(m.P))
 		return Sent
 	}

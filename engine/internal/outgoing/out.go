@@ -99,10 +99,11 @@ type Lane struct {
 	places atomic.Int32 // taken
 }
 
-// Counts are what has left through a lane. Any goroutine may read them.
+// Counts are what has left through a lane, and what waits in it. Any goroutine may read them.
 type Counts struct {
 	Messages, Bytes atomic.Uint64 // payload
 	Dropped         atomic.Uint64 // messages, with the verdict Full
+	Waiting         atomic.Int64  // bytes, of all connections (busy.waiting), but what a call that is under way changes
 	Deflated        struct {
 		Messages atomic.Uint64
 		Wire     atomic.Uint64 // bytes made

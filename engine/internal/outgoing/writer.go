@@ -40,6 +40,7 @@ func (o *Out) Begin(k Call, w *Writer, op codec.Opcode, compress deflate.Agreeme
 		b.deferPlace(deferred{writer: w}, len(b.deferred))
 	}
 	b.writer = w
+	b.countWaiting()
 	return true
 }
 
@@ -66,6 +67,7 @@ func (w *Writer) Write(k Call, p []byte, copied *pool.Buffer) Verdict {
 	if v == Sent && !b.failed {
 		w.write(b, p, copied)
 	}
+	b.countWaiting()
 	return v // nothing is over while a writer is open
 }
 
