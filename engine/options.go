@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/gannet-ws/gannet/deflate"
+	"github.com/gannet-ws/gannet/engine/internal/netio"
 	"github.com/gannet-ws/gannet/engine/internal/outgoing"
 )
 
@@ -156,6 +157,17 @@ type Options struct {
 	// InboxBytes is how many bytes may wait for the workers per connection before its reading pauses, what they take in
 	// memory: an empty message counts 64 bytes. Default 1 MiB. Without Workers it has no effect.
 	InboxBytes int64
+
+	// SendBuffer and ReceiveBuffer are the sizes of each connection's buffers in the kernel, in bytes (SO_SNDBUF, SO_RCVBUF),
+	// from 4096 to 1 GiB. 0: the system's own, which Linux lets grow with what a connection needs (net.ipv4.tcp_wmem, tcp_rmem).
+	// A size given here turns that off: it bounds what many slow peers hold of the kernel's memory, and it bounds the speed, to
+	// so many bytes a round trip (64 KiB at 50 ms is 1.3 MB/s). Linux cuts the number to net.core.wmem_max and rmem_max, and
+	// doubles it, to have room for its own accounts. What lies in the send buffer has left, for BufferedAmount,
+	// HighWater and MaxBufferedAmount.
+	//
+	// A listener has them before it listens (one that Serve is given: from then on), so that a window follows that fits;
+	// a connection that ServeHTTP takes over, or that is bridged, when it comes. On what is no socket they have no effect.
+	SendBuffer, ReceiveBuffer int
 
 	// Logger receives what the engine has to say. Default: slog.Default().
 	Logger *slog.Logger
@@ -313,12 +325,25 @@ func (k *config) checkRanges() error {
 		return optionError("MaxClosing", k.MaxClosing, "above 0, at most 200 days")
 	case k.MaxHandshakeBytes < 512 || k.MaxHandshakeBytes > slabBytes/2:
 		return optionError("MaxHandshakeBytes", k.MaxHandshakeBytes, fmt.Sprintf("512 to %d", slabBytes/2))
+	case !isBuffer(k.SendBuffer):
+		return optionError("SendBuffer", k.SendBuffer, "4096 to 1073741824 bytes, or 0 for the system's own")
+	case !isBuffer(k.ReceiveBuffer):
+		return optionError("ReceiveBuffer", k.ReceiveBuffer, "4096 to 1073741824 bytes, or 0 for the system's own")
 	case k.Workers < 0 || k.Workers > 1<<20:
 		return optionError("Workers", k.Workers, "0 (callbacks run on the loops) to 1048576")
 	case k.InboxBytes < 1:
 		return optionError("InboxBytes", k.InboxBytes, "at least 1")
 	}
 	return nil
+}
+
+// isBuffer tells whether n is a size of a kernel's buffer: below a page nothing works well, and above 1 GiB the doubled number
+// has no room in the kernel's own.
+func isBuffer(n int) bool { return n == 0 || n >= 4096 && n <= 1<<30 }
+
+// buffers are SendBuffer and ReceiveBuffer.
+func (k *config) buffers() netio.Buffers {
+	return netio.Buffers{Send: k.SendBuffer, Receive: k.ReceiveBuffer}
 }
 
 func optionError(name string, got any, want string) error {

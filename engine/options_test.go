@@ -33,6 +33,12 @@ func TestOptionsOutOfRange(t *testing.T) {
 		{"Workers", Options{Workers: -1}},
 		{"Workers", Options{Workers: 1<<20 + 1}},
 		{"InboxBytes", Options{InboxBytes: -1}},
+		{"SendBuffer", Options{SendBuffer: -1}},
+		{"SendBuffer", Options{SendBuffer: 4095}},
+		{"SendBuffer", Options{SendBuffer: 1<<30 + 1}},
+		{"ReceiveBuffer", Options{ReceiveBuffer: -1}},
+		{"ReceiveBuffer", Options{ReceiveBuffer: 4095}},
+		{"ReceiveBuffer", Options{ReceiveBuffer: 1<<30 + 1}},
 		{"Origins", Options{Origins: []string{"https://ok.example", "not an origin"}}},
 		{"MaxMessageSize", Options{Limits: Limits{MaxMessageSize: -1}}},
 		{"MaxMessageSize", Options{Limits: Limits{MaxMessageSize: MaxMessage + 1}}},
@@ -73,6 +79,7 @@ func TestOptionsErrorText(t *testing.T) {
 func TestOptionsInRange(t *testing.T) {
 	for i, o := range []Options{
 		{}, {Loops: 1024}, {InboundBudget: 1 << 20}, {MaxHandshakeBytes: 512}, {Workers: 1 << 20}, {InboxBytes: 1},
+		{SendBuffer: 4096, ReceiveBuffer: 1 << 30}, {SendBuffer: 1 << 30}, {ReceiveBuffer: 4096},
 		{HandshakeTimeout: 200 * 24 * time.Hour}, {Origins: []string{"*", "null", "https://*.example.com", "http://a.example:*"}},
 		{Limits: Limits{MaxMessageSize: 1, MaxFragments: 1, MaxControlRate: 1, HighWater: 1, LowWater: 1, MaxBufferedAmount: 2, Overflow: DropMessage}},
 		{Limits: Limits{MaxMessageSize: MaxMessage, MaxBufferedAmount: -1, IdleTimeout: -1, PingInterval: -1, PongTimeout: -1, WriteStallTimeout: -1, MaxLifetime: -1}},

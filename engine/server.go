@@ -93,13 +93,20 @@ func (e *engine) init(conf *config, h hooks) {
 	e.gone, e.ended, e.over = make(chan struct{}), make(chan struct{}), make(chan struct{})
 	e.fallback.conns, e.fallback.done, e.fallback.ended = make(chan net.Conn), make(chan struct{}), make(chan struct{})
 	e.loops.Store(new([]*loop))
-	e.newNative = newNative
+	e.newNative = func() (netio.System, error) { return newNative(conf.buffers()) }
 	if conf.MaxConnsPerAddress > 0 {
 		e.addresses = make(map[netip.Addr]int)
 	}
 }
 
-func newNative() (netio.System, error) { return netio.NewNative() }
+func newNative(b netio.Buffers) (netio.System, error) {
+	n, err := netio.NewNative()
+	if err != nil {
+		return nil, err
+	}
+	n.Buffers = b
+	return n, nil
+}
 
 func (e *engine) log() *slog.Logger { return e.conf.Logger }
 

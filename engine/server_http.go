@@ -76,6 +76,7 @@ func (e *engine) adoptConn(nc net.Conn, a arrival) {
 		e.adoptBridged(nc, a)
 		return
 	}
+	e.conf.buffers().SetOn(nc)
 	fd, ok, err := netio.DupConn(nc)
 	if err != nil || !ok {
 		e.adoptBridged(nc, a)

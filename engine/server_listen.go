@@ -202,7 +202,7 @@ func (s *Server) listenAndServe(network, addr string) error {
 		}
 		return s.serveBridged(ln)
 	}
-	fds, at, err := netio.ListenGroup(network, addr, len(s.native))
+	fds, at, err := netio.ListenGroup(network, addr, len(s.native), s.conf.buffers())
 	if err != nil {
 		return fmt.Errorf("gannet: listen %s %s: %w", network, addr, err)
 	}
@@ -240,6 +240,7 @@ func (s *Server) serve(ln net.Listener) error {
 	if !ok {
 		return s.serveBridged(ln)
 	}
+	s.conf.buffers().Set(fd) // who connects from now on inherits them
 	v := &served{at: ln.Addr(), fds: []int{fd}, loops: []*loop{s.aliveLoop()}, ln: ln, file: noteListener(ln), done: make(chan struct{})}
 	if c, ok := ln.(syscall.Conn); ok {
 		v.owner, _ = c.SyscallConn()
@@ -354,6 +355,7 @@ func (e *engine) adoptBridged(nc net.Conn, a arrival) {
 		_ = nc.Close()
 		return
 	}
+	e.conf.buffers().SetOn(nc)
 	_, a.tls = nc.(tlsConn)
 	if !l.post(task{call: func() { a.fd = l.bridge.Attach(nc); l.adoptReserved(a) }}) {
 		e.uncount(e.countedBy(&a))

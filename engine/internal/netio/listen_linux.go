@@ -18,11 +18,14 @@ import (
 // of this user share the address; without it, and with it if someone who does not share
 // it has the address, the answer is EADDRINUSE. A unix socket's file is made; the caller
 // removes it in the end. A file that a dead server left is replaced.
-func Listen(network, addr string, reusePort bool) (fd int, at net.Addr, err error) {
+//
+// The socket has its buffers before it listens: accepted ones inherit them on TCP, and the window that a handshake of TCP
+// offers follows from them (tcp(7)).
+func Listen(network, addr string, reusePort bool, b Buffers) (fd int, at net.Addr, err error) {
 	if network == "unix" {
-		return listenUnix(addr)
+		return listenUnix(addr, b)
 	}
-	return listenOn(network, addr, reusePort)
+	return listenOn(network, addr, reusePort, b)
 }
 
 // ListenGroup opens up to n sockets on one address, among which the kernel spreads the
@@ -33,8 +36,8 @@ func Listen(network, addr string, reusePort bool) (fd int, at net.Addr, err erro
 // with EADDRINUSE if anybody listens there, and shares only when it holds the address.
 //
 // There are fewer than n where the address cannot be shared: one for unix.
-func ListenGroup(network, addr string, n int) (fds []int, at net.Addr, err error) {
-	first, at, err := Listen(network, addr, false)
+func ListenGroup(network, addr string, n int, b Buffers) (fds []int, at net.Addr, err error) {
+	first, at, err := Listen(network, addr, false, b)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -46,7 +49,7 @@ func ListenGroup(network, addr string, n int) (fds []int, at net.Addr, err error
 		return fds, at, nil // a kernel or sandbox without it
 	}
 	for len(fds) < n {
-		fd, _, err := Listen(network, at.String(), true)
+		fd, _, err := Listen(network, at.String(), true, b)
 		if errors.Is(err, unix.EADDRINUSE) {
 			break // likewise: a kernel that asks for the option before the first bind
 		}
@@ -68,7 +71,7 @@ func closeAll(fds []int) {
 // listenOn lets package net resolve, choose between IPv4, IPv6 and both, and ask the
 // system for the backlog; we keep a duplicate of its socket. Multipath TCP, which net
 // would listen for, is slower for plain peers.
-func listenOn(network, addr string, reusePort bool) (int, net.Addr, error) {
+func listenOn(network, addr string, reusePort bool, b Buffers) (int, net.Addr, error) {
 	switch network {
 	case "tcp", "tcp4", "tcp6", "unix":
 	default:
@@ -76,9 +79,7 @@ func listenOn(network, addr string, reusePort bool) (int, net.Addr, error) {
 	}
 	var config net.ListenConfig
 	config.SetMultipathTCP(false)
-	if reusePort {
-		config.Control = setReusePort
-	}
+	config.Control = func(_, _ string, c syscall.RawConn) error { return setUp(c, reusePort, b) }
 	ln, err := config.Listen(context.Background(), network, addr)
 	if err != nil {
 		return -1, nil, err
@@ -91,17 +92,21 @@ func listenOn(network, addr string, reusePort bool) (int, net.Addr, error) {
 	return fd, ln.Addr(), err
 }
 
-func setReusePort(_, _ string, c syscall.RawConn) error {
+// setUp sets what a socket has to have before it is bound.
+func setUp(c syscall.RawConn, reusePort bool, b Buffers) error {
 	var failed error
 	err := c.Control(func(fd uintptr) {
-		failed = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEPORT, 1)
+		b.Set(int(fd))
+		if reusePort {
+			failed = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEPORT, 1)
+		}
 	})
 	return errors.Join(err, failed)
 }
 
 // listenUnix replaces a socket file that nobody answers on.
-func listenUnix(path string) (int, net.Addr, error) {
-	fd, at, err := listenOn("unix", path, false)
+func listenUnix(path string, b Buffers) (int, net.Addr, error) {
+	fd, at, err := listenOn("unix", path, false, b)
 	if !errors.Is(err, unix.EADDRINUSE) {
 		return fd, at, err
 	}
@@ -115,7 +120,7 @@ func listenUnix(path string) (int, net.Addr, error) {
 			return -1, nil, err
 		}
 	}
-	return listenOn("unix", path, false)
+	return listenOn("unix", path, false, b)
 }
 
 // deadSocket is the file at path if that is a socket without a listener. Whatever else is there,

@@ -33,7 +33,7 @@ func TestListenGroupSpreadsConnections(t *testing.T) {
 	for _, c := range []struct{ network, addr string }{
 		{"tcp", "127.0.0.1:0"}, {"tcp4", ":0"}, {"tcp", ":0"}, {"tcp6", "[::1]:0"},
 	} {
-		fds, at, err := ListenGroup(c.network, c.addr, 4)
+		fds, at, err := ListenGroup(c.network, c.addr, 4, Buffers{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -79,14 +79,14 @@ func TestListenGroupRefusesATakenAddress(t *testing.T) {
 			return ln, ln.Addr()
 		},
 		"one that shares": func(addr string) (io.Closer, net.Addr) {
-			fd, at, err := Listen("tcp4", addr, true)
+			fd, at, err := Listen("tcp4", addr, true, Buffers{})
 			if err != nil {
 				t.Fatal(err)
 			}
 			return closer{fd}, at
 		},
 		"another group": func(addr string) (io.Closer, net.Addr) {
-			fds, at, err := ListenGroup("tcp4", addr, 3)
+			fds, at, err := ListenGroup("tcp4", addr, 3, Buffers{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -100,7 +100,7 @@ func TestListenGroupRefusesATakenAddress(t *testing.T) {
 			_, port, _ := net.SplitHostPort(at.String())
 			for _, ours := range []string{"127.0.0.1:", "0.0.0.0:", ":"} {
 				for _, n := range []int{1, 4} {
-					fds, _, err := ListenGroup("tcp", ours+port, n)
+					fds, _, err := ListenGroup("tcp", ours+port, n, Buffers{})
 					if !errors.Is(err, unix.EADDRINUSE) {
 						t.Errorf("%s on %s: a group of %d on %s%s: %v", name, host, n, ours, port, err)
 						closeAll(fds)
@@ -108,7 +108,7 @@ func TestListenGroupRefusesATakenAddress(t *testing.T) {
 				}
 			}
 			taker.Close()
-			fds, _, err := ListenGroup("tcp4", host+":"+port, 4)
+			fds, _, err := ListenGroup("tcp4", host+":"+port, 4, Buffers{})
 			if err != nil || len(fds) != 4 {
 				t.Errorf("%s: the address is free again: %d sockets, %v", name, len(fds), err)
 			}
@@ -126,18 +126,18 @@ func (c closer) Close() error { closeAll(c); return nil }
 
 func TestListenUnix(t *testing.T) {
 	path := t.TempDir() + "/s"
-	fds, at, err := ListenGroup("unix", path, 4)
+	fds, at, err := ListenGroup("unix", path, 4, Buffers{})
 	if err != nil || len(fds) != 1 || at.String() != path || at.Network() != "unix" {
 		t.Fatal(fds, at, err)
 	}
-	if _, _, err := Listen("unix", path, false); !errors.Is(err, unix.EADDRINUSE) {
+	if _, _, err := Listen("unix", path, false, Buffers{}); !errors.Is(err, unix.EADDRINUSE) {
 		t.Errorf("taken: %v", err)
 	}
 	closeAll(fds) // the file stays, as after a crash
 	if _, err := os.Lstat(path); err != nil {
 		t.Fatal(err)
 	}
-	fd, _, err := Listen("unix", path, false)
+	fd, _, err := Listen("unix", path, false, Buffers{})
 	if err != nil {
 		t.Fatalf("a stale file: %v", err)
 	}
@@ -152,7 +152,7 @@ func TestListenUnix(t *testing.T) {
 	if err := os.WriteFile(file, []byte("precious"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := Listen("unix", file, false); !errors.Is(err, unix.EADDRINUSE) {
+	if _, _, err := Listen("unix", file, false, Buffers{}); !errors.Is(err, unix.EADDRINUSE) {
 		t.Errorf("a file that is no socket: %v", err)
 	}
 	if kept, err := os.ReadFile(file); err != nil || string(kept) != "precious" {
@@ -162,12 +162,12 @@ func TestListenUnix(t *testing.T) {
 
 func TestListenAbstractUnix(t *testing.T) {
 	name := "@gannet-netio-test-" + t.Name()
-	fd, _, err := Listen("unix", name, false)
+	fd, _, err := Listen("unix", name, false, Buffers{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer unix.Close(fd)
-	if _, _, err := Listen("unix", name, false); !errors.Is(err, unix.EADDRINUSE) {
+	if _, _, err := Listen("unix", name, false, Buffers{}); !errors.Is(err, unix.EADDRINUSE) {
 		t.Errorf("taken: %v", err)
 	}
 }
@@ -177,7 +177,7 @@ func TestListenRefuses(t *testing.T) {
 		{"udp", "127.0.0.1:0"}, {"", ":0"}, {"tcp", "127.0.0.1"}, {"tcp", "127.0.0.1:99999"},
 		{"tcp4", "[::1]:0"}, {"unix", "/does/not/exist/s"}, {"unixpacket", "/does/not/exist/s"},
 	} {
-		if fds, _, err := ListenGroup(c.network, c.addr, 2); err == nil {
+		if fds, _, err := ListenGroup(c.network, c.addr, 2, Buffers{}); err == nil {
 			t.Errorf("%v: %v", c, fds)
 			closeAll(fds)
 		}

@@ -182,7 +182,7 @@ func TestAcceptGivesThePeersAddress(t *testing.T) {
 		{"unix", t.TempDir() + "/s", ""},
 	} {
 		l := startLoop(t, nativeRigs()[0])
-		ln, at, err := Listen(c.network, c.listen, false)
+		ln, at, err := Listen(c.network, c.listen, false, Buffers{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -241,7 +241,7 @@ func checkAccepted(t *testing.T, fd int, network string) {
 
 func TestAcceptWithoutDescriptors(t *testing.T) {
 	l := startLoop(t, nativeRigs()[0])
-	ln, at, err := Listen("tcp4", "127.0.0.1:0", false)
+	ln, at, err := Listen("tcp4", "127.0.0.1:0", false, Buffers{})
 	if err != nil {
 		t.Fatal(err)
 	}

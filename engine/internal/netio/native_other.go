@@ -13,18 +13,24 @@ import (
 const HasNative = false
 
 // Native does not exist on this system.
-type Native struct{ System }
+type Native struct {
+	System
+	Buffers Buffers
+}
+
+// Set does nothing.
+func (b Buffers) Set(fd int) {}
 
 // NewNative answers errors.ErrUnsupported.
 func NewNative() (*Native, error) { return nil, errors.ErrUnsupported }
 
 // Listen answers errors.ErrUnsupported: use net.Listen.
-func Listen(network, addr string, reusePort bool) (fd int, at net.Addr, err error) {
+func Listen(network, addr string, reusePort bool, b Buffers) (fd int, at net.Addr, err error) {
 	return -1, nil, errors.ErrUnsupported
 }
 
 // ListenGroup answers errors.ErrUnsupported: use net.Listen.
-func ListenGroup(network, addr string, n int) (fds []int, at net.Addr, err error) {
+func ListenGroup(network, addr string, n int, b Buffers) (fds []int, at net.Addr, err error) {
 	return nil, nil, errors.ErrUnsupported
 }
 

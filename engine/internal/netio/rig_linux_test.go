@@ -40,7 +40,7 @@ func acceptPair(t testing.TB, l *loop, network, addr string) (int, net.Conn) {
 	if network == "unix" {
 		addr = t.TempDir() + "/s"
 	}
-	ln, at, err := Listen(network, addr, false)
+	ln, at, err := Listen(network, addr, false, Buffers{})
 	if err != nil {
 		t.Fatal(err)
 	}

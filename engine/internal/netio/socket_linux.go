@@ -123,7 +123,7 @@ func probe(fd int) error {
 
 // Accept implements System. Listeners made by Listen, ListenGroup and DupListener have
 // TCP_NODELAY set, which Linux hands down to the accepted socket: one system call per
-// connection, nothing allocated. Errors are the kernel's (EMFILE, ENFILE, ENOBUFS,
+// connection (and one for each of Buffers), nothing allocated. Errors are the kernel's (EMFILE, ENFILE, ENOBUFS,
 // ENOMEM: nothing was taken from the queue).
 func (n *Native) Accept(listener int) (int, netip.AddrPort, error) {
 	s := &n.scratch
@@ -134,6 +134,9 @@ func (n *Native) Accept(listener int) (int, netip.AddrPort, error) {
 			unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0, 0)
 		switch errno {
 		case 0:
+			if n.Buffers != (Buffers{}) { // a unix socket inherits none, and one that waited for us has none yet
+				n.Buffers.Set(int(fd))
+			}
 			return int(fd), addrPort(&s.address), nil
 		case unix.EINTR, unix.ECONNABORTED, unix.EPROTO:
 			// The last two are the end of the connection at the head of the queue.
