@@ -2,6 +2,7 @@ package bench
 
 import (
 	"bytes"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
@@ -24,11 +25,16 @@ var echoCells = []struct{ size, depth, conns int }{
 
 // BenchmarkEcho loads a server in a process of its own. An op is one message there and back; server-ns/msg is the CPU
 // time that it cost the server.
-func BenchmarkEcho(b *testing.B) {
-	server := startEchoServer(b)
+func BenchmarkEcho(b *testing.B) { benchmarkEcho(b, "ws") }
+
+// BenchmarkEchoWSS is the same over TLS, whose connections a bridge carries.
+func BenchmarkEchoWSS(b *testing.B) { benchmarkEcho(b, "wss") }
+
+func benchmarkEcho(b *testing.B, scheme string) {
+	server := startEchoServer(b, scheme)
 	for _, c := range echoCells {
 		b.Run(fmt.Sprintf("%s/depth%d", sizeName(c.size), c.depth), func(b *testing.B) {
-			l := dialEchoes(b, server.addr, c.size, c.depth, c.conns)
+			l := dialEchoes(b, server, c.size, c.depth, c.conns)
 			l.run(b, c.depth*c.conns) // the first messages fill pools
 			b.SetBytes(int64(c.size))
 			before := server.cpu(b)
@@ -42,11 +48,14 @@ func BenchmarkEcho(b *testing.B) {
 
 // TestEcho proves that the benchmark's server echoes and that its load would notice if it did not.
 func TestEcho(t *testing.T) {
-	server := startEchoServer(t)
-	for _, c := range echoCells {
-		dialEchoes(t, server.addr, c.size, c.depth, 3).run(t, 4*c.depth)
+	var server *echoServer
+	for _, scheme := range []string{"wss", "ws"} {
+		server = startEchoServer(t, scheme)
+		for _, c := range echoCells {
+			dialEchoes(t, server, c.size, c.depth, 3).run(t, 4*c.depth)
+		}
 	}
-	broken := dialEchoes(t, server.addr, 128, 1, 1)
+	broken := dialEchoes(t, server, 128, 1, 1)
 	broken.answer[5] ^= 1
 	if err := broken.batch(broken.conns[0], make([]byte, len(broken.answer))); err == nil {
 		t.Error("a wrong answer went unnoticed")
@@ -60,7 +69,7 @@ type echoLoad struct {
 	request, answer []byte // a batch of each
 }
 
-func dialEchoes(tb testing.TB, addr string, size, depth, conns int) *echoLoad {
+func dialEchoes(tb testing.TB, server *echoServer, size, depth, conns int) *echoLoad {
 	tb.Helper()
 	payload := bytes.Repeat([]byte("gannet! "), size/8+1)[:size]
 	l := &echoLoad{depth: depth}
@@ -74,20 +83,23 @@ func dialEchoes(tb testing.TB, addr string, size, depth, conns int) *echoLoad {
 		}
 	})
 	for range conns {
-		l.conns = append(l.conns, dialWebSocket(tb, addr))
+		l.conns = append(l.conns, dialWebSocket(tb, server))
 	}
 	return l
 }
 
-func dialWebSocket(tb testing.TB, addr string) net.Conn {
+func dialWebSocket(tb testing.TB, server *echoServer) net.Conn {
 	tb.Helper()
-	conn, err := net.Dial("tcp", addr)
+	conn, err := net.Dial("tcp", server.addr)
 	if err != nil {
 		tb.Fatal(err)
 	}
+	if server.scheme == "wss" {
+		conn = tls.Client(conn, &tls.Config{InsecureSkipVerify: true})
+	}
 	conn.SetDeadline(time.Now().Add(time.Minute))
 	fmt.Fprintf(conn, "GET / HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"+
-		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n", addr)
+		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n", server.addr)
 	var head []byte
 	for last := make([]byte, 1); !bytes.HasSuffix(head, []byte("\r\n\r\n")); head = append(head, last...) {
 		if _, err := io.ReadFull(conn, last); err != nil {

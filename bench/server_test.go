@@ -2,11 +2,17 @@ package bench
 
 import (
 	"bufio"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
 	"log"
 	"log/slog"
+	"math/big"
 	"net"
 	"os"
 	"os/exec"
@@ -19,7 +25,7 @@ import (
 )
 
 // serverMode in the environment turns the test binary into the echo server that the benchmarks load. A process of its
-// own is what makes its CPU time its own.
+// own is what makes its CPU time its own. It says what the server speaks: ws or wss.
 const serverMode = "GANNET_BENCH_SERVER"
 
 func TestMain(m *testing.M) {
@@ -45,6 +51,11 @@ func serveEchoes() error {
 		return err
 	}
 	fmt.Println(listener.Addr())
+	if os.Getenv(serverMode) == "wss" {
+		if listener, err = overTLS(listener); err != nil {
+			return err
+		}
+	}
 	go func() {
 		io.Copy(io.Discard, os.Stdin)
 		time.AfterFunc(10*time.Second, func() { log.Fatal("the echo server does not close") })
@@ -58,14 +69,14 @@ func serveEchoes() error {
 
 // echoServer is the child process.
 type echoServer struct {
-	addr string
-	pid  int
+	scheme, addr string
+	pid          int
 }
 
-func startEchoServer(tb testing.TB) *echoServer {
+func startEchoServer(tb testing.TB, scheme string) *echoServer {
 	tb.Helper()
 	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), serverMode+"=1", "GOMAXPROCS=1")
+	cmd.Env = append(os.Environ(), serverMode+"="+scheme, "GOMAXPROCS=1")
 	cmd.Stderr = os.Stderr
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
@@ -88,7 +99,21 @@ func startEchoServer(tb testing.TB) *echoServer {
 	if err != nil {
 		tb.Fatalf("the echo server did not start: %v", err)
 	}
-	return &echoServer{addr: strings.TrimSpace(addr), pid: cmd.Process.Pid}
+	return &echoServer{scheme: scheme, addr: strings.TrimSpace(addr), pid: cmd.Process.Pid}
+}
+
+// overTLS gives a listener a certificate that it has signed itself.
+func overTLS(ln net.Listener) (net.Listener, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	what := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(24 * time.Hour)}
+	signed, err := x509.CreateCertificate(rand.Reader, what, what, key.Public(), key)
+	if err != nil {
+		return nil, err
+	}
+	return tls.NewListener(ln, &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{signed}, PrivateKey: key}}}), nil
 }
 
 // cpu is the CPU time of all threads of the server that are alive, in nanoseconds: /proc/PID/stat counts in ticks of
