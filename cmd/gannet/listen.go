@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -9,12 +10,14 @@ import (
 )
 
 // listen binds what the flags name: a TCP address, a unix socket, or both. Whoever connects from now on is served.
-func listen(addr, unix string) (all []net.Listener, err error) {
+func listen(ctx context.Context, addr, unix string) (all []net.Listener, err error) {
+	var plain net.ListenConfig
+	plain.SetMultipathTCP(false) // the engine's own sockets are plain TCP, too
 	for _, k := range []struct{ flag, network, at string }{{"--addr", "tcp", addr}, {"--unix", "unix", unix}} {
 		if k.at == "" {
 			continue
 		}
-		ln, err := net.Listen(k.network, k.at)
+		ln, err := plain.Listen(ctx, k.network, k.at)
 		if err != nil {
 			for _, ln := range all {
 				_ = ln.Close()

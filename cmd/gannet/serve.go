@@ -52,7 +52,7 @@ func serveCommand() *cli.Command {
 			if err != nil {
 				return err
 			}
-			listeners, err := listen(c.String("addr"), c.String("unix"))
+			listeners, err := listen(ctx, c.String("addr"), c.String("unix"))
 			if err != nil {
 				return err
 			}

@@ -58,11 +58,14 @@ func (m *market) publish(ctx context.Context, server *engine.Server) {
 
 func main() {
 	m := &market{symbols: []string{"AAPL", "BTC-EUR", "GOLD"}}
-	server, err := engine.NewServer(m, engine.Options{Limits: engine.Limits{
-		MaxMessageSize:    1024,
-		MaxBufferedAmount: 256 << 10, // behind by more than that, a client misses prices
-		Overflow:          engine.DropMessage,
-	}})
+	server, err := engine.NewServer(m, engine.Options{
+		SendBuffer: 64 << 10, // what waits in the kernel is late, too
+		Limits: engine.Limits{
+			MaxMessageSize:    1024,
+			MaxBufferedAmount: 64 << 10, // behind by more than that, a client misses prices
+			Overflow:          engine.DropMessage,
+		},
+	})
 	if err != nil {
 		log.Fatal(err)
 	}
