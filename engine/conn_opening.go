@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"net/http"
 	"sync"
 	"unique"
 	"unsafe"
@@ -96,6 +97,16 @@ func (c *Conn) onRequest(req *handshake.Request, b []byte, n int, err error) []b
 		c.refuse(err.(*handshake.Refusal))
 		return nil
 	}
+	path, refused := c.takeRoute(req)
+	if refused != nil {
+		c.refuse(refused)
+		return nil
+	}
+	return c.decide(req, path, b, n)
+}
+
+// decide decides about an opening handshake whose route was found.
+func (c *Conn) decide(req *handshake.Request, path *http.Request, b []byte, n int) []byte {
 	if r := c.route(); r.hooks.upgrade == nil && r.entrance.check == nil {
 		c.loop.plain = Upgrade{conn: c, req: req} // nobody sees it: it need not be new
 		if refused := c.loop.plain.enter(); refused != nil {
@@ -105,7 +116,7 @@ func (c *Conn) onRequest(req *handshake.Request, b []byte, n int, err error) []b
 		c.open(&c.loop.plain)
 		return b[n:]
 	}
-	return c.ask(&Upgrade{conn: c, req: req, head: b[:n]}, b, n)
+	return c.ask(&Upgrade{conn: c, req: req, head: b[:n], path: path}, b, n)
 }
 
 // ask lets the user decide about a handshake.

@@ -84,6 +84,7 @@ func (k hookKind) methodOf(t reflect.Type) (reflect.Method, bool) {
 
 var (
 	funcsType   = reflect.TypeFor[Funcs]()
+	muxType     = reflect.TypeFor[Mux]()
 	handlerType = reflect.TypeFor[Handler]()
 )
 
@@ -150,6 +151,9 @@ func findHooks(h Handler) (hooks, error) {
 		return k, err
 	}
 	if err := neverHeard(found); err != nil {
+		return k, err
+	}
+	if err := neverAsked(found); err != nil {
 		return k, err
 	}
 	k.open, k.message, k.close = h.OnOpen, h.OnMessage, h.OnClose
@@ -235,6 +239,33 @@ func neverHeard(found *[hookKinds]*giver) error {
 	return nil
 }
 
+// neverAsked: a Mux is asked for its routes when it is the Handler itself. Within another one its methods serve nobody.
+func neverAsked(found *[hookKinds]*giver) error {
+	for _, g := range found[:hookUpgrade] {
+		if at := g.muxWithin(0); at != "" {
+			return handlerError("%s is a Mux, whose routes nobody would ask for: give the Mux itself to NewServer, and put what is around it around the handlers of its routes", at)
+		}
+	}
+	return nil
+}
+
+// muxWithin is where a Mux has the hook that is not the Handler itself; "" if none does.
+func (g *giver) muxWithin(depth int) string {
+	switch {
+	case g == nil:
+		return ""
+	case g.at.t == muxType && (g.at.above != nil || depth > 0):
+		return g.at.path
+	case g.manner != byInterface || depth > mostDeep:
+		return ""
+	}
+	inner, err := examine(g.at.v.Elem())
+	if err != nil || inner[g.kind].muxWithin(depth+1) == "" {
+		return ""
+	}
+	return g.at.path
+}
+
 func handlerError(format string, args ...any) error {
-	return fmt.Errorf("gannet: NewServer: %s: %w", fmt.Sprintf(format, args...), ErrSyntax)
+	return fmt.Errorf("%s: %w", fmt.Sprintf(format, args...), ErrSyntax)
 }

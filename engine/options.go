@@ -346,6 +346,19 @@ func (k *config) buffers() netio.Buffers {
 	return netio.Buffers{Send: k.SendBuffer, Receive: k.ReceiveBuffer}
 }
 
-func optionError(name string, got any, want string) error {
-	return fmt.Errorf("gannet: Options: %s is %v, must be %s: %w", name, got, want, ErrSyntax)
+// badOption is an option out of range, or one that does not go with another.
+type badOption struct {
+	place, name string
+	got         any
+	want        string
 }
+
+func optionError(name string, got any, want string) error {
+	return &badOption{"Options", name, got, want}
+}
+
+func (b *badOption) Error() string {
+	return fmt.Sprintf("gannet: %s: %s is %v, must be %s: %v", b.place, b.name, b.got, b.want, ErrSyntax)
+}
+
+func (b *badOption) Unwrap() error { return ErrSyntax }

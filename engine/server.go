@@ -21,6 +21,8 @@ import (
 type engine struct {
 	conf       *config
 	own        *route   // of every connection, without a Mux
+	mux        *Mux     // nil: there is none
+	routes     []*route // of the mux's entries
 	origins    minutely // those refused
 	pool       *pool.Pool
 	budget     budget
@@ -69,13 +71,14 @@ type Server struct {
 // by value; what is behind an embedded interface (a wrapper, say) and not repeated by the outer type;
 // what two embedded types have at the same depth; a method or a field of an optional method's name
 // and another type; an OnMessage outside of an OnChunk; an embedded pointer or interface that is nil.
+// A Mux is a Handler for each path; see there for its errors.
 func NewServer(h Handler, o Options) (*Server, error) {
 	if h == nil {
 		return nil, misused("NewServer needs a Handler, and this one is nil")
 	}
 	hooks, err := findHooks(h)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("gannet: NewServer: %w", err)
 	}
 	conf, err := o.config()
 	if err != nil {
@@ -83,12 +86,17 @@ func NewServer(h Handler, o Options) (*Server, error) {
 	}
 	s := &Server{}
 	s.engine.init(conf, hooks)
+	if m, ok := h.(*Mux); ok {
+		if err := s.engine.useMux(m); err != nil {
+			return nil, err
+		}
+	}
 	return s, nil
 }
 
 func (e *engine) init(conf *config, h hooks) {
 	e.conf, e.pool, e.number = conf, pool.New(), enginesMade.Add(1)
-	e.own = newRoute("", h, conf.limits, conf.entrance)
+	e.own = newRoute(h, conf.limits, conf.entrance)
 	e.budget.limit = conf.InboundBudget
 	e.gone, e.ended, e.over = make(chan struct{}), make(chan struct{}), make(chan struct{})
 	e.fallback.conns, e.fallback.done, e.fallback.ended = make(chan net.Conn), make(chan struct{}), make(chan struct{})

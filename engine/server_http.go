@@ -13,7 +13,11 @@ import (
 type tlsConn interface{ ConnectionState() tls.ConnectionState }
 
 // httpArrival is a request that a net/http server has parsed already.
-type httpArrival struct{ req *handshake.Request }
+type httpArrival struct {
+	req   *handshake.Request
+	route *route
+	path  *http.Request // which knows the path's values
+}
 
 // ServeHTTP adopts a connection from a net/http server: the request is checked as any
 // other, and the bytes that net/http had read ahead are kept. A plain TCP or unix
@@ -37,6 +41,11 @@ func (e *engine) serveHTTP(w http.ResponseWriter, r *http.Request) {
 		e.refuseHTTP(w, err)
 		return
 	}
+	route, refused := e.routeHTTP(r)
+	if refused != nil {
+		e.refuseHTTP(w, refused)
+		return
+	}
 	nc, buffered, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		e.log().Error("gannet: ServeHTTP needs a connection that can be hijacked (HTTP/1.1)", "err", err)
@@ -45,7 +54,7 @@ func (e *engine) serveHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	early := make([]byte, buffered.Reader.Buffered())
 	_, _ = buffered.Reader.Read(early)
-	e.adoptConn(nc, arrival{peer: addrPortOf(nc.RemoteAddr()), early: early, http: &httpArrival{req}})
+	e.adoptConn(nc, arrival{peer: addrPortOf(nc.RemoteAddr()), early: early, http: &httpArrival{req, route, r}})
 }
 
 // notHijackable: what stands between net/http and us (a middleware's ResponseWriter, say)
@@ -104,8 +113,9 @@ func (e *engine) adoptConn(nc net.Conn, a arrival) {
 
 // onHTTP takes over from net/http: the request is parsed, and its WebSocket bytes may be read.
 func (c *Conn) onHTTP(a arrival) {
+	c.limits.Store(a.http.route.limits)
 	// net/http's bytes are the request's own memory: behind its head come the first frames.
-	if rest := c.onRequest(a.http.req, a.early, 0, nil); len(rest) > 0 {
+	if rest := c.decide(a.http.req, a.http.path, a.early, 0); len(rest) > 0 {
 		c.loop.feed(c, rest)
 		return
 	}

@@ -27,7 +27,8 @@ type Upgrade struct {
 	mismatch *handshake.Refusal // what ProtocolPolicy makes of it, unless SetProtocol is called
 	header   []handshake.HeaderField
 	value    any
-	plain    bool // NoDeflate
+	plain    bool          // NoDeflate
+	path     *http.Request // knows the path's values; nil for a listener's without a Mux
 
 	later    bool
 	copied   int         // bytes of the request that are kept for Later

@@ -45,7 +45,25 @@ func (u *Upgrade) makeRequest() *http.Request {
 	if r.URL, err = url.ParseRequestURI(r.RequestURI); err != nil { // net/http would have refused it
 		r.URL = &url.URL{Opaque: r.RequestURI}
 	}
+	if u.path != nil {
+		u.conn.route().tell(r, u.path)
+	}
 	return r.WithContext(u.Context())
+}
+
+// PathValue is what a wildcard of the pattern that the request matched stands for: with the pattern "/chat/{room}" of a Mux,
+// PathValue("room"). By ServeHTTP the router in front is asked as well. "" for a name that is in none of them. It is
+// Request().PathValue, and makes no request.
+func (u *Upgrade) PathValue(name string) string {
+	switch {
+	case u.ended():
+		return ""
+	case u.request != nil:
+		return u.request.PathValue(name)
+	case u.path != nil:
+		return u.path.PathValue(name)
+	}
+	return ""
 }
 
 // upgradeContext is what Upgrade.Context answers.
