@@ -129,7 +129,7 @@ func (c *Conn) Protocol() string { return c.agreement().protocol }
 // parameters, or "".
 func (c *Conn) Extensions() string { return c.agreement().deflate.String() }
 
-// RemoteAddr is the peer's address; with Options.ProxyProtocol the one that the proxy names.
+// RemoteAddr is the peer's address; with Options.ProxyProtocol or Options.TrustedProxies the one that the proxy names.
 func (c *Conn) RemoteAddr() net.Addr {
 	if a := c.peer.addrPort(); c.peer != (peerAddr{}) {
 		return net.TCPAddrFromAddrPort(a)

@@ -23,7 +23,7 @@ const (
 	sawClose  // no frame of the peer counts any more: its Close was received (onCloseFrame), it broke a rule (fail), we do not wait for it (beginOnLoopLocked), or it is gone
 	counted   // it counts against MaxConnsPerAddress; adopt, or admitProxied, when the proxy names the address
 	bridged   // carried by goroutines; adopt
-	overTLS   // wss; adopt
+	overTLS   // wss; adopt, or takeForwarded, when a proxy says how its client came
 	byChunk   // its route has OnChunk; open
 	alive     // phaseHearing, though the peer is not gone; lose
 	unwatched // the poller refused to watch it, and has it no longer; watch

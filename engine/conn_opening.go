@@ -93,6 +93,10 @@ func (c *Conn) onRequest(req *handshake.Request, b []byte, n int, err error) []b
 		c.handOver(b)
 		return nil
 	}
+	if !c.takeForwarded(req) {
+		c.refuse(unavailable("max-conns-per-address", "too many connections"))
+		return nil
+	}
 	if err := handshake.CheckUpgrade(req); err != nil {
 		c.refuse(err.(*handshake.Refusal))
 		return nil

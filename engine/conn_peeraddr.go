@@ -37,6 +37,14 @@ func (p peerAddr) addrPort() netip.AddrPort {
 	return netip.AddrPortFrom(netip.AddrFrom16(p.ip).Unmap().WithZone(zone), p.port)
 }
 
+// peerAddrPort is the peer's address; invalid if it has none.
+func (c *Conn) peerAddrPort() netip.AddrPort {
+	if c.peer == (peerAddr{}) {
+		return netip.AddrPort{}
+	}
+	return c.peer.addrPort()
+}
+
 // Only link-local addresses have a zone, and they all begin alike (RFC 4291 2.5.6); so the number of
 // the zone is kept in their place, behind what no peer's address begins with, a multicast address that is
 // reserved (2.7). It costs a connection nothing.

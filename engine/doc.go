@@ -19,7 +19,7 @@
 //	its memory     conn_inbound.go conn_deflation.go conn_limits.go server_budget.go conn_peeraddr.go
 //	a loop's work  loop_work.go loop_mail.go loop_graves.go loop_pace.go loop_fifo.go loop_table.go loop_exit.go loop_lost.go
 //	workers        worker.go worker_inbox.go worker_letters.go
-//	a server       server_listen.go server_listening.go server_systemd.go server_socketfile.go server_admission.go server_proxy.go server_http.go
+//	a server       server_listen.go server_listening.go server_systemd.go server_socketfile.go server_admission.go server_proxy.go server_forwarded.go server_http.go
 //	               server_fallback.go server_shutdown.go server_memory.go handler_hooks.go handler_embedding.go
 //	its watch-dog  server_watchdog.go loop_watched.go server_blame.go
 package engine

@@ -90,7 +90,7 @@ type Options struct {
 	// MaxConns is the most connections at a time; one more is answered 503 and closed. 0: no limit but the system's.
 	MaxConns int
 	// MaxConnsPerAddress is the same for one remote IP address (a /64 for IPv6). 0: no limit.
-	// With ProxyProtocol it is the address that the proxy names; the proxy's own is not counted.
+	// With ProxyProtocol and TrustedProxies it is the address that the proxy names; the proxy's own is not counted.
 	MaxConnsPerAddress int
 	// InboundBudget is how many bytes the engine holds of unfinished, paused and waiting
 	// messages and undecided handshakes of all connections, beyond 64 KiB each; at least 1 MiB. Default: a quarter of the memory
@@ -138,6 +138,19 @@ type Options struct {
 	// ProxyProtocol demands a PROXY protocol header (version 1 or 2) in front of each
 	// connection and takes the peer's address from it. Only behind a proxy that sends one.
 	ProxyProtocol bool
+	// TrustedProxies are the proxies in front whose word about their client is taken: addresses ("192.0.2.1"), prefixes ("10.0.0.0/8",
+	// "2001:db8::/32"), and "unix" for those that come by a unix socket. Of a request that comes from one of them the peer's address
+	// is what ForwardedHeader says, read from its end past addresses that are trusted as well, 32 of them at most: what a client
+	// puts there itself stands before what the nearest proxy adds, and is not looked at. That address is what Conn.RemoteAddr and Upgrade.RemoteAddr answer,
+	// with port 0 where the proxy does not tell it, and what MaxConnsPerAddress counts by; the proxies' own addresses are not
+	// counted. Where the proxy names nobody, or what it says is no address ("unknown"), the last address that it did name stands,
+	// or its own. X-Forwarded-Proto says whether Conn.URL is wss and a page of the same origin https; the host is the Host field's. List no proxy that
+	// passes these fields on as clients wrote them. Default: nobody, and none of the fields is looked at. Not with
+	// ProxyProtocol. A request that goes to Fallback keeps the proxy's address: one connection carries those of many.
+	TrustedProxies []string
+	// ForwardedHeader is the field that TrustedProxies write the client's address to: "X-Forwarded-For", the default, or
+	// "Forwarded" (RFC 7239). Name the one that the nearest proxy sets: the other may be the client's own.
+	ForwardedHeader string
 
 	// Deflate is how messages are compressed (permessage-deflate, RFC 7692), where the client offers it.
 	// Each of its fields says what it costs. nil: not at all. Of a message of more than 128 KiB (32, 16 and 4 at levels 7, 8
@@ -256,6 +269,7 @@ type config struct {
 	Options
 	limits   *limits
 	entrance *entrance
+	trusted  *trusted // nil: nobody is
 
 	deflate    *deflate.Extension // nil: Options.Deflate is
 	deflateMin int                // the shortest message that is compressed
@@ -283,6 +297,9 @@ func (o Options) config() (*config, error) {
 		return nil, err
 	}
 	if k.entrance, err = newEntrance("Options", o.Origins, o.CheckOrigin, o.Protocols, o.ProtocolPolicy); err != nil {
+		return nil, err
+	}
+	if k.trusted, err = newTrusted(&o); err != nil {
 		return nil, err
 	}
 	return k, k.setDeflate()

@@ -241,15 +241,15 @@ func (l *loop) adoptReserved(a arrival) {
 }
 
 // countedBy is the address that an arrival counts against MaxConnsPerAddress. In front
-// of a PROXY header it has none: the proxy's own is everybody's. See admitProxied.
+// of a PROXY header, and of a trusted proxy's request, it has none: the proxy's own is everybody's. See admitProxied.
 func (e *engine) countedBy(a *arrival) netip.AddrPort {
-	if e.conf.ProxyProtocol && a.http == nil {
+	if e.conf.ProxyProtocol && a.http == nil || e.conf.trusted.hasPeer(a.peer) {
 		return netip.AddrPort{}
 	}
 	return a.peer
 }
 
-// admitProxied takes over the address that a PROXY header names, and counts it.
+// admitProxied takes over the address that a proxy names, and counts it.
 func (e *engine) admitProxied(c *Conn, peer netip.AddrPort) bool {
 	c.peer = newPeerAddr(peer)
 	if e.addresses == nil {
