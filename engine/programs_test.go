@@ -219,7 +219,7 @@ func (p program) attend(addr string, number int, talking func()) error {
 	}
 	judge := p.judge(number)
 	for heard := 0; ; {
-		f, err := ws.ReadFrame(c.r)
+		f, err := readFrame(c.r)
 		if err != nil {
 			return fmt.Errorf("client %d: instead of a Close: %w", number, err)
 		}
@@ -286,4 +286,17 @@ func (c *programClient) say(text string) bool {
 	c.writing.Lock()
 	defer c.writing.Unlock()
 	return !c.closed && wsutil.WriteClientText(c, []byte(text)) == nil
+}
+
+// readFrame reads a frame of a server, whose payloads are short here.
+func readFrame(r io.Reader) (f ws.Frame, err error) {
+	if f.Header, err = ws.ReadHeader(r); err != nil {
+		return f, err
+	}
+	if f.Header.Length > 1<<16 {
+		return f, fmt.Errorf("a frame of %d bytes", f.Header.Length)
+	}
+	f.Payload = make([]byte, f.Header.Length)
+	_, err = io.ReadFull(r, f.Payload)
+	return f, err
 }

@@ -63,7 +63,7 @@ func untilEnded(c net.Conn, talking func()) error {
 		}
 	}()
 	for n := 0; ; n++ {
-		f, err := ws.ReadFrame(c)
+		f, err := readFrame(c)
 		if err != nil {
 			return fmt.Errorf("after %d echoes: %w", n, err)
 		}
@@ -86,4 +86,17 @@ func untilEnded(c net.Conn, talking func()) error {
 			talking()
 		}
 	}
+}
+
+// readFrame reads a frame of a server, whose payloads are short here.
+func readFrame(r io.Reader) (f ws.Frame, err error) {
+	if f.Header, err = ws.ReadHeader(r); err != nil {
+		return f, err
+	}
+	if f.Header.Length > 1<<16 {
+		return f, fmt.Errorf("a frame of %d bytes", f.Header.Length)
+	}
+	f.Payload = make([]byte, f.Header.Length)
+	_, err = io.ReadFull(r, f.Payload)
+	return f, err
 }

@@ -39,8 +39,11 @@ func command() *cli.Command {
 	}
 }
 
-// usageError says how to find out what is right; package cli by itself would say all of that, and the error a second time.
-func usageError(_ context.Context, c *cli.Command, err error, _ bool) error {
+// usageError is package cli's way to tell of a wrong flag: by itself it would say all of the help, and the error a second time.
+func usageError(_ context.Context, c *cli.Command, err error, _ bool) error { return misused(c, err) }
+
+// misused adds to an error how to find out what is right.
+func misused(c *cli.Command, err error) error {
 	return fmt.Errorf("%w\nusage: %s [options]; %s --help lists them", err, c.FullName(), c.FullName())
 }
 
@@ -53,5 +56,5 @@ func noArguments(c *cli.Command) error {
 	if c.Root() == c {
 		what = "has no such command"
 	}
-	return usageError(nil, c, fmt.Errorf("%s %s: %q", c.FullName(), what, c.Args().First()), false)
+	return misused(c, fmt.Errorf("%s %s: %q", c.FullName(), what, c.Args().First()))
 }

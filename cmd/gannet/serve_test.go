@@ -193,7 +193,7 @@ func TestServeAnyPath(t *testing.T) {
 		if err := wsutil.WriteClientMessage(c, ws.OpClose, ws.NewCloseFrameBody(3000, "bye")); err != nil {
 			t.Fatal(err)
 		}
-		f, err := ws.ReadFrame(c)
+		f, err := readFrame(c)
 		if code, reason := ws.ParseCloseFrameData(f.Payload); err != nil || f.Header.OpCode != ws.OpClose || code != 3000 || reason != "bye" {
 			t.Error(path, f, err)
 		}
