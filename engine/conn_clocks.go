@@ -13,7 +13,7 @@ import (
 //
 //	clock               starts, and starts anew       stands while                 what it does
 //
-//	HandshakeTimeout    accepted                      we were away while a         ends it
+//	HandshakeTimeout    accepted                      we were away while a         refuses it (408, 503)
 //	                                                  decision is awaited
 //	decisionProbe       Upgrade.Later                 -                            looks whether the client has gone
 //	MaxLifetime         OPEN                          -                            closes (1001)
@@ -31,7 +31,8 @@ import (
 //	                                                  WriteStallTimeout
 //	MaxClosing          CLOSING                       -                            ends it (1006)
 //	lingerTime          our half has ended; a byte    something is not taken yet   closes the descriptor
-//	                    either way
+//	                    either way (after 408 and
+//	                    503: from us)
 //	lingerBound         our half has ended            -                            closes the descriptor
 //	probeInterval       the peer is not read          -                            looks whether it has gone
 //	restAfter           the compressor was used       -                            conn_resting.go

@@ -166,8 +166,29 @@ func (c *Conn) onConnectingTimer() {
 		c.wake(wheelTick)
 		return
 	}
-	c.loop.engine.stats.refusals.add("timeout")
-	c.finish(closing{code: StatusAbnormalClosure, err: ErrHandshakeTimeout, abort: true})
+	c.onHandshakeLate()
+}
+
+// onHandshakeLate ends an opening handshake that took too long. Who has begun a request is told (RFC 9110 15.5.9), and has
+// lingerTime to read it: what it still says of its head makes that no longer.
+func (c *Conn) onHandshakeLate() {
+	switch o := c.opening; {
+	case o == nil || !o.begun(c.loop.engine.conf):
+		c.loop.engine.stats.refusals.add(requestTimeout.Reason)
+		c.finish(closing{code: StatusAbnormalClosure, err: ErrHandshakeTimeout})
+		return
+	case o.late == nil:
+		c.refuse(requestTimeout)
+	case o.late.decision.Load() != nil: // just in time
+		c.decideLate()
+		return
+	default:
+		o.late.end(ErrHandshakeTimeout)
+		c.refuse(decisionTimeout)
+	}
+	if c.progress != nil {
+		c.progress.unheard = true
+	}
 }
 
 // creditAbsence: the time in which we did not look at an upgrade that waits for its decision does not count, if that was long.
@@ -235,7 +256,7 @@ func (c *Conn) onLingerTimer() {
 		c.wake(wheelTick)
 		return
 	}
-	if p.heard > 0 {
+	if p.heard > 0 && !p.unheard {
 		p.restart(now)
 	}
 	due := p.bound

@@ -15,7 +15,7 @@ import (
 //
 //	phaseOpening    CONNECTING             accept                    open: the handshake is answered 101
 //	                CLOSING: Close or      (any goroutine)           refuse: an HTTP status, then phaseLingering
-//	                Terminate was called                             finish: it is reset, then phaseBuried
+//	                Terminate was called                             finish: it is reset, or had said nothing: phaseBuried
 //	phaseOpen       OPEN                   open: OnOpen              finish: both sides are done
 //	                CLOSING                a Close frame is placed   lose: nothing can be sent any more
 //	phaseHearing    OPEN, CLOSING          lose                      heardAll: what the peer had said is delivered

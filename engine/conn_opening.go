@@ -43,6 +43,11 @@ func (c *Conn) dropOpening() {
 	openingPool.Put(o)
 }
 
+// begun tells whether something of a request has come: a PROXY header is none of it.
+func (o *opening) begun(k *config) bool {
+	return o.late != nil || len(o.buf.B) > 0 && (o.past || !k.ProxyProtocol)
+}
+
 func (k *config) headLimits() handshake.Limits {
 	return handshake.Limits{MaxBytes: k.MaxHandshakeBytes}
 }
@@ -342,5 +347,7 @@ func unavailable(reason, detail string) *handshake.Refusal { return refusal(503,
 var (
 	forbiddenOrigin = refusal(403, "origin", "this origin may not connect here")
 	shuttingDown    = unavailable("shutting-down", "the server is shutting down")
+	requestTimeout  = refusal(408, "timeout", "the request did not come in time")
+	decisionTimeout = unavailable("decision-timeout", "the server did not decide about this request in time")
 	internalError   = refusal(500, "handler-panic", "the server failed to decide about this request")
 )

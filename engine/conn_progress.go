@@ -8,16 +8,17 @@ import (
 // progress is how far a connection's peer has come with what we have for it. A connection has one while a
 // clock waits for its peer to take something, while it closes and while it lingers. On the loop.
 type progress struct {
-	since  time.Duration // when the peer last made progress, or its turn began
-	bound  time.Duration // when it is over in any case: of a closing, a lingering
-	looked time.Duration // when we last looked; 0: not yet
-	last   reach         // what we saw then
-	moved  uint64        // how much the peer has taken from since to looked
-	need   uint64        // how much it has to take to make progress
-	heard  uint64        // bytes received from since on
-	waits  bool          // it is the peer's turn: more than a control frame waits for it
-	reads  bool          // it has made progress
-	parted bool          // our Close has left
+	since   time.Duration // when the peer last made progress, or its turn began
+	bound   time.Duration // when it is over in any case: of a closing, a lingering
+	looked  time.Duration // when we last looked; 0: not yet
+	last    reach         // what we saw then
+	moved   uint64        // how much the peer has taken from since to looked
+	need    uint64        // how much it has to take to make progress
+	heard   uint64        // bytes received from since on
+	waits   bool          // it is the peer's turn: more than a control frame waits for it
+	reads   bool          // it has made progress
+	parted  bool          // our Close has left
+	unheard bool          // what it says makes its lingering no longer
 }
 
 const (

@@ -97,8 +97,9 @@ type Options struct {
 	// of the machine or its cgroup; in a 32-bit process at most 256 MiB. Past it the connection that holds most is closed (1013).
 	InboundBudget int64
 
-	// HandshakeTimeout bounds the opening handshake, a decision by Upgrade.Later included. Default 10 s, at most 200 days; it
-	// cannot be off.
+	// HandshakeTimeout bounds the opening handshake, a decision by Upgrade.Later included. A request that is not whole by then is
+	// answered 408, one that is not decided about 503; a connection on which nothing came is closed without an answer.
+	// Default 10 s, at most 200 days; it cannot be off.
 	HandshakeTimeout time.Duration
 	// MaxClosing ends a closing handshake (1006) after so long, whatever the peer takes or sends meanwhile: who reads
 	// 4 KiB in each WriteStallTimeout could keep it for ever. Default 5 min, or Limits.CloseTimeout if that is longer; at most

@@ -300,6 +300,7 @@ func trialCloseTimeout(r *rand.Rand) error {
 	return s.finish()
 }
 
+// Who has sent nothing hears nothing, who has begun a request 408, and who waits for a decision 503.
 func trialHandshakeTimeout(r *rand.Rand) error {
 	timeout := between(r, 200*time.Millisecond, 20*time.Second)
 	later := r.IntN(2) == 0
@@ -313,8 +314,9 @@ func trialHandshakeTimeout(r *rand.Rand) error {
 	began := s.world.Now()
 	head := a.request("")
 	if !later {
-		head = head[:r.IntN(len(head))]
+		head = head[:r.IntN(len(head))*r.IntN(4)/3]
 	}
+	silent := len(head) == 0
 	for s.law == nil && len(head) > 0 && s.world.Now() < began+timeout/2 { // in pieces, which helps nothing
 		n := 1 + r.IntN(len(head))
 		a.pend, head = append(a.pend, head[:n]...), head[n:]
@@ -323,9 +325,16 @@ func trialHandshakeTimeout(r *rand.Rand) error {
 	s.pass(began + timeout - early - min(s.world.Now(), began+timeout-early))
 	s.wants(a.ended == "", "too early: %q", a.ended)
 	s.pass(early + late)
-	s.wants(a.ended == "reset" && a.status == "" && a.endedAt >= began+timeout-early && a.endedAt <= began+timeout+late,
+	status, reason := "408", "timeout"
+	switch {
+	case a.upgrade != nil:
+		status, reason = "503", "decision-timeout"
+	case silent:
+		status = ""
+	}
+	s.wants(a.ended == "end" && a.status == status && a.endedAt >= began+timeout-early && a.endedAt <= began+timeout+late,
 		"the peer sees %q, %q %v after it came, not %v", a.status, a.ended, a.endedAt-began, timeout)
-	s.wants(len(a.events) == 0 && s.server.Stats().Refusals["timeout"] == 1 && s.server.Stats().Connecting == 0, "%v %+v", a.events, s.server.Stats().Refusals)
+	s.wants(len(a.events) == 0 && s.server.Stats().Refusals[reason] == 1 && s.server.Stats().Connecting == 0, "%v %+v", a.events, s.server.Stats().Refusals)
 	if later && len(head) == 0 {
 		s.wants(a.upgrade != nil && a.upgrade.Accept() == ErrClosed, "Accept after that")
 	}

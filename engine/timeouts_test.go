@@ -2,6 +2,8 @@ package engine
 
 import (
 	"errors"
+	"io"
+	"maps"
 	"net"
 	"strings"
 	"sync"
@@ -313,12 +315,24 @@ func TestHandshakeTimeout(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer silent.Close()
+		unfinished, err := net.Dial("tcp", s.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer unfinished.Close()
+		if _, err := unfinished.Write([]byte("G")); err != nil {
+			t.Fatal(err)
+		}
 		undecided := rawRequest(t, s, "")
 		u := receive(t, kept, "OnUpgrade")
 		_ = silent.SetDeadline(time.Now().Add(timeoutOf(10)))
-		for _, nc := range []net.Conn{silent, undecided} {
-			if b := readAll(nc); strings.Contains(b, "101") {
-				t.Errorf("%q", b)
+		_ = unfinished.SetDeadline(time.Now().Add(timeoutOf(10)))
+		if n, err := silent.Read(make([]byte, 1)); n != 0 || err != io.EOF {
+			t.Errorf("the silent one: %d bytes, %v", n, err)
+		}
+		for nc, answer := range map[net.Conn]string{unfinished: "HTTP/1.1 408 ", undecided: "HTTP/1.1 503 "} {
+			if b := readAll(nc); !strings.HasPrefix(b, answer) || !strings.Contains(b, "\r\nConnection: close\r\n") {
+				t.Errorf("%q, want %q", b, answer)
 			}
 		}
 		if took := time.Since(began); took < timeout-early {
@@ -328,7 +342,7 @@ func TestHandshakeTimeout(t *testing.T) {
 		if err := u.Accept(); err != ErrClosed {
 			t.Error("Accept after the time-out:", err)
 		}
-		if n := s.Stats().Refusals["timeout"]; n != 2 {
+		if n := s.Stats().Refusals; !maps.Equal(n, map[string]uint64{"timeout": 2, "decision-timeout": 1}) {
 			t.Error("refusals:", n)
 		}
 	})

@@ -213,14 +213,12 @@ func TestNeverDecided(t *testing.T) {
 			a := attackerOn(w.call(t))
 			a.say(t, requestFor("/"))
 			u := <-asked
-			if n, err := a.r.Read(make([]byte, 1)); n != 0 || isTimeout(err) {
-				t.Error(n, err)
-			}
+			a.expectStatus(t, 503)
 			if err := u.Accept(); err != ErrClosed {
 				t.Error(err)
 			}
 			over(t, "never decided", u)
-			if got := w.Stats().Refusals["timeout"]; got != 1 {
+			if got := w.Stats().Refusals["decision-timeout"]; got != 1 {
 				t.Error(got, "time-outs")
 			}
 		})
