@@ -92,6 +92,32 @@ func TestDeflateLengths(t *testing.T) {
 	}
 }
 
+// TestDeflateLongestFrame: under the highest MaxMessageSize, which is the default, a compressed frame of more than 2147483647
+// bytes is refused at its header all the same.
+func TestDeflateLongestFrame(t *testing.T) {
+	begun := func(n uint64) []byte { return append(maskedFrame(0x42, []byte{2}), frameHead(0x80, n)...) }
+	for _, k := range []announcement{
+		{"the longest", longHead(0xc2, MaxMessage), 0},
+		{"one byte more", longHead(0xc2, MaxMessage+1), 1009},
+		{"one byte more, of a fragment", longHead(0x41, MaxMessage+1), 1009},
+		{"2^34", longHead(0xc2, 1<<34), 1009},
+		{"a continuation of one byte more", begun(MaxMessage + 1), 1009},
+		{"a sum of one byte more", begun(MaxMessage), 0},
+	} {
+		r := newTapeRig(t, Funcs{}, Options{Deflate: deflateOn()})
+		r.openDeflate(anyDeflate)
+		before := r.s.Stats().Buffers.Gets
+		r.feed(k.say)
+		if code := r.closeCode(); code != k.code {
+			t.Errorf("%s: Close %d, want %d", k.name, code, k.code)
+		}
+		if n := r.s.Stats().Buffers.Gets - before; n != 0 {
+			t.Errorf("%s: took %d buffers", k.name, n)
+		}
+		r.end()
+	}
+}
+
 // TestDeflateLengthsBesideInnocent: the same lies by the hundred cost nobody else anything.
 func TestDeflateLengthsBesideInnocent(t *testing.T) {
 	s := startServer(t, echoHandler, Options{Deflate: deflateOn(), Limits: Limits{MaxMessageSize: hostileLimit}})

@@ -32,7 +32,9 @@ const (
 type Limits struct {
 	// MaxMessageSize is the longest message accepted, in bytes, after inflation.
 	// Default and ceiling: MaxMessage. A frame header that would pass it is answered
-	// with 1009 before anything is allocated. Lower it to what your messages need:
+	// with 1009 before anything is allocated; so is that of a compressed frame of more than
+	// 2147483647 bytes, or with which its message would take more than 16 times MaxMessageSize,
+	// and 1 KiB, on the wire. Lower it to what your messages need:
 	// it bounds what one connection may make you hold.
 	MaxMessageSize int64
 	// MaxFragments is the most frames one message may have. Default 1,048,576; over it: 1008.

@@ -8,7 +8,7 @@ type Error uint8
 
 // What a peer can do wrong beyond the frames themselves.
 const (
-	ErrTooLarge  Error = iota + 1 // a message over MaxMessageSize
+	ErrTooLarge  Error = iota + 1 // a message over MaxMessageSize, or a frame of more than 2147483647 bytes
 	ErrFragments                  // a message of more than MaxFragments frames
 	ErrText                       // a text message that is not UTF-8 (RFC 6455 8.1)
 )

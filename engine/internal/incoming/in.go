@@ -274,7 +274,7 @@ func (in *In) admit(p *codec.Piece, lim *Limits) error {
 	if in.compressed {
 		most = lim.MaxWire()
 	}
-	if in.size > most {
+	if in.size > most || p.Length > maxFrame {
 		return ErrTooLarge
 	}
 	if in.fragments++; in.fragments > lim.MaxFragments {

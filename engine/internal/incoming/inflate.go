@@ -13,6 +13,10 @@ const (
 	// every byte makes eleven of it where it stores (RFC 1951 3.2.4), else seven.
 	mostGrowth     = 16
 	mostGrowthBase = 1 << 10
+	// maxFrame is the longest frame, compressed or not, whatever MaxMessageSize lets a compressed message take on the
+	// wire: most peers count a frame's bytes in 31 bits. What a sender stores of the longest message takes 160 KiB more
+	// than the message, so fragments together may pass it.
+	maxFrame = 1<<31 - 1
 )
 
 // inflation is where a compressed message stands.
@@ -113,5 +117,5 @@ func (in *In) nextStep(b []byte, lim *Limits, e *Event) (n int, err error) {
 	return n - in.ahead, err
 }
 
-// MaxWire is how many bytes a compressed message may take on the wire.
+// MaxWire is how many bytes a compressed message may take on the wire, all its frames together.
 func (l *Limits) MaxWire() uint64 { return uint64(l.MaxMessageSize)*mostGrowth + mostGrowthBase }

@@ -70,3 +70,47 @@ func TestLimitExactly(t *testing.T) {
 		}
 	}
 }
+
+// TestCompressedLengths: of a compressed message no frame is longer than 2147483647 bytes, whatever MaxMessageSize is, and its
+// frames together take no more than MaxWire.
+func TestCompressedLengths(t *testing.T) {
+	const most = 1<<31 - 1
+	part := frame(0x42, []byte{2})
+	for name, k := range map[string]struct {
+		limit        int64
+		before, head []byte
+		code         int
+	}{
+		"the longest frame":                    {most, nil, announced(0xc2, most), 0},
+		"one byte more":                        {most, nil, announced(0xc2, most+1), 1009},
+		"one byte more, of text, not the last": {most, nil, announced(0x41, most+1), 1009},
+		"2^32":                                 {most, nil, announced(0xc2, 1<<32), 1009},
+		"what MaxWire is":                      {most, nil, announced(0xc2, most*16+1024), 1009},
+		"2^62":                                 {most, nil, announced(0xc2, 1<<62), 1009},
+		"a continuation":                       {most, part, announced(0x80, most+1), 1009},
+		"a continuation, not the last":         {most, part, announced(0x00, 1<<35), 1009},
+		"a sum over it: what is stored needs that": {most, part, announced(0x80, most), 0},
+		"a frame of MaxWire":                       {1 << 20, nil, announced(0xc2, 16<<20+1024), 0},
+		"a frame over MaxWire":                     {1 << 20, nil, announced(0xc2, 16<<20+1025), 1009},
+		"a sum over MaxWire":                       {1 << 20, part, announced(0x80, 16<<20+1024), 1009},
+		"a lower limit, with a MaxWire over it":    {1 << 28, nil, announced(0xc2, most+1), 1009},
+		"the same, at it":                          {1 << 28, nil, announced(0xc2, most), 0},
+	} {
+		for cut := range k.head {
+			r := newRig(t, true, false)
+			r.lim.MaxMessageSize = k.limit
+			stream := append(bytes.Clone(k.before), k.head...)
+			w := verdict(r, stream)
+			r.feed(k.before)
+			gets := r.lane.Pool.Stats().Gets
+			r.feed(k.head[:cut])
+			r.feed(k.head[cut:])
+			if r.code != k.code || w.code != k.code {
+				t.Errorf("%s, cut at %d: code %d, the twin says %d, want %d", name, cut, r.code, w.code, k.code)
+			}
+			if n := r.lane.Pool.Stats().Gets - gets; n != 0 {
+				t.Errorf("%s, cut at %d: %d buffers were taken for it", name, cut, n)
+			}
+		}
+	}
+}

@@ -115,7 +115,7 @@ func (w *twin) data(fin, rsv1 bool, op byte, length uint64, payload []byte, whol
 	w.size += length
 	w.fragments++
 	switch most := uint64(w.lim.MaxMessageSize); {
-	case !w.compressed && w.size > most, w.compressed && w.size > 16*most+1024:
+	case !w.compressed && w.size > most, w.compressed && w.size > 16*most+1024, length > 2147483647:
 		w.code = 1009
 	case w.fragments > w.lim.MaxFragments:
 		w.code = 1008
