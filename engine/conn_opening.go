@@ -99,7 +99,6 @@ func (c *Conn) onRequest(req *handshake.Request, b []byte, n int, err error) []b
 		return nil
 	}
 	if !c.takeForwarded(req) {
-		c.refuse(unavailable("max-conns-per-address", "too many connections"))
 		return nil
 	}
 	if err := handshake.CheckUpgrade(req); err != nil {

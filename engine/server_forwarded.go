@@ -106,8 +106,8 @@ func (t *trusted) readForwarded(peer netip.AddrPort, req *handshake.Request) (f 
 	return f
 }
 
-// takeForwarded takes over what a trusted proxy's request says of its client. It reports whether that is one more than
-// MaxConnsPerAddress allows.
+// takeForwarded takes over what a trusted proxy's request says of its client. It is false when it has refused that one, for
+// MaxConnsPerAddress.
 func (c *Conn) takeForwarded(req *handshake.Request) (admitted bool) {
 	e := c.loop.engine
 	f := e.conf.trusted.readForwarded(c.peerAddrPort(), req)
@@ -123,5 +123,9 @@ func (c *Conn) takeForwarded(req *handshake.Request) (admitted bool) {
 		c.peer = newPeerAddr(f.client)
 		return true
 	}
-	return e.admitProxied(c, f.client)
+	if !e.admitProxied(c, f.client) {
+		c.refuse(unavailable("max-conns-per-address", "too many connections"))
+		return false
+	}
+	return true
 }

@@ -115,9 +115,11 @@ func (e *engine) adoptConn(nc net.Conn, a arrival) {
 func (c *Conn) onHTTP(a arrival) {
 	c.limits.Store(a.http.route.limits)
 	// net/http's bytes are the request's own memory: behind its head come the first frames.
-	if rest := c.decide(a.http.req, a.http.path, a.early, 0); len(rest) > 0 {
-		c.loop.feed(c, rest)
-		return
+	if c.takeForwarded(a.http.req) {
+		if rest := c.decide(a.http.req, a.http.path, a.early, 0); len(rest) > 0 {
+			c.loop.feed(c, rest)
+			return
+		}
 	}
 	c.settle()
 	c.watch()
