@@ -34,7 +34,7 @@ func ExampleServer_ServeHTTP() {
 
 	talk(ln.Addr(), "hello")
 
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
 	if err := errors.Join(web.Shutdown(ctx), s.Shutdown(ctx)); err != nil {
 		log.Fatal(err)

@@ -55,7 +55,7 @@ func ExampleServer() {
 
 	talk(ln.Addr(), "hello")
 
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
 	if err := s.Shutdown(ctx); err != nil {
 		log.Print(err)

@@ -36,12 +36,13 @@ type program struct {
 	path   string // the request's
 	header ws.HandshakeHeaderString
 	pause  time.Duration // between two messages of a client; 0: it says nothing
+	silent bool          // one more client answers no Close: the end takes CloseTimeout then, and is in order all the same
 	// judge makes what judges each text that a client hears: nothing that was sent to it before its Close is missing.
 	judge func(client int) func(text string) error
 }
 
 var programs = map[string]program{
-	"README": {source: "testdata/embed/main.go", path: "/room", pause: 500 * time.Millisecond, judge: everybody},
+	"README": {source: "testdata/embed/main.go", path: "/room", pause: 500 * time.Millisecond, silent: true, judge: everybody},
 	"auth": {source: "../examples/auth/main.go", path: "/", header: "Authorization: Bearer secret\r\n", pause: 5 * time.Millisecond,
 		judge: itself},
 	"nethttp": {source: "../examples/nethttp/main.go", path: "/ws", pause: 5 * time.Millisecond, judge: itself},
@@ -148,6 +149,13 @@ func (p program) endInOrder(t *testing.T) {
 		case err := <-results:
 			t.Fatalf("before the end: %v\n%.2000s", err, said)
 		}
+	}
+	if p.silent {
+		c, err := p.dial(addr, programClients)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
 	}
 	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)

@@ -18,7 +18,8 @@ const stopGrace = 100 * time.Millisecond
 // which it would wait for.
 //
 // Serve and ListenAndServe return when Shutdown does, so a main that ends with either of them loses nobody. Give ctx a time
-// of its own: the context that asked for the end has ended already.
+// of its own, for the context that asked for the end has ended already: longer than Limits.CloseTimeout, which a peer has
+// that does not answer its Close.
 func (s *Server) Shutdown(ctx context.Context) error {
 	if err := s.made(); err != nil {
 		return err

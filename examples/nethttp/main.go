@@ -42,7 +42,7 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	<-ctx.Done()
 	stop() // a second signal ends the program at once
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
 	// http.Server does not know the WebSockets any more; they are Gannet's to close.
 	if err := errors.Join(web.Shutdown(ctx), server.Shutdown(ctx)); err != nil {
