@@ -122,6 +122,7 @@ func (l *loop) deliver(c *Conn, m Message) {
 	l.inCallback = true
 	c.route().hooks.message(c, m)
 	l.inCallback = false
+	m.giveBack()
 	l.stepped()
 }
 
@@ -148,6 +149,7 @@ func (l *loop) deliverChunk(c *Conn, k Chunk) {
 	l.inCallback = true
 	c.route().hooks.chunk(c, k)
 	l.inCallback = false
+	spoil(k.Data)
 	l.stepped()
 }
 
@@ -164,6 +166,7 @@ func (l *loop) callLent(c *Conn, op Opcode, f func(*Conn, []byte), payload []byt
 	l.inCallback = true
 	f(c, payload)
 	l.inCallback = false
+	spoil(payload)
 	l.stepped()
 }
 

@@ -7,7 +7,8 @@ import (
 )
 
 // Message is one whole message. Data is lent until the callback returns: it may be
-// changed, but not kept. Clone and Retain are how to keep it.
+// changed, but not kept: Clone and Retain are how to keep it. A build with the tag gannetdebug writes over it
+// when the callback returns (0xDB in each byte), and over all else that is lent, so that whoever kept it sees that at once.
 type Message struct {
 	Op   Opcode // OpText (Data is valid UTF-8) or OpBinary
 	Data []byte

@@ -65,6 +65,7 @@ func (l *loop) wholeMessages(c *Conn, in *inbound, b []byte) (rest []byte, over 
 		l.inCallback = true
 		k.route.hooks.message(c, Message{Op: op, Data: data, pool: l.lane.Pool})
 		l.inCallback = false
+		spoil(data)
 		l.stepped()
 		if len(b) == 0 {
 			break

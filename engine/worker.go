@@ -189,14 +189,17 @@ func (w *worker) runLetter(t *letter) {
 			m.held = t.buf
 		}
 		h.message(c, m)
+		m.giveBack()
 	case letterChunk:
 		h.chunk(c, Chunk{Op: t.op, Data: t.data, First: t.flags&letterFirst != 0, Last: t.flags&letterLast != 0})
+		spoil(t.data)
 	case letterControl:
 		if t.op == OpPing {
 			h.ping(c, t.data)
 		} else {
 			h.pong(c, t.data)
 		}
+		spoil(t.data)
 	case letterEnd:
 		c.notify(todoEnd)
 	case letterCall:
