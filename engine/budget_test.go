@@ -2,7 +2,6 @@ package engine
 
 import (
 	"fmt"
-	"net/netip"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -116,7 +115,7 @@ func TestBudgetCountsUndecidedHandshakes(t *testing.T) {
 	said := append([]byte(requestFor("/", "X-Padding: "+strings.Repeat("x", 8000))), maskedFrame(0x82, make([]byte, behind))...)
 	var conns []*Conn
 	for i := range waiting {
-		if _, ok := s.admitConn(netip.AddrPort{}); !ok {
+		if _, ok := s.admitConn(new(arrival)); !ok {
 			t.Fatal("not admitted")
 		}
 		l.adopt(arrival{fd: 5 + i, early: said})

@@ -77,11 +77,17 @@ type Conn struct {
 	watched  netio.Interest
 	phase    phase
 
+	id       uint64
 	asked    uint32  // loop: the number of the last broadcast that it was asked for
 	failed   failure // mu: why somebody else than the loop closed it
 	deflates bool    // permessage-deflate was agreed on; nobody writes it once OPEN
 	peer     peerAddr
 }
+
+// ID is the connection's number, unique in its server: 1 is the first that was accepted, and each one more, by whatever way it
+// came and whatever became of its handshake, has the next number. What was turned away at MaxConns has none. It is in
+// each line that the engine logs of a connection, as conn. It is 0 for a Conn that is not the engine's.
+func (c *Conn) ID() uint64 { return c.id }
 
 // ReadyState is the connection's state.
 func (c *Conn) ReadyState() ReadyState { return ReadyState(c.state.Load()) }

@@ -43,7 +43,7 @@ func (c *Conn) watch() {
 		return
 	}
 	if err := c.loop.sys.Interest(int(c.fd), c.watched, want); err != nil {
-		c.loop.engine.log().Error("gannet: poller refused a change of interest", "err", err)
+		c.loop.engine.log().Error("gannet: poller refused a change of interest", "err", err, "conn", c.id, "remote", c.peer.addrPort())
 		c.loop.sys.Remove(int(c.fd))
 		c.watched = 0
 		c.flags |= unwatched

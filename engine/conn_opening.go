@@ -304,7 +304,7 @@ func view(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
 func (c *Conn) refuse(r *handshake.Refusal) {
 	l := c.loop
 	l.engine.stats.refusals.add(r.Reason)
-	l.engine.log().Debug("gannet: handshake refused", "reason", r.Reason, "status", r.Status, "remote", c.peer.addrPort())
+	l.engine.log().Debug("gannet: handshake refused", "reason", r.Reason, "status", r.Status, "conn", c.id, "remote", c.peer.addrPort())
 	c.lock()
 	c.out.Raw(c.outCall(), r.Append(nil))
 	c.state.Store(uint32(Closed))

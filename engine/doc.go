@@ -8,7 +8,7 @@
 //
 // # The files, in reading order
 //
-//	the face       server.go options.go handler.go conn.go conn_message.go lent_on.go conn_json.go prepared.go upgrade.go stats.go errors.go errors_misuse.go
+//	the face       server.go options.go handler.go conn.go conn_message.go lent_on.go conn_json.go prepared.go upgrade.go stats.go errors.go errors_misuse.go format.go
 //	               status.go
 //	one byte in    loop.go conn_read.go conn_turn.go (internal/incoming) conn_calls.go
 //	one message    conn_send.go conn_writer.go conn_compress.go (internal/outgoing) conn_lock.go conn_handed.go conn_todo.go conn_interest.go

@@ -3,7 +3,6 @@ package engine
 import (
 	"encoding/binary"
 	"io"
-	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -118,7 +117,7 @@ func newTapeRig(t testing.TB, h Handler, o Options) *tapeRig {
 func (r *tapeRig) connect() {
 	*r.sys = tape{room: -1, now: r.sys.now, out: r.sys.out[:0]}
 	r.seen = 0
-	if _, ok := r.s.admitConn(netip.AddrPort{}); !ok {
+	if _, ok := r.s.admitConn(new(arrival)); !ok {
 		r.t.Fatal("not admitted")
 	}
 	r.l.adopt(arrival{fd: tapeFD})

@@ -234,7 +234,7 @@ func (l *loop) schedule(c *Conn, at time.Duration) {
 
 // adopt takes over a connection that admitConn has counted. On the loop.
 func (l *loop) adopt(a arrival) {
-	c := &Conn{loop: l, fd: int32(a.fd), peer: newPeerAddr(a.peer)}
+	c := &Conn{loop: l, id: a.id, fd: int32(a.fd), peer: newPeerAddr(a.peer)}
 	c.limits.Store(l.engine.own.limits)
 	if a.tls {
 		c.flags |= overTLS
@@ -249,7 +249,7 @@ func (l *loop) adopt(a arrival) {
 	l.look()
 	c.times.begin(l.now)
 	if err := l.sys.Add(a.fd); err != nil {
-		l.engine.log().Error("gannet: a connection could not be watched", "err", err)
+		l.engine.log().Error("gannet: a connection could not be watched", "err", err, "conn", c.id, "remote", c.peer.addrPort())
 		l.engine.connGone(c)
 		_ = l.sys.Abort(a.fd)
 		return

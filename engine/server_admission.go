@@ -11,10 +11,12 @@ type arrival struct {
 	early []byte // bytes that were read already
 	http  *httpArrival
 	tls   bool
+	id    uint64 // of the connection; admitConn gives it
 }
 
 // admitConn counts a connection against the limits; refused ones must be closed.
-func (e *engine) admitConn(peer netip.AddrPort) (reason string, ok bool) {
+func (e *engine) admitConn(a *arrival) (reason string, ok bool) {
+	peer := e.countedBy(a)
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	switch key := addressKey(peer); {
@@ -26,7 +28,7 @@ func (e *engine) admitConn(peer netip.AddrPort) (reason string, ok bool) {
 		e.addresses[key]++
 	}
 	e.total++
-	e.stats.accepted.Add(1)
+	a.id = e.stats.accepted.Add(1)
 	return "", true
 }
 
@@ -76,5 +78,5 @@ func (e *engine) closed(c *Conn, was ReadyState, k closing) {
 	}
 	e.countDeflate(c.agreed.Value().deflate, -1)
 	e.stats.closes.add(k.code)
-	e.log().Debug("gannet: closed", "code", k.code, "reason", k.reason, "clean", k.clean, "err", k.err, "remote", c.peer.addrPort())
+	e.log().Debug("gannet: closed", "code", k.code, "reason", k.reason, "clean", k.clean, "err", k.err, "conn", c.id, "remote", c.peer.addrPort())
 }

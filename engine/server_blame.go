@@ -33,15 +33,15 @@ func (d *watchdog) suspect(l *loop, v vigil) {
 	}
 	d.engine.stats.slow.Add(1)
 	const unknown = "unknown"
-	remote, route := unknown, ""
+	id, remote, route := uint64(0), unknown, ""
 	if c != nil {
-		remote, route = c.peer.addrPort().String(), c.route().pattern
+		id, remote, route = c.id, c.peer.addrPort().String(), c.route().pattern
 	}
 	if !found {
 		at = callbackAt{unknown, unknown}
 	}
 	d.engine.log().Warn("gannet: a callback holds its loop, and all other connections of that loop wait: slow work belongs into a goroutine of yours, or see Options.Workers",
-		"callback", at.kind, "function", at.function, "remote", remote, "route", route, "loop", l.index,
+		"callback", at.kind, "function", at.function, "conn", id, "remote", remote, "route", route, "loop", l.index,
 		"for", (d.now() - v.since).Round(time.Millisecond), "unlogged", d.unlogged, "stack", stack.String())
 	d.logged, d.unlogged = d.now(), 0
 }

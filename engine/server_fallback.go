@@ -31,7 +31,7 @@ type fallback struct {
 // handOver gives the connection, and the bytes read from it, to net/http. On the loop.
 func (c *Conn) handOver(read []byte) {
 	l := c.loop
-	r := &replayConn{first: append([]byte(nil), read...), seat: &seat{engine: l.engine, peer: c.countedAs()}}
+	r := &replayConn{first: append([]byte(nil), read...), seat: &seat{engine: l.engine, peer: c.countedAs(), conn: c.id}}
 	if c.peer != (peerAddr{}) {
 		r.peer = net.TCPAddrFromAddrPort(c.peer.addrPort())
 	}
@@ -75,7 +75,7 @@ func (c *Conn) leaveLoop() {
 func (e *engine) serveFallback(r *replayConn, take func() error) {
 	if err := take(); err != nil {
 		r.seat.release()
-		e.log().Error("gannet: handing a connection to the fallback", "err", err)
+		e.log().Error("gannet: handing a connection to the fallback", "err", err, "conn", r.seat.conn)
 		return
 	}
 	e.fallback.once.Do(e.startFallback)
@@ -164,6 +164,7 @@ func (handedOver) Addr() net.Addr { return &net.UnixAddr{Name: "gannet-fallback"
 type seat struct {
 	engine *engine
 	peer   netip.AddrPort // what it was counted by
+	conn   uint64         // Conn.ID, for the log
 	once   sync.Once
 }
 

@@ -93,7 +93,7 @@ func (e *engine) adoptConn(nc net.Conn, a arrival) {
 	}
 	a.fd = fd
 	_ = nc.Close() // the duplicate lives on
-	reason, admitted := e.admitConn(e.countedBy(&a))
+	reason, admitted := e.admitConn(&a)
 	l := leastLoaded(e.native)
 	if l.post(task{call: func() {
 		if !admitted {

@@ -78,7 +78,7 @@ func (l *loop) accept(ln *listener, most int) (empty bool) {
 
 // place hands an accepted descriptor to its loop.
 func (e *engine) place(l *loop, spread bool, a arrival) {
-	if reason, ok := e.admitConn(e.countedBy(&a)); !ok {
+	if reason, ok := e.admitConn(&a); !ok {
 		e.turnAway(l, a.fd, reason)
 		return
 	}
@@ -344,7 +344,7 @@ func isTransient(err error) bool {
 
 // adoptBridged has goroutines carry nc.
 func (e *engine) adoptBridged(nc net.Conn, a arrival) {
-	if reason, ok := e.admitConn(e.countedBy(&a)); !ok {
+	if reason, ok := e.admitConn(&a); !ok {
 		e.stats.refusals.add(reason)
 		go e.turnAwayBridged(nc)
 		return
