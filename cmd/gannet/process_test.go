@@ -135,7 +135,7 @@ func TestErrorsAreSaidOnce(t *testing.T) {
 		"serve --mode parrot":                   "parrot",
 		"serve --loops 100000":                  "100000",
 		"serve --addr 127.0.0.1":                "missing port",
-		"serve --addr 256.0.0.1:80":             "no such host",
+		"serve --addr 256.0.0.1:80":             "256.0.0.1",
 		"serve --addr " + taken.Addr().String(): "address already in use",
 		"serve --addr :0 --unix /nowhere/s":     "no such file",
 	} {
