@@ -107,7 +107,7 @@ func (c *Conn) BufferedAmount() uint64 {
 // agreement is what was agreed; while CONNECTING, what the request says of it. From
 // OPEN on nobody writes it any more.
 func (c *Conn) agreement() agreement {
-	if c.loop == nil {
+	if c.home() == nil {
 		return agreement{} // of the zero Conn
 	}
 	if c.ReadyState() != Connecting {
@@ -140,18 +140,18 @@ func (c *Conn) RemoteAddr() net.Addr {
 	if a := c.peer.addrPort(); c.peer != (peerAddr{}) {
 		return net.TCPAddrFromAddrPort(a)
 	}
-	if c.loop == nil {
+	if c.home() == nil {
 		return nil
 	}
-	return c.loop.addr(c, false)
+	return c.home().addr(c, false)
 }
 
 // LocalAddr is our end's address; nil once the connection is closed.
 func (c *Conn) LocalAddr() net.Addr {
-	if c.loop == nil {
+	if c.home() == nil {
 		return nil
 	}
-	return c.loop.addr(c, true)
+	return c.home().addr(c, true)
 }
 
 // Pause stops the delivery of what the peer sends, until Resume: in a callback, from the next
@@ -178,7 +178,7 @@ func (c *Conn) setPaused(on bool) {
 // connection becomes CLOSED before its turn.
 func (c *Conn) Post(f func(*Conn)) error {
 	switch {
-	case c.loop == nil:
+	case c.home() == nil:
 		return ErrInvalidState
 	case f == nil:
 		return misused("Post needs a function, and this one is nil")
@@ -186,6 +186,6 @@ func (c *Conn) Post(f func(*Conn)) error {
 	if c.ReadyState() == Closed {
 		return ErrClosed
 	}
-	c.loop.post(task{conn: c, run: f})
+	c.post(task{conn: c, run: f})
 	return nil
 }

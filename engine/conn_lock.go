@@ -58,13 +58,14 @@ func (c *Conn) serveOwed() {
 // notify leaves work to the loop and sees to it that it is done: by the callback's end
 // when one is running on the loop, else by waking the loop. Any goroutine.
 func (c *Conn) notify(bits uint32) {
-	if bits == 0 || c.loop == nil { // the zero Conn has none
+	l := c.home()
+	if bits == 0 || l == nil { // the zero Conn has none
 		return
 	}
 	first := c.todo.Or(bits) == 0
 	schedulingPoint(c)
-	if first && (!c.corked.Load() || c.loop.engine.workers != nil) {
-		c.loop.post(task{conn: c})
+	if first && (!c.corked.Load() || l.engine.workers != nil) {
+		c.post(task{conn: c})
 	}
 }
 

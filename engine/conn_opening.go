@@ -101,8 +101,8 @@ func (c *Conn) onRequest(req *handshake.Request, b []byte, n int, err error) []b
 	if !c.takeForwarded(req) {
 		return nil
 	}
-	if err := handshake.CheckUpgrade(req); err != nil {
-		c.refuse(err.(*handshake.Refusal))
+	if refused := checkRequest(req); refused != nil {
+		c.refuseTo(req, refused)
 		return nil
 	}
 	path, refused := c.takeRoute(req)
@@ -127,10 +127,26 @@ func (c *Conn) decide(req *handshake.Request, path *http.Request, b []byte, n in
 	return c.ask(&Upgrade{conn: c, req: req, head: b[:n], path: path}, b, n)
 }
 
+// checkRequest decides, for both doors, whether a request is a legal opening handshake: nil, or its refusal.
+func checkRequest(req *handshake.Request) *handshake.Refusal {
+	if err := handshake.CheckUpgrade(req); err != nil {
+		return err.(*handshake.Refusal)
+	}
+	return nil
+}
+
 // ask lets the user decide about a handshake.
 func (c *Conn) ask(u *Upgrade, b []byte, n int) []byte {
+	asked := false
+	defer func() {
+		if !asked { // OnUpgrade ended the goroutine
+			u.end(nil)
+			c.refuse(internalError)
+		}
+	}()
 	c.agreed = unique.Make(agreement{host: view(u.req.Host), target: view(u.req.Target), tls: c.flags&overTLS != 0})
 	d := c.consult(u)
+	asked = true
 	if d == nil {
 		c.await(u, b, n)
 		return nil
@@ -139,33 +155,38 @@ func (c *Conn) ask(u *Upgrade, b []byte, n int) []byte {
 	switch {
 	case d.refusal != nil:
 		c.refuse(d.refusal)
+	case d.gone != nil:
+		c.finish(closing{code: StatusAbnormalClosure, err: d.gone, abort: true, local: true})
 	case c.open(u):
 		return b[n:]
 	}
 	return nil
 }
 
-// consult runs the user's code, and returns what it decided; nil if that comes later.
-// Its panic, or its end of the goroutine, refuses the request (500).
+// consult runs the user's code, and returns what it decided; nil if that comes later. It is for both doors: c is on its loop, or in
+// its limbo. A panic refuses the request (500), but that of http.ErrAbortHandler, with which a handler of net/http says that
+// it wants no answer and no log: it ends the connection. When the user's code ends the goroutine consult does not return, and
+// whoever called it refuses the request as it goes.
 func (c *Conn) consult(u *Upgrade) (d *decision) {
 	e, w := c.loop.engine, &c.loop.watched
 	w.deciding.Store(c)
 	asking := true
 	defer func() {
 		w.deciding.Store(nil)
-		exits := false
 		if asking {
 			r := recover()
-			_ = e.blamed(c, r)
-			d, exits = &decision{internalError}, r == nil
+			if r == nil {
+				c.loop.exits(c)
+			}
+			if r == http.ErrAbortHandler {
+				d = &decision{gone: ErrTerminated}
+			} else {
+				_ = e.blamed(c, r)
+				d = &decision{refusal: internalError}
+			}
 		}
 		if d != nil {
 			u.decision.CompareAndSwap(nil, d) // no other is taken any more
-		}
-		if exits { // whoever asked does not hear of it
-			u.end(nil)
-			c.loop.exits(c)
-			c.refuse(internalError)
 		}
 	}()
 	refused := u.enter()
@@ -174,7 +195,7 @@ func (c *Conn) consult(u *Upgrade) (d *decision) {
 	}
 	asking = false
 	if refused != nil {
-		return &decision{refused}
+		return &decision{refusal: refused}
 	}
 	if d = u.decision.Load(); d == nil && !u.later {
 		d = u.acceptance()
@@ -245,15 +266,10 @@ func (c *Conn) decideLate() {
 	c.watch()
 }
 
-// open answers 101 and calls OnOpen, unless the user has closed the connection to be.
+// open answers 101, where ServeHTTP has not, and calls OnOpen, unless the user has closed the connection to be.
 func (c *Conn) open(u *Upgrade) bool {
 	l := c.loop
-	// Host and target are views: unique.Make copies what it keeps, so that a million
-	// connections to one URL share one copy and their handshakes leave no garbage.
-	a := agreement{host: view(u.req.Host), target: view(u.req.Target), protocol: u.protocol, tls: c.flags&overTLS != 0}
-	if x := l.engine.conf.deflate; x != nil && !u.plain {
-		a.deflate, c.deflates = x.Negotiate(u.req.Extensions)
-	}
+	a := c.terms(u)
 	c.lock()
 	if c.ReadyState() != Connecting {
 		c.unlock()
@@ -263,9 +279,11 @@ func (c *Conn) open(u *Upgrade) bool {
 		c.enter() // the answer leaves with what OnOpen sends
 	}
 	c.agreed = unique.Make(a)
-	var extensions [deflate.MaxText]byte
-	var answer [512]byte
-	c.out.Raw(c.outCall(), handshake.AppendSwitching(answer[:0], u.req.Key, a.protocol, view(a.deflate.Append(extensions[:0])), u.header))
+	if !u.answered {
+		var extensions [deflate.MaxText]byte
+		var answer [512]byte
+		c.out.Raw(c.outCall(), handshake.AppendSwitching(answer[:0], u.req.Key, a.protocol, view(a.deflate.Append(extensions[:0])), l.date.at(l.now), u.header))
+	}
 	if u.value != nil {
 		c.extrasLocked().value = u.value
 	}
@@ -297,16 +315,33 @@ func (c *Conn) open(u *Upgrade) bool {
 	return true
 }
 
+// terms are what a connection that is accepted agrees on: the 101 says so. Host and target are views: unique.Make copies what it
+// keeps, so that a million connections to one URL share one copy and their handshakes leave no garbage.
+func (c *Conn) terms(u *Upgrade) agreement {
+	a := agreement{host: view(u.req.Host), target: view(u.req.Target), protocol: u.protocol, tls: c.flags&overTLS != 0}
+	if x := c.loop.engine.conf.deflate; x != nil && !u.plain {
+		a.deflate, c.deflates = x.Negotiate(u.req.Extensions)
+	}
+	return a
+}
+
 // view is b as a string that must not outlive b.
 func view(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
 
 // refuse answers a request with an HTTP status and ends the connection.
-func (c *Conn) refuse(r *handshake.Refusal) {
+func (c *Conn) refuse(r *handshake.Refusal) { c.answer(r, false) }
+
+// refuseTo is refuse for a request of any method: a HEAD is answered without the body.
+func (c *Conn) refuseTo(req *handshake.Request, r *handshake.Refusal) {
+	c.answer(r, string(req.Method) == http.MethodHead)
+}
+
+func (c *Conn) answer(r *handshake.Refusal, head bool) {
 	l := c.loop
 	l.engine.stats.refusals.add(r.Reason)
 	l.engine.log().Debug("gannet: handshake refused", "reason", r.Reason, "status", r.Status, "conn", c.id, "remote", c.peer.addrPort())
 	c.lock()
-	c.out.Raw(c.outCall(), r.Append(nil))
+	c.out.Raw(c.outCall(), r.Append(nil, l.date.at(l.now), head))
 	c.state.Store(uint32(Closed))
 	cancel := c.endContextLocked(ErrClosed)
 	c.flushCork()
@@ -344,9 +379,9 @@ func refusal(status int, reason, detail string) *handshake.Refusal {
 func unavailable(reason, detail string) *handshake.Refusal { return refusal(503, reason, detail) }
 
 var (
-	forbiddenOrigin = refusal(403, "origin", "this origin may not connect here")
-	shuttingDown    = unavailable("shutting-down", "the server is shutting down")
-	requestTimeout  = refusal(408, "timeout", "the request did not come in time")
-	decisionTimeout = unavailable("decision-timeout", "the server did not decide about this request in time")
-	internalError   = refusal(500, "handler-panic", "the server failed to decide about this request")
+	forbiddenOrigin = refusal(403, "origin", "Connections from this origin are not allowed")
+	shuttingDown    = unavailable("shutting-down", "The server is shutting down")
+	requestTimeout  = refusal(408, "timeout", "The request did not come in time")
+	decisionTimeout = unavailable("decision-timeout", "The server did not decide about this request in time")
+	internalError   = refusal(500, "handler-panic", "The server failed to decide about this request")
 )

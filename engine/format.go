@@ -46,7 +46,7 @@ func (c *Conn) LogValue() slog.Value {
 	if a := c.peerAddrPort(); a.IsValid() {
 		all = append(all, slog.String("remote", a.String()))
 	}
-	if c.loop != nil && c.ReadyState() != Connecting { // before, it is under the lock
+	if c.home() != nil && c.ReadyState() != Connecting { // before, it is under the lock
 		a := c.agreed.Value()
 		all = append(all, slog.String("url", string(handshake.AppendURL(nil, a.tls, []byte(a.host), []byte(withoutQuery(a.target))))))
 	}

@@ -89,7 +89,7 @@ func (r *tapeRig) leaveSecrets(rnd *rand.Rand) {
 // in random frames and reads, through a socket with little room, and compares.
 func (r *tapeRig) expectExactly(rnd *rand.Rand) {
 	c := r.open()
-	want := handshake.AppendSwitching(nil, []byte(attackerKey), "", "", nil)
+	want := handshake.AppendSwitching(nil, []byte(attackerKey), "", "", r.l.date.text, nil)
 	for range 1 + rnd.IntN(12) {
 		var p []byte
 		if rnd.IntN(8) > 0 {

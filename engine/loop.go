@@ -32,6 +32,7 @@ type loop struct {
 	spare  *inbound          // for the connection at hand, when it has none
 	req    handshake.Request // for the handshake at hand
 	plain  Upgrade           // for a handshake that nobody is asked about
+	date   date              // of its answers
 
 	born       time.Time     // when the clock began
 	now        time.Duration // as the clock was last read
@@ -234,13 +235,9 @@ func (l *loop) schedule(c *Conn, at time.Duration) {
 
 // adopt takes over a connection that admitConn has counted. On the loop.
 func (l *loop) adopt(a arrival) {
-	c := &Conn{loop: l, id: a.id, fd: int32(a.fd), peer: newPeerAddr(a.peer)}
-	c.limits.Store(l.engine.own.limits)
+	c := l.newConn(&a)
 	if a.tls {
 		c.flags |= overTLS
-	}
-	if l.engine.countedBy(&a).IsValid() {
-		c.flags |= counted
 	}
 	if l.bridge != nil {
 		c.flags |= bridged
@@ -250,6 +247,9 @@ func (l *loop) adopt(a arrival) {
 	c.times.begin(l.now)
 	if err := l.sys.Add(a.fd); err != nil {
 		l.engine.log().Error("gannet: a connection could not be watched", "err", err, "conn", c.id, "remote", c.peer.addrPort())
+		if a.upgrade != nil {
+			c.neverOpens(ErrTerminated)
+		}
 		l.engine.connGone(c)
 		_ = l.sys.Abort(a.fd)
 		return
@@ -257,17 +257,44 @@ func (l *loop) adopt(a arrival) {
 	c.watched = netio.Readable
 	l.table.set(a.fd, c)
 	l.conns.Add(1)
+	if a.upgrade != nil {
+		c.moveIn(a.upgrade, a.early)
+		return
+	}
 	l.engine.stats.connecting.Add(1)
 	if l.engine.closing.Load() {
 		c.refuseUnasked()
 		return
 	}
 	c.wake(l.engine.conf.HandshakeTimeout)
-	if a.http != nil {
-		c.onHTTP(a)
-	} else if len(a.early) > 0 {
+	if len(a.early) > 0 {
 		l.feed(c, a.early)
 	}
+}
+
+// newConn is the connection of an arrival.
+func (l *loop) newConn(a *arrival) *Conn {
+	if a.upgrade != nil {
+		c := a.upgrade.conn
+		c.moveTo(l, a.fd)
+		return c
+	}
+	c := &Conn{loop: l, id: a.id, fd: int32(a.fd), peer: newPeerAddr(a.peer)}
+	c.limits.Store(l.engine.own.limits)
+	if l.engine.countedBy(a).IsValid() {
+		c.flags |= counted
+	}
+	return c
+}
+
+// moveIn opens a connection that was answered by ServeHTTP. early are its first bytes.
+func (c *Conn) moveIn(u *Upgrade, early []byte) {
+	if c.open(u) && len(early) > 0 {
+		c.loop.feed(c, early)
+		return
+	}
+	c.settle()
+	c.watch()
 }
 
 // transport is the net.Conn of a bridged connection that is not CLOSED; nil for others.
@@ -285,6 +312,9 @@ func (c *Conn) transport() net.Conn {
 
 // addr is an address of the connection's own socket.
 func (l *loop) addr(c *Conn, local bool) net.Addr {
+	if m := limboOf(l); m != nil {
+		return m.addr(local)
+	}
 	c.lock()
 	defer c.unlock()
 	if c.ReadyState() == Closed {

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
@@ -18,6 +19,8 @@ import (
 	"time"
 
 	"github.com/gobwas/ws"
+
+	"github.com/gannet-ws/gannet/engine/internal/handshake"
 )
 
 // inn is a server behind a net/http server.
@@ -336,6 +339,17 @@ func TestAdoptedInTheLastTurn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	r, err := http.ReadRequest(bufio.NewReader(strings.NewReader(requestFor("/"))))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req, err := handshake.FromHTTP(r, handshake.Limits{})
+	id, refused := s.admitHTTP(r, netip.AddrPort{})
+	if err != nil || refused != nil {
+		t.Fatal(err, refused)
+	}
+	s.deciding.Done()
+	u := &Upgrade{conn: s.newInLimbo(id, r, req, httpPeer{}, s.own), req: req, answered: true}
 	hold, held, done := make(chan struct{}), make(chan struct{}), make(chan error, 1)
 	l.post(task{call: func() { close(held); <-hold }})
 	<-held
@@ -345,15 +359,17 @@ func TestAdoptedInTheLastTurn(t *testing.T) {
 		defer l.mailbox.mu.Unlock()
 		return len(l.mailbox.tasks) > 0
 	})
-	l.post(task{call: func() { s.adoptConn(theirs, arrival{peer: addrPortOf(theirs.RemoteAddr())}) }})
+	l.post(task{call: func() { s.moveIn(u, theirs, nil) }})
 	close(hold)
 	if err := <-done; err != nil {
 		t.Error(err)
 	}
-	a := attackerOn(ours)
 	_ = ours.SetDeadline(time.Now().Add(timeoutOf(10)))
-	if r, err := http.ReadResponse(a.r, nil); err != nil || r.StatusCode != 503 {
-		t.Error(r, err)
+	if _, err := io.Copy(io.Discard, ours); isTimeout(err) {
+		t.Error("it is still there")
+	}
+	if st := s.Stats(); u.conn.ReadyState() != Closed || st.Connecting != 0 || st.Open != 0 || st.Closing != 0 {
+		t.Errorf("%v, %+v", u.conn.ReadyState(), st)
 	}
 }
 

@@ -54,6 +54,10 @@ type engine struct {
 	wakeOver sync.Once
 	fallback fallback
 
+	deciding sync.WaitGroup // requests by ServeHTTP that are decided about
+	deciders sync.Map       // the numbers of the goroutines that are in OnUpgrade for them
+	stopping chan struct{}  // closed when stopped
+
 	newNative func() (netio.System, error) // tests take the native loops away
 }
 
@@ -99,6 +103,7 @@ func (e *engine) init(conf *config, h hooks) {
 	e.own = newRoute(h, conf.limits, conf.entrance)
 	e.budget.limit = conf.InboundBudget
 	e.gone, e.ended, e.over = make(chan struct{}), make(chan struct{}), make(chan struct{})
+	e.stopping = make(chan struct{})
 	e.fallback.conns, e.fallback.done, e.fallback.ended = make(chan net.Conn), make(chan struct{}), make(chan struct{})
 	e.loops.Store(new([]*loop))
 	e.newNative = func() (netio.System, error) { return newNative(conf.buffers()) }
@@ -243,7 +248,7 @@ func (l *loop) adoptReserved(a arrival) {
 // countedBy is the address that an arrival counts against MaxConnsPerAddress. In front
 // of a PROXY header, and of a trusted proxy's request, it has none: the proxy's own is everybody's. See admitProxied.
 func (e *engine) countedBy(a *arrival) netip.AddrPort {
-	if e.conf.ProxyProtocol && a.http == nil || e.conf.trusted.hasPeer(a.peer) {
+	if e.conf.ProxyProtocol || e.conf.trusted.hasPeer(a.peer) {
 		return netip.AddrPort{}
 	}
 	return a.peer

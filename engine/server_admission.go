@@ -9,27 +9,64 @@ type arrival struct {
 	fd    int
 	peer  netip.AddrPort
 	early []byte // bytes that were read already
-	http  *httpArrival
 	tls   bool
 	id    uint64 // of the connection; admitConn gives it
+
+	upgrade *Upgrade // by ServeHTTP: it was decided about, answered and counted
 }
 
 // admitConn counts a connection against the limits; refused ones must be closed.
 func (e *engine) admitConn(a *arrival) (reason string, ok bool) {
-	peer := e.countedBy(a)
+	a.id, reason, ok = e.admit(e.countedBy(a))
+	return reason, ok
+}
+
+// admit is admitConn for what counts as that address.
+func (e *engine) admit(peer netip.AddrPort) (id uint64, reason string, ok bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	switch key := addressKey(peer); {
 	case e.conf.MaxConns > 0 && e.total >= e.conf.MaxConns:
-		return "max-conns", false
+		return 0, "max-conns", false
 	case e.addresses != nil && peer.IsValid() && e.addresses[key] >= e.conf.MaxConnsPerAddress:
-		return "max-conns-per-address", false
+		return 0, "max-conns-per-address", false
 	case e.addresses != nil && peer.IsValid():
 		e.addresses[key]++
 	}
 	e.total++
-	a.id = e.stats.accepted.Add(1)
-	return "", true
+	return e.stats.accepted.Add(1), "", true
+}
+
+// recount has a connection that is counted already count as another address, if there is room for that.
+func (e *engine) recount(was, now netip.AddrPort) (ok bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.addresses == nil {
+		return true
+	}
+	e.forgetLocked(was)
+	if !now.IsValid() {
+		return true
+	}
+	key := addressKey(now)
+	if e.addresses[key] >= e.conf.MaxConnsPerAddress {
+		if was.IsValid() {
+			e.addresses[addressKey(was)]++
+		}
+		return false
+	}
+	e.addresses[key]++
+	return true
+}
+
+// forgetLocked takes a connection off those of its address. Under mu.
+func (e *engine) forgetLocked(peer netip.AddrPort) {
+	if e.addresses != nil && peer.IsValid() {
+		key := addressKey(peer)
+		if e.addresses[key]--; e.addresses[key] <= 0 {
+			delete(e.addresses, key)
+		}
+	}
 }
 
 // addressKey is what MaxConnsPerAddress counts by: a host has a whole /64 of IPv6.
@@ -48,12 +85,7 @@ func addressKey(peer netip.AddrPort) netip.Addr {
 func (e *engine) uncount(peer netip.AddrPort) {
 	e.mu.Lock()
 	e.total--
-	if e.addresses != nil && peer.IsValid() {
-		key := addressKey(peer)
-		if e.addresses[key]--; e.addresses[key] <= 0 {
-			delete(e.addresses, key)
-		}
-	}
+	e.forgetLocked(peer)
 	last := e.total == 0 && e.closing.Load()
 	e.mu.Unlock()
 	if last {

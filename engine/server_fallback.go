@@ -95,6 +95,9 @@ func (e *engine) startFallback() {
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    e.conf.MaxHandshakeBytes,
 		ErrorLog:          slog.NewLogLogger(e.log().Handler(), slog.LevelWarn),
+		ConnContext: func(ctx context.Context, nc net.Conn) context.Context {
+			return context.WithValue(ctx, seatKey{}, nc.(replayer).place())
+		},
 		ConnState: func(nc net.Conn, s http.ConnState) {
 			if s == http.StateHijacked || s == http.StateClosed {
 				nc.(replayer).released()
@@ -168,7 +171,20 @@ type seat struct {
 	once   sync.Once
 }
 
-func (s *seat) release() { s.once.Do(func() { s.engine.uncount(s.peer) }) }
+func (s *seat) release() {
+	if s.take() {
+		s.engine.uncount(s.peer)
+	}
+}
+
+// take has somebody else answer for the place, unless it was released, or taken, before.
+func (s *seat) take() (taken bool) {
+	s.once.Do(func() { taken = true })
+	return taken
+}
+
+// seatKey is under what a request has the seat of its connection in its context.
+type seatKey struct{}
 
 // replayConn is a connection of which some bytes were read already.
 type replayConn struct {
@@ -184,10 +200,13 @@ type replayer interface {
 	unwrap() (net.Conn, []byte)
 	// released says that net/http has it no longer.
 	released()
+	// place is what it holds under the limits.
+	place() *seat
 }
 
 func (r *replayConn) unwrap() (net.Conn, []byte) { return r.Conn, r.first }
 func (r *replayConn) released()                  { r.seat.release() }
+func (r *replayConn) place() *seat               { return r.seat }
 
 // outermost is what net/http gets to see: over TLS it asks for the state of that.
 func (r *replayConn) outermost() net.Conn {

@@ -124,7 +124,7 @@ func (c *Conn) takeForwarded(req *handshake.Request) (admitted bool) {
 		return true
 	}
 	if !e.admitProxied(c, f.client) {
-		c.refuse(unavailable("max-conns-per-address", "too many connections"))
+		c.refuse(tooMany("max-conns-per-address"))
 		return false
 	}
 	return true

@@ -4,6 +4,8 @@ import (
 	"crypto/tls"
 	"net"
 	"net/http"
+	"strconv"
+	"time"
 
 	"github.com/gannet-ws/gannet/engine/internal/handshake"
 	"github.com/gannet-ws/gannet/engine/internal/netio"
@@ -12,17 +14,17 @@ import (
 // tlsConn is what is served as wss:.
 type tlsConn interface{ ConnectionState() tls.ConnectionState }
 
-// httpArrival is a request that a net/http server has parsed already.
-type httpArrival struct {
-	req   *handshake.Request
-	route *route
-	path  *http.Request // which knows the path's values
-}
-
-// ServeHTTP adopts a connection from a net/http server: the request is checked as any
-// other, and the bytes that net/http had read ahead are kept. A plain TCP or unix
-// connection moves to a loop; any other kind (TLS) is carried by goroutines. Whatever
-// net/http had set on the connection (deadlines) is undone.
+// ServeHTTP adopts a connection from a net/http server, or from a router or middleware on one. The request is checked as any other, and
+// OnUpgrade runs in the goroutine that called ServeHTTP; so does the wait for whoever decides after Later. The answer leaves by w, with what
+// middleware has put into w.Header(): a log sees the status, 101 or another. ServeHTTP returns when that is done; the connection
+// is then on a loop, if it is plain TCP or unix, and any other kind (TLS) is carried by goroutines. What net/http had read ahead is kept,
+// and whatever it had set on the connection (deadlines) is undone.
+//
+// r.RemoteAddr is taken for the peer's address, by Upgrade.RemoteAddr, by Conn.RemoteAddr if it is an IP address, and by
+// Options.MaxConnsPerAddress: a middleware that writes there what a header says lets whoever may send that header choose by what
+// address he counts. Upgrade.URL is r.URL, which a router may have shortened; Upgrade.Target and Conn.URL are what the client asked for.
+//
+// It needs HTTP/1.1, and a w that can be hijacked or leads to one by Unwrap, as http.ResponseController has it: else it answers 500.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.serveHTTP(w, r) }
 
 func (e *engine) serveHTTP(w http.ResponseWriter, r *http.Request) {
@@ -30,97 +32,246 @@ func (e *engine) serveHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return
 	}
-	req, err := handshake.FromHTTP(r, e.conf.headLimits())
-	if err == nil {
-		err = handshake.CheckUpgrade(req)
+	var its *route
+	var from httpPeer
+	var id uint64
+	req, refused := e.checkHTTP(w, r)
+	if refused == nil {
+		its, refused = e.routeHTTP(r)
 	}
-	if err == nil {
-		err = e.start()
+	if refused == nil {
+		from = e.peerBehind(r, req)
+		id, refused = e.admitHTTP(r, from.counts)
 	}
-	if err != nil {
-		e.refuseHTTP(w, err)
-		return
-	}
-	route, refused := e.routeHTTP(r)
 	if refused != nil {
 		e.refuseHTTP(w, refused)
 		return
 	}
-	nc, buffered, err := http.NewResponseController(w).Hijack()
-	if err != nil {
-		e.log().Error("gannet: ServeHTTP needs a connection that can be hijacked (HTTP/1.1)", "err", err)
-		e.refuseHTTP(w, notHijackable)
-		return
+	v := &visit{engine: e, w: w, r: r, began: time.Now(), conn: e.newInLimbo(id, r, req, from, its)}
+	v.upgrade = &Upgrade{conn: v.conn, req: req, request: r}
+	defer v.end()
+	switch d := v.decide(); {
+	case d.refusal != nil:
+		e.refuseHTTP(w, d.refusal)
+	case d.gone != nil || v.conn.ReadyState() != Connecting:
+		panic(http.ErrAbortHandler) // it is reset, as a loop would: net/http knows no other way
+	default:
+		v.accept()
 	}
-	early := make([]byte, buffered.Reader.Buffered())
-	_, _ = buffered.Reader.Read(early)
-	e.adoptConn(nc, arrival{peer: addrPortOf(nc.RemoteAddr()), early: early, http: &httpArrival{req, route, r}})
+}
+
+// checkHTTP checks a request as a loop does, and whether its transport can be had.
+func (e *engine) checkHTTP(w http.ResponseWriter, r *http.Request) (*handshake.Request, *handshake.Refusal) {
+	req, err := handshake.FromHTTP(r, e.conf.headLimits())
+	if err != nil {
+		return nil, err.(*handshake.Refusal)
+	}
+	if refused := checkRequest(req); refused != nil {
+		return nil, refused
+	}
+	if e.start() != nil {
+		return nil, shuttingDown
+	}
+	if !hijackable(w) {
+		e.log().Error("gannet: ServeHTTP needs a ResponseWriter that can be hijacked (HTTP/1.1), or that leads to one by Unwrap")
+		return nil, notHijackable
+	}
+	return req, nil
 }
 
 // notHijackable: what stands between net/http and us (a middleware's ResponseWriter, say)
 // hides the connection.
-var notHijackable = refusal(500, "not-hijackable", "this server's HTTP layer does not let WebSocket connections through")
+var notHijackable = refusal(500, "not-hijackable", "This server's HTTP layer does not let WebSocket connections through")
 
-func (e *engine) refuseHTTP(w http.ResponseWriter, err error) {
-	f, ok := err.(*handshake.Refusal)
-	if !ok {
-		f = shuttingDown
+// writers calls f with w and each ResponseWriter behind it, until f answers true, and reports whether it did.
+func writers(w http.ResponseWriter, f func(http.ResponseWriter) bool) bool {
+	for w != nil {
+		if f(w) {
+			return true
+		}
+		u, ok := w.(interface{ Unwrap() http.ResponseWriter })
+		if !ok {
+			return false
+		}
+		w = u.Unwrap()
 	}
-	e.stats.refusals.add(f.Reason)
-	for _, h := range f.Header {
-		w.Header().Set(h.Name, h.Value)
-	}
-	http.Error(w, f.Detail+".", f.Status)
+	return false
 }
 
-// adoptConn moves a net.Conn to a native loop if that can be, else to a bridge.
-func (e *engine) adoptConn(nc net.Conn, a arrival) {
+func hijackable(w http.ResponseWriter) bool {
+	return writers(w, func(w http.ResponseWriter) bool {
+		_, ok := w.(http.Hijacker)
+		return ok
+	})
+}
+
+// writeHeaderNow has writers that put the header off until something is written (gin's) write it.
+func writeHeaderNow(w http.ResponseWriter) {
+	writers(w, func(w http.ResponseWriter) bool {
+		if late, ok := w.(interface{ WriteHeaderNow() }); ok {
+			late.WriteHeaderNow()
+		}
+		return false
+	})
+}
+
+// refuseHTTP answers as Conn.refuse does, beside what middleware has put into the header.
+func (e *engine) refuseHTTP(w http.ResponseWriter, f *handshake.Refusal) {
+	e.stats.refusals.add(f.Reason)
+	h := w.Header()
+	for name := range h {
+		if !handshake.MayBeSet(name) {
+			h.Del(name)
+		}
+	}
+	h.Del("Content-Type")
+	for name, value := range f.Fields {
+		h.Add(name, value)
+	}
+	if !f.HasBody() {
+		w.WriteHeader(f.Status)
+		return
+	}
+	body := f.AppendBody(nil)
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(f.Status)
+	_, _ = w.Write(body)
+}
+
+// visit is a request by ServeHTTP, until its connection has moved to a loop or will not open.
+type visit struct {
+	*engine
+	w       http.ResponseWriter
+	r       *http.Request
+	began   time.Time
+	conn    *Conn
+	upgrade *Upgrade
+	asked   bool // OnUpgrade has returned, or panicked
+	moved   bool
+}
+
+// end is the visit's, however it comes about.
+func (v *visit) end() {
+	defer v.deciding.Done()
+	if v.moved {
+		return
+	}
+	v.upgrade.end(nil)
+	v.conn.leaveLimbo(v.upgrade.outcome())
+	if !v.asked { // OnUpgrade ended the goroutine: net/http sends only what was flushed
+		v.refuseHTTP(v.w, internalError)
+		_ = http.NewResponseController(v.w).Flush()
+	}
+}
+
+// decide asks the user, and waits for whoever decides later.
+func (v *visit) decide() *decision {
+	v.upgrade.kept.Store(true)
+	d := v.consult()
+	v.asked = true
+	if d == nil {
+		d = v.await()
+	}
+	v.upgrade.end(d.gone)
+	// net/http's WriteTimeout may have passed meanwhile.
+	_ = http.NewResponseController(v.w).SetWriteDeadline(time.Now().Add(v.conf.HandshakeTimeout))
+	return d
+}
+
+func (v *visit) consult() *decision {
+	id := goroutineID()
+	v.deciders.Store(id, nil)
+	defer v.deciders.Delete(id)
+	return v.conn.consult(v.upgrade)
+}
+
+// await waits for a decision, as long as there is something to decide.
+func (v *visit) await() *decision {
+	patience := time.NewTimer(v.conf.HandshakeTimeout - time.Since(v.began))
+	defer patience.Stop()
+	u := v.upgrade
+	for u.decision.Load() == nil && v.conn.ReadyState() == Connecting {
+		select {
+		case <-limboOf(v.conn.loop).woken:
+		case <-v.r.Context().Done():
+			u.giveUp(clientGone, ErrAbnormal)
+		case <-patience.C:
+			u.giveUp(decisionTimeout, ErrHandshakeTimeout)
+		case <-v.stopping:
+			u.giveUp(shuttingDown, ErrTerminated)
+		}
+	}
+	u.giveUp(nil, ErrTerminated) // it was closed, if nobody has decided
+	return u.decision.Load()
+}
+
+// clientGone is for a context that somebody else than net/http has ended, and for logs: a client that has gone reads nothing.
+var clientGone = unavailable("client-gone", "The request was cancelled before somebody had decided about it")
+
+// accept answers 101, and hands the connection to its loop.
+func (v *visit) accept() {
+	v.setSwitching(v.w.Header())
+	v.w.WriteHeader(http.StatusSwitchingProtocols)
+	writeHeaderNow(v.w)
+	nc, buffered, err := http.NewResponseController(v.w).Hijack() // it flushes the header
+	if err != nil {
+		v.log().Error("gannet: a ResponseWriter that was to be hijacked refused", "err", err)
+		return
+	}
+	early := make([]byte, buffered.Reader.Buffered())
+	_, _ = buffered.Reader.Read(early)
+	v.moved, v.upgrade.answered = true, true
+	v.moveIn(v.upgrade, nc, early)
+}
+
+// setSwitching makes h the header of the 101, beside what middleware has put there.
+func (v *visit) setSwitching(h http.Header) {
+	for name := range h {
+		if !handshake.MayBeSet(name) || handshake.DescribesContent(name) {
+			h.Del(name)
+		}
+	}
+	a := v.conn.terms(v.upgrade)
+	h.Set("Upgrade", "websocket")
+	h.Set("Connection", "Upgrade")
+	h.Set("Sec-WebSocket-Accept", string(handshake.AcceptKey(nil, v.upgrade.req.Key)))
+	if a.protocol != "" {
+		h.Set("Sec-WebSocket-Protocol", a.protocol)
+	}
+	if x := a.deflate.String(); x != "" {
+		h.Set("Sec-WebSocket-Extensions", x)
+	}
+	for _, f := range v.upgrade.header {
+		if !handshake.DescribesContent(f.Name) {
+			h.Add(f.Name, f.Value)
+		}
+	}
+}
+
+// moveIn moves an answered connection to a native loop if that can be, else to a bridge.
+func (e *engine) moveIn(u *Upgrade, nc net.Conn, early []byte) {
 	if r, ok := nc.(replayer); ok {
 		var rest []byte
 		nc, rest = r.unwrap()
-		a.early = append(a.early, rest...)
+		early = append(early, rest...)
 	}
 	_ = nc.SetDeadline(noDeadline)
-	if len(e.native) == 0 {
-		e.adoptBridged(nc, a)
-		return
-	}
 	e.conf.buffers().SetOn(nc)
-	fd, ok, err := netio.DupConn(nc)
-	if err != nil || !ok {
-		e.adoptBridged(nc, a)
-		return
-	}
-	a.fd = fd
-	_ = nc.Close() // the duplicate lives on
-	reason, admitted := e.admitConn(&a)
-	l := leastLoaded(e.native)
-	if l.post(task{call: func() {
-		if !admitted {
-			l.conns.Add(-1)
-			e.turnAway(l, fd, reason)
-			return
-		}
-		l.adoptReserved(a)
-	}}) {
-		return
-	}
-	_ = l.sys.Abort(fd)
-	if admitted {
-		e.uncount(e.countedBy(&a))
-	}
-}
-
-// onHTTP takes over from net/http: the request is parsed, and its WebSocket bytes may be read.
-func (c *Conn) onHTTP(a arrival) {
-	c.limits.Store(a.http.route.limits)
-	// net/http's bytes are the request's own memory: behind its head come the first frames.
-	if c.takeForwarded(a.http.req) {
-		if rest := c.decide(a.http.req, a.http.path, a.early, 0); len(rest) > 0 {
-			c.loop.feed(c, rest)
+	a := arrival{early: early, upgrade: u}
+	if len(e.native) > 0 {
+		if fd, ok, err := netio.DupConn(nc); ok && err == nil {
+			a.fd = fd
+			_ = nc.Close() // the duplicate lives on
+			if l := leastLoaded(e.native); !l.post(task{call: func() { l.adoptReserved(a) }}) {
+				_ = l.sys.Abort(fd)
+				u.conn.leaveLimbo(ErrTerminated)
+			}
 			return
 		}
 	}
-	c.settle()
-	c.watch()
+	l, err := e.bridgeLoop()
+	if err != nil || !l.post(task{call: func() { a.fd = l.bridge.Attach(nc); l.adoptReserved(a) }}) {
+		_ = nc.Close()
+		u.conn.leaveLimbo(ErrTerminated)
+	}
 }

@@ -103,18 +103,19 @@ func (e *engine) send(from, to *loop, a arrival) {
 	}
 }
 
-var tooManyConns = handshake.AppendRefusal(nil, 503, nil, "too many connections\n")
+// tooMany is the refusal of a connection over a limit.
+func tooMany(reason string) *handshake.Refusal { return unavailable(reason, "Too many connections") }
 
 // turnAway answers 503 to a connection over the limits, without waiting for its request.
 func (e *engine) turnAway(l *loop, fd int, reason string) {
 	e.stats.refusals.add(reason)
-	_, _ = l.sys.Write(fd, tooManyConns)
+	l.look()
+	_, _ = l.sys.Write(fd, tooMany(reason).Append(nil, l.date.at(l.now), false))
 	_ = l.sys.CloseWrite(fd)
 	if l.strangers >= maxStrangers || l.stop || l.sys.Add(fd) != nil {
 		l.bury(fd, false)
 		return
 	}
-	l.look()
 	c := &Conn{loop: l, fd: int32(fd), phase: phaseLingering, flags: stranger, watched: netio.Readable}
 	c.limits.Store(e.own.limits)
 	c.state.Store(uint32(Closed))
@@ -346,7 +347,7 @@ func isTransient(err error) bool {
 func (e *engine) adoptBridged(nc net.Conn, a arrival) {
 	if reason, ok := e.admitConn(&a); !ok {
 		e.stats.refusals.add(reason)
-		go e.turnAwayBridged(nc)
+		go e.turnAwayBridged(nc, reason)
 		return
 	}
 	l, err := e.bridgeLoop()
@@ -365,9 +366,10 @@ func (e *engine) adoptBridged(nc net.Conn, a arrival) {
 
 // turnAwayBridged answers 503. Not on the goroutine that accepts: a TLS handshake comes
 // first, and the peer may take its time.
-func (e *engine) turnAwayBridged(nc net.Conn) {
+func (e *engine) turnAwayBridged(nc net.Conn, reason string) {
+	var now date
 	_ = nc.SetDeadline(time.Now().Add(turnAwayTime))
-	_, _ = nc.Write(tooManyConns)
+	_, _ = nc.Write(tooMany(reason).Append(nil, now.at(0), false))
 	if w, ok := nc.(interface{ CloseWrite() error }); ok && w.CloseWrite() == nil {
 		if e.strangers.Add(1) <= maxStrangers {
 			lingerOn(nc)

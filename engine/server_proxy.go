@@ -21,7 +21,7 @@ const (
 	proxyLocal = 0x20
 )
 
-var badProxyHeader = refusal(400, "proxy-header", "a PROXY protocol header is required in front of the request")
+var badProxyHeader = refusal(400, "proxy-header", "A PROXY protocol header is required in front of the request")
 
 // takeProxyHeader takes the PROXY protocol header off the head that is kept, and the
 // peer's address from it. It reports whether the request's own bytes are next.
@@ -38,7 +38,7 @@ func (c *Conn) takeProxyHeader(o *opening) bool {
 	o.past = true
 	o.buf.B = o.buf.B[:copy(o.buf.B, o.buf.B[end:])]
 	if peer.IsValid() && !c.loop.engine.admitProxied(c, peer) {
-		c.refuse(unavailable("max-conns-per-address", "too many connections"))
+		c.refuse(tooMany("max-conns-per-address"))
 		return false
 	}
 	return len(o.buf.B) > 0

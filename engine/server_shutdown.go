@@ -24,7 +24,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	if err := s.made(); err != nil {
 		return err
 	}
-	if s.onLoop() || s.onWorker() {
+	if s.waitsForCaller() {
 		return ErrOnLoop
 	}
 	defer s.isOver()
@@ -79,7 +79,7 @@ func (s *Server) Close() error {
 	if err := s.made(); err != nil {
 		return err
 	}
-	if s.onLoop() || s.onWorker() {
+	if s.waitsForCaller() {
 		return ErrOnLoop
 	}
 	defer s.isOver()
@@ -165,11 +165,13 @@ func (e *engine) stop() {
 	if again {
 		return
 	}
+	close(e.stopping)
 	for _, l := range e.allLoops() {
 		l.post(task{call: l.terminateAll})
 	}
 	go func() {
 		e.fallback.stop()
+		e.deciding.Wait()
 		for _, l := range e.allLoops() {
 			<-l.done
 		}
@@ -195,6 +197,12 @@ func (l *loop) terminateRest() {
 	}
 	l.forgetBroadcasts()
 	l.stop = true
+}
+
+// waitsForCaller tells whether the end of the engine would wait for the caller: on a loop, on a worker, and in OnUpgrade by ServeHTTP.
+func (e *engine) waitsForCaller() bool {
+	_, deciding := e.deciders.Load(goroutineID())
+	return deciding || e.onLoop() || e.onWorker()
 }
 
 // onLoop tells whether the caller runs on one of the engine's loops.

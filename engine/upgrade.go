@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync/atomic"
 
@@ -28,6 +29,7 @@ type Upgrade struct {
 	header   []handshake.HeaderField
 	value    any
 	plain    bool          // NoDeflate
+	answered bool          // 101, by ServeHTTP
 	path     *http.Request // knows the path's values; nil for a listener's without a Mux
 
 	later    bool
@@ -41,8 +43,11 @@ type Upgrade struct {
 }
 
 // decision is the answer to a handshake: refused, or accepted when refusal is nil. Only
-// the first one counts.
-type decision struct{ refusal *handshake.Refusal }
+// the first one counts. With gone it is nobody's: there is nothing to decide any more, and why.
+type decision struct {
+	refusal *handshake.Refusal
+	gone    error
+}
 
 var accepted = new(decision)
 
@@ -75,8 +80,22 @@ func (u *Upgrade) field(f func(*handshake.Request) []byte) string {
 	return string(f(u.req))
 }
 
-// URL parses the target.
-func (u *Upgrade) URL() (*url.URL, error) { return url.ParseRequestURI(u.Target()) }
+// URL is the parsed target. By ServeHTTP it is a copy of the request's, from which a router may have taken a prefix; Target is as it was sent.
+func (u *Upgrade) URL() (*url.URL, error) {
+	if m := u.limbo(); m != nil {
+		to := *m.request.URL
+		return &to, nil
+	}
+	return url.ParseRequestURI(u.Target())
+}
+
+// limbo is where the connection is while net/http has its transport; nil for others, and once it was decided.
+func (u *Upgrade) limbo() *limbo {
+	if u.ended() {
+		return nil
+	}
+	return limboOf(u.conn.home())
+}
 
 // Header is the first value of a header, named without case, or "".
 func (u *Upgrade) Header(name string) string {
@@ -120,7 +139,7 @@ func (u *Upgrade) Protocols() []string {
 	return out
 }
 
-// RemoteAddr is the peer's address.
+// RemoteAddr is the peer's address; by ServeHTTP what the request's RemoteAddr says, which a middleware may have written.
 func (u *Upgrade) RemoteAddr() net.Addr {
 	if u.ended() {
 		return nil
@@ -140,6 +159,9 @@ func (u *Upgrade) LocalAddr() net.Addr {
 func (u *Upgrade) TLS() *tls.ConnectionState {
 	if u.ended() {
 		return nil
+	}
+	if m := u.limbo(); m != nil {
+		return m.request.TLS
 	}
 	if t, ok := u.conn.transport().(tlsConn); ok {
 		s := t.ConnectionState()
@@ -173,10 +195,13 @@ func (u *Upgrade) SetProtocol(p string) error {
 	return nil
 }
 
-// AddHeader adds a header to the 101 response. It answers ErrSyntax for what is not a
-// header, and for the handshake's own ones.
+// AddHeader adds a field to the answer, be it the 101 or what Refuse sends: WWW-Authenticate, Location, Retry-After, Set-Cookie.
+// Several of one name all leave, in order; of Content-Type the last. A 101 has no content, so what describes that (Content-Type, Content-Encoding
+// and their like) leaves with a refusal alone. By ServeHTTP the fields come to those that middleware has set. It answers ErrSyntax for what is
+// not a field, and for those that are the server's own: Content-Length, Transfer-Encoding, Trailer, TE, Connection,
+// Keep-Alive, Proxy-Connection, Upgrade and all that begin with Sec-WebSocket-. Once Refuse was called it is ErrInvalidState.
 func (u *Upgrade) AddHeader(name, value string) error {
-	if u.ended() {
+	if u.ended() || u.decision.Load() != nil {
 		return ErrInvalidState
 	}
 	if err := handshake.ValidField(name, value); err != nil {
@@ -220,13 +245,16 @@ func (u *Upgrade) NoDeflate() error {
 	return nil
 }
 
-// Refuse answers with an HTTP status (300 to 599) and a plain text body. A status out of
-// range is ErrSyntax and decides nothing. Errors otherwise: see Accept.
+// Refuse answers with an HTTP status (300 to 599), the fields that AddHeader was given, and body as it is. Without a Content-Type of
+// AddHeader's it is text/plain; charset=utf-8, and no browser may guess otherwise (X-Content-Type-Options: nosniff). Content-Length, Date and
+// "Connection: close" are the server's to add; a 304 has no body. A status out of range is ErrSyntax and decides nothing. Errors otherwise: see Accept.
 func (u *Upgrade) Refuse(status int, body string) error {
 	if err := handshake.ValidStatus(status); err != nil {
 		return misused("Upgrade.Refuse: %w", err)
 	}
-	return u.decide(&decision{refusal(status, "handler", body)})
+	f := refusal(status, "handler", body)
+	f.Given, f.Header = true, slices.Clone(u.header)
+	return u.decide(&decision{refusal: f})
 }
 
 // Later postpones the decision: OnUpgrade may return, and another goroutine calls
@@ -238,10 +266,7 @@ func (u *Upgrade) Later() {
 		return
 	}
 	u.later = true
-	if len(u.head) == 0 { // it came from net/http
-		for _, f := range u.req.Headers {
-			u.copied += len(f.Name) + len(f.Value)
-		}
+	if len(u.head) == 0 { // it came from net/http, and its memory is its own
 		return
 	}
 	// The garbage collector's memory, not the pool's: nobody tells the goroutine that
@@ -267,7 +292,7 @@ func (u *Upgrade) Accept() error {
 // acceptance is the decision of whoever does not refuse.
 func (u *Upgrade) acceptance() *decision {
 	if u.mismatch != nil {
-		return &decision{u.mismatch}
+		return &decision{refusal: u.mismatch}
 	}
 	return accepted
 }
@@ -277,11 +302,11 @@ func (u *Upgrade) decide(d *decision) error {
 	case u.conn == nil:
 		return ErrInvalidState
 	case u.decision.Load() != nil:
-		return ErrInvalidState
+		return u.decided()
 	case u.conn.ReadyState() >= Closing:
 		return ErrClosed
 	case !u.decision.CompareAndSwap(nil, d):
-		return ErrInvalidState
+		return u.decided()
 	}
 	if u.later {
 		u.end(nil)
@@ -290,6 +315,27 @@ func (u *Upgrade) decide(d *decision) error {
 		}
 	}
 	return nil
+}
+
+// decided is what whoever comes too late is told.
+func (u *Upgrade) decided() error {
+	if u.decision.Load().gone != nil {
+		return ErrClosed
+	}
+	return ErrInvalidState
+}
+
+// giveUp decides in nobody's name, unless somebody has decided.
+func (u *Upgrade) giveUp(f *handshake.Refusal, why error) {
+	u.decision.CompareAndSwap(nil, &decision{f, why})
+}
+
+// outcome is why a connection by ServeHTTP did not open.
+func (u *Upgrade) outcome() error {
+	if d := u.decision.Load(); d != nil && d.gone != nil {
+		return d.gone
+	}
+	return ErrClosed
 }
 
 // enter takes the request through the entrance, as far as that decides without OnUpgrade.

@@ -82,7 +82,7 @@ var undone = func() context.Context {
 // Context is for what has to be asked before the handshake can be decided, a database say. It is cancelled when there is nothing to
 // decide any more: the peer has gone (as Accept notices it), HandshakeTimeout has passed, or somebody decided; context.Cause
 // tells the first two (ErrAbnormal, ErrHandshakeTimeout). For what goes on while the connection is open there is Conn.Context.
-// By ServeHTTP it comes from the request's own context, with its values. On a loop it is made only when it is asked for.
+// By ServeHTTP it comes from the request's own context, with its values and deadline, and when that ends the cause is what it says. On a loop it is made only when it is asked for.
 func (u *Upgrade) Context() context.Context {
 	if x := u.context.Load(); x != nil {
 		return x

@@ -7,7 +7,7 @@
 //
 //	n, err := parser.Parse(received, &request, limits) // n == 0: wait for more bytes
 //	err = handshake.CheckUpgrade(&request)             // a *Refusal is the answer to send
-//	out = handshake.AppendSwitching(out, request.Key, protocol, extensions, nil)
+//	out = handshake.AppendSwitching(out, request.Key, protocol, extensions, date, nil)
 //
 // Where RFC 9112 lets a recipient choose between strict and lenient, the strict reading is
 // taken: a bare LF, a folded line, a space before a colon or a second Host is how one request

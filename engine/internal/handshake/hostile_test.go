@@ -262,7 +262,7 @@ func TestRefusalsCarryTheirFields(t *testing.T) {
 			if refused == nil {
 				t.Fatal("accepted")
 			}
-			if answer := string(refused.Append(nil)); !strings.Contains(answer, c.field) {
+			if answer := string(refused.Append(nil, "", false)); !strings.Contains(answer, c.field) {
 				t.Errorf("no %q in %q", c.field, answer)
 			}
 		})

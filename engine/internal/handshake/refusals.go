@@ -14,17 +14,15 @@ type Refusal struct {
 	Status int           // HTTP status code
 	Reason string        // stable slug, one per rule; usable as a counter's key
 	Detail string        // one English sentence without its full stop: the body of the answer
-	Header []HeaderField // fields the status demands, such as Allow with 405
+	Header []HeaderField // fields the status demands, such as Allow with 405; of a given one, what the handler added
+
+	// Given says that a handler refuses: Detail is its body, to be sent as it is.
+	Given bool
 }
 
 // Error names the status, the slug and the sentence.
 func (r *Refusal) Error() string {
 	return "handshake: " + strconv.Itoa(r.Status) + " " + r.Reason + ": " + r.Detail
-}
-
-// Append appends the whole response: AppendRefusal with r's own status, fields and sentence.
-func (r *Refusal) Append(dst []byte) []byte {
-	return AppendRefusal(dst, r.Status, r.Header, r.Detail+".\n")
 }
 
 // Reasons returns the slug of every refusal of this package, sorted.

@@ -15,18 +15,22 @@ func TestAppendSwitching(t *testing.T) {
 	const head = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
 		"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"
 	for _, c := range []struct {
-		name, protocol, extensions string
-		extra                      []HeaderField
-		want                       string
+		name, protocol, extensions, date string
+		extra                            []HeaderField
+		want                             string
 	}{
-		{"bare", "", "", nil, head + "\r\n"},
-		{"protocol", "chat", "", nil, head + "Sec-WebSocket-Protocol: chat\r\n\r\n"},
-		{"all", "chat", "permessage-deflate", []HeaderField{{"Set-Cookie", "a=b"}, {"Set-Cookie", "c=d"}},
+		{"bare", "", "", "", nil, head + "\r\n"},
+		{"date", "", "", "today", []HeaderField{{"X", "1"}}, head + "Date: today\r\nX: 1\r\n\r\n"},
+		{"a date of the handler's", "", "", "today", []HeaderField{{"date", "tomorrow"}}, head + "date: tomorrow\r\n\r\n"},
+		{"of content nothing is said", "", "", "", []HeaderField{{"content-type", "a/b"}, {"Content-Language", "de"}, {"Content-Security-Policy", "x"}},
+			head + "Content-Security-Policy: x\r\n\r\n"},
+		{"protocol", "chat", "", "", nil, head + "Sec-WebSocket-Protocol: chat\r\n\r\n"},
+		{"all", "chat", "permessage-deflate", "", []HeaderField{{"Set-Cookie", "a=b"}, {"Set-Cookie", "c=d"}},
 			head + "Sec-WebSocket-Protocol: chat\r\nSec-WebSocket-Extensions: permessage-deflate\r\n" +
 				"Set-Cookie: a=b\r\nSet-Cookie: c=d\r\n\r\n"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			got := AppendSwitching([]byte("before"), key, c.protocol, c.extensions, c.extra)
+			got := AppendSwitching([]byte("before"), key, c.protocol, c.extensions, c.date, c.extra)
 			if string(got) != "before"+c.want {
 				t.Errorf("got %q", got)
 			}
@@ -38,7 +42,7 @@ func TestAppendSwitching(t *testing.T) {
 func TestRefusalsAreWholeResponses(t *testing.T) {
 	for _, refused := range refusals {
 		t.Run(refused.Reason, func(t *testing.T) {
-			rest := bufio.NewReader(bytes.NewReader(refused.Append(nil)))
+			rest := bufio.NewReader(bytes.NewReader(refused.Append(nil, "", false)))
 			res, err := http.ReadResponse(rest, nil)
 			if err != nil {
 				t.Fatal(err)
@@ -90,42 +94,56 @@ func TestRefusalIsAnError(t *testing.T) {
 	}
 }
 
-func TestAppendRefusal(t *testing.T) {
+func TestRefusalAppend(t *testing.T) {
+	const text = "Content-Type: text/plain; charset=utf-8\r\nX-Content-Type-Options: nosniff\r\n"
 	for _, c := range []struct {
-		name   string
-		status int
-		header []HeaderField
-		body   string
-		want   string
+		name string
+		r    Refusal
+		date string
+		head bool
+		want string
 	}{
-		{"bare", 403, nil, "no", "HTTP/1.1 403 Forbidden\r\nConnection: close\r\n" +
-			"Content-Type: text/plain; charset=utf-8\r\nContent-Length: 2\r\n\r\nno"},
-		{"Upgrade is announced", 426, []HeaderField{upgradeWebSocket}, "", "HTTP/1.1 426 Upgrade Required\r\n" +
-			"Connection: close, Upgrade\r\nUpgrade: websocket\r\n" +
-			"Content-Type: text/plain; charset=utf-8\r\nContent-Length: 0\r\n\r\n"},
-		{"own type", 401, []HeaderField{{"content-type", "application/json"}}, "{}", "HTTP/1.1 401 Unauthorized\r\n" +
-			"Connection: close\r\ncontent-type: application/json\r\nContent-Length: 2\r\n\r\n{}"},
-		{"no content", 304, nil, "dropped", "HTTP/1.1 304 Not Modified\r\nConnection: close\r\n\r\n"},
-		{"unknown status", 599, nil, "", "HTTP/1.1 599 \r\nConnection: close\r\n" +
-			"Content-Type: text/plain; charset=utf-8\r\nContent-Length: 0\r\n\r\n"},
+		{"ours is a sentence", Refusal{Status: 403, Detail: "No"}, "", false,
+			"HTTP/1.1 403 Forbidden\r\nConnection: close\r\n" + text + "Content-Length: 4\r\n\r\nNo.\n"},
+		{"a given one stays as it is", Refusal{Status: 403, Detail: "no", Given: true}, "today", false,
+			"HTTP/1.1 403 Forbidden\r\nDate: today\r\nConnection: close\r\n" + text + "Content-Length: 2\r\n\r\nno"},
+		{"nothing is given", Refusal{Status: 403, Given: true}, "", false,
+			"HTTP/1.1 403 Forbidden\r\nConnection: close\r\n" + text + "Content-Length: 0\r\n\r\n"},
+		{"to HEAD", Refusal{Status: 426, Detail: "No"}, "", true,
+			"HTTP/1.1 426 Upgrade Required\r\nConnection: close\r\n" + text + "Content-Length: 4\r\n\r\n"},
+		{"Upgrade is announced", Refusal{Status: 426, Header: []HeaderField{upgradeWebSocket}, Given: true}, "", false,
+			"HTTP/1.1 426 Upgrade Required\r\nConnection: close\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" + text + "Content-Length: 0\r\n\r\n"},
+		{"own type, the last", Refusal{Status: 401, Header: []HeaderField{{"Content-Type", "a/b"}, {"content-type", "application/json"}}, Detail: "{}", Given: true}, "", false,
+			"HTTP/1.1 401 Unauthorized\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"},
+		{"own date, and several of one name", Refusal{Status: 302, Header: []HeaderField{{"DATE", "x"}, {"Set-Cookie", "a"}, {"Set-Cookie", "b"}}, Given: true}, "today", false,
+			"HTTP/1.1 302 Found\r\nConnection: close\r\nDATE: x\r\nSet-Cookie: a\r\nSet-Cookie: b\r\n" + text + "Content-Length: 0\r\n\r\n"},
+		{"own rule about sniffing", Refusal{Status: 403, Header: []HeaderField{{"x-content-type-options", "x"}}, Given: true}, "", false,
+			"HTTP/1.1 403 Forbidden\r\nConnection: close\r\nx-content-type-options: x\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 0\r\n\r\n"},
+		{"no content", Refusal{Status: 304, Header: []HeaderField{{"Content-Type", "a/b"}, {"ETag", "1"}}, Detail: "dropped", Given: true}, "", false,
+			"HTTP/1.1 304 Not Modified\r\nConnection: close\r\nETag: 1\r\n\r\n"},
+		{"a status that nobody knows", Refusal{Status: 599, Given: true}, "", false,
+			"HTTP/1.1 599 status code 599\r\nConnection: close\r\n" + text + "Content-Length: 0\r\n\r\n"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			if got := string(AppendRefusal(nil, c.status, c.header, c.body)); got != c.want {
+			if got := string(c.r.Append([]byte("before"), c.date, c.head)); got != "before"+c.want {
 				t.Errorf("got  %q\nwant %q", got, c.want)
+			}
+			for range c.r.Fields { // may be left early
+				break
 			}
 		})
 	}
 }
 
-func TestAppendRefusalWithoutAFinalStatusPanics(t *testing.T) {
-	for _, status := range []int{0, 101, 199, 600, -1} {
+func TestRefusalWithoutARefusingStatusPanics(t *testing.T) {
+	for _, status := range []int{0, 101, 199, 200, 299, 600, -1} {
 		func() {
 			defer func() {
 				if recover() == nil {
 					t.Errorf("%d does not panic", status)
 				}
 			}()
-			AppendRefusal(nil, status, nil, "")
+			(&Refusal{Status: status}).Append(nil, "", false)
 		}()
 	}
 }
@@ -154,6 +172,12 @@ func TestValidField(t *testing.T) {
 		{"CONNECTION", "close", false},
 		{"Content-Length", "5", false},
 		{"Transfer-Encoding", "chunked", false},
+		{"trailer", "X", false},
+		{"Keep-Alive", "timeout=5", false},
+		{"Proxy-Connection", "close", false},
+		{"te", "trailers", false},
+		{"Content-Type", "application/json", true},
+		{"Date", "Mon, 30 Nov 2026 10:00:00 GMT", true},
 		{"sec-websocket-accept", "x", false},
 		{"Sec-WebSocket-Protocol", "x", false},
 		{"Sec-WebSocket-", "x", false},

@@ -27,7 +27,7 @@ func TestNoAllocation(t *testing.T) {
 			if !SameOrigin(r.Origin, r.Host, false) || !ps.Match(r.Origin) || r.Header("Cookie") == nil {
 				t.Fatal("misread")
 			}
-			out = AppendSwitching(out[:0], r.Key, "chat", "permessage-deflate", field)
+			out = AppendSwitching(out[:0], r.Key, "chat", "permessage-deflate", "", field)
 			out = AppendURL(out[:0], false, r.Host, r.Target)
 		},
 		"a refused handshake": func() {
@@ -35,7 +35,7 @@ func TestNoAllocation(t *testing.T) {
 				t.Fatal(err)
 			}
 			refused, _ := CheckUpgrade(&r).(*Refusal)
-			out = AppendRefusal(out[:0], refused.Status, refused.Header, refused.Detail)
+			out = refused.Append(out[:0], "", false)
 		},
 		"a broken head": func() {
 			if _, err := p.Parse(broken, &r, Limits{}); err == nil {
@@ -123,7 +123,7 @@ func BenchmarkAppendSwitching(b *testing.B) {
 	var out []byte
 	b.ReportAllocs()
 	for b.Loop() {
-		out = AppendSwitching(out[:0], key, "chat", "", nil)
+		out = AppendSwitching(out[:0], key, "chat", "", "", nil)
 	}
 }
 
