@@ -10,40 +10,62 @@ import (
 )
 
 // What holds a loop is in the stack of its goroutine: the engine's frames down to the one that calls the handler, and the
-// handler's. It is taken from a goroutine profile, which stops the world for a moment only, however many goroutines there are.
+// handler's. It is taken from a goroutine profile: that shows all goroutines as they were at one moment, and stops the world for no longer, however
+// many there are (runtime.Stack stops it until it has written them all: 2.6 s for 100,000).
 
 // suspect counts a callback that holds its loop, and logs it if none was logged for a minute. v is how the loop was seen.
 func (d *watchdog) suspect(l *loop, v vigil) {
-	if now := d.now(); now-d.logged < logSlowEvery {
-		d.engine.stats.slow.Add(1)
-		d.unlogged++
+	if d.now()-d.logged < logSlowEvery {
+		d.count()
 		return
 	}
-	stack := l.stackNow()
-	at, found := callbackIn(stack)
 	c := l.called()
-	switch {
-	case l.watched.steps.Load() != v.steps || !l.watched.asked.Load(): // it has ended meanwhile
-		d.engine.stats.slow.Add(1)
-		d.unlogged++
+	if l.moved(v) { // it has ended, and c may be another's
+		d.count()
 		return
-	case !found && len(stack) != 0: // it is our own work, on a machine that has no time for it
+	}
+	held := d.now() - v.since
+	stack := l.stackNow() // as it was when this began, however long it takes
+	at, found := callbackIn(stack)
+	switch {
+	case found:
+	case len(stack) == 0:
+		at = callbackAt{unknown, unknown}
+	case l.moved(v): // it may have ended just before
+		d.count()
+		return
+	default: // it is our own work, on a machine that has no time for it
 		d.spared = d.now() + innocentFor
 		return
 	}
+	others := d.unlogged
+	d.count()
+	d.logged, d.unlogged = d.now(), 0
+	d.tell(l, c, at, held, others, stack)
+}
+
+// unknown is who is not found.
+const unknown = "unknown"
+
+// count counts one.
+func (d *watchdog) count() {
 	d.engine.stats.slow.Add(1)
-	const unknown = "unknown"
+	d.unlogged++
+}
+
+func (d *watchdog) tell(l *loop, c *Conn, at callbackAt, held time.Duration, others uint64, stack trace) {
 	id, remote, route := uint64(0), unknown, ""
 	if c != nil {
 		id, remote, route = c.id, c.peer.addrPort().String(), c.route().pattern
 	}
-	if !found {
-		at = callbackAt{unknown, unknown}
-	}
 	d.engine.log().Warn("gannet: a callback holds its loop, and all other connections of that loop wait: slow work belongs into a goroutine of yours, or see Options.Workers",
 		"callback", at.kind, "function", at.function, "conn", id, "remote", remote, "route", route, "loop", l.index,
-		"for", (d.now() - v.since).Round(time.Millisecond), "unlogged", d.unlogged, "stack", stack.String())
-	d.logged, d.unlogged = d.now(), 0
+		"for", held.Round(time.Millisecond), "unlogged", others, "stack", stack.String())
+}
+
+// moved tells whether a step of the loop has ended since it was seen as v.
+func (l *loop) moved(v vigil) bool {
+	return l.watched.steps.Load() != v.steps || !l.watched.asked.Load()
 }
 
 // called is the connection whose callback holds the loop; nil if that is not known. It looks at all of them: they do not

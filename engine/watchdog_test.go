@@ -155,7 +155,7 @@ func TestSlowCallbackIsFound(t *testing.T) {
 				line := k.book.String()
 				wants := []string{"level=WARN", "callback=", c.kind, "engine.init", "holdBy", "unlogged=0", "for="}
 				if c.kind != "Broadcast's keep" {
-					wants = append(wants, "remote="+g.LocalAddr().String())
+					wants = append(wants, "conn=1", "remote="+g.LocalAddr().String())
 				}
 				for _, want := range wants {
 					if !strings.Contains(line, want) {
