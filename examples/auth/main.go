@@ -71,13 +71,12 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	go func() {
 		if err := server.ListenAndServe("tcp", ":8080"); err != engine.ErrServerClosed {
 			log.Fatal(err)
 		}
 	}()
-
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	<-ctx.Done()
 	stop() // a second signal ends the program at once
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)

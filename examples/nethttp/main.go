@@ -33,13 +33,12 @@ func main() {
 		fmt.Fprintln(w, "WebSockets that are open:", server.Stats().Open)
 	})
 	web := &http.Server{Addr: ":8080", Handler: mux, ReadHeaderTimeout: 10 * time.Second}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	go func() {
 		if err := web.ListenAndServe(); err != http.ErrServerClosed {
 			log.Fatal(err)
 		}
 	}()
-
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	<-ctx.Done()
 	stop() // a second signal ends the program at once
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
