@@ -7,9 +7,32 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+
+	"github.com/urfave/cli/v3"
+
+	"github.com/gannet-ws/gannet/engine"
 )
 
-// listen binds what the flags name: a TCP address, a unix socket, or both. Whoever connects from now on is served.
+// listeners are what systemd has opened for this process, or else what the flags name. Whoever connects from now on is served.
+func listeners(ctx context.Context, c *cli.Command) (all []net.Listener, err error) {
+	opened, err := engine.SystemdListeners()
+	if err != nil {
+		return nil, err
+	}
+	if len(opened) == 0 {
+		return listen(ctx, c.String("addr"), c.String("unix"))
+	}
+	for _, o := range opened {
+		all = append(all, o.Listener)
+	}
+	if c.IsSet("addr") || c.IsSet("unix") {
+		closeAll(all)
+		return nil, errors.New("systemd has opened the sockets to listen on: --addr and --unix do not go with that")
+	}
+	return all, nil
+}
+
+// listen binds a TCP address, a unix socket, or both.
 func listen(ctx context.Context, addr, unix string) (all []net.Listener, err error) {
 	var plain net.ListenConfig
 	plain.SetMultipathTCP(false) // the engine's own sockets are plain TCP, too
@@ -19,9 +42,7 @@ func listen(ctx context.Context, addr, unix string) (all []net.Listener, err err
 		}
 		ln, err := plain.Listen(ctx, k.network, k.at)
 		if err != nil {
-			for _, ln := range all {
-				_ = ln.Close()
-			}
+			closeAll(all)
 			return nil, fmt.Errorf("%s: %w", k.flag, err)
 		}
 		all = append(all, ln)
@@ -30,6 +51,12 @@ func listen(ctx context.Context, addr, unix string) (all []net.Listener, err err
 		return nil, errors.New("nothing to listen on: give --addr or --unix")
 	}
 	return all, nil
+}
+
+func closeAll(all []net.Listener) {
+	for _, ln := range all {
+		_ = ln.Close()
+	}
 }
 
 // pageURL is where a browser on this machine finds the page; "" where none can.

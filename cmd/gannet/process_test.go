@@ -34,6 +34,12 @@ func process(t *testing.T, flags ...string) (cmd *exec.Cmd, socket string) {
 func listening(t *testing.T, flags ...string) (cmd *exec.Cmd, line string) {
 	t.Helper()
 	cmd = gannet(append([]string{"serve"}, flags...)...)
+	return cmd, started(t, cmd)
+}
+
+// started starts a process and answers its first line.
+func started(t *testing.T, cmd *exec.Cmd) (line string) {
+	t.Helper()
 	stderr, err := cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -45,7 +51,7 @@ func listening(t *testing.T, flags ...string) (cmd *exec.Cmd, line string) {
 	if line, err = bufio.NewReader(stderr).ReadString('\n'); err != nil || !strings.Contains(line, "msg=listening") {
 		t.Fatal(line, err)
 	}
-	return cmd, line
+	return line
 }
 
 // gannet is the program with these arguments.
@@ -149,6 +155,48 @@ func TestErrorsAreSaidOnce(t *testing.T) {
 		if !strings.HasPrefix(said.String(), "gannet: ") || strings.Count(said.String(), "gannet: ") != 1 || strings.Count(said.String(), want) != 1 ||
 			strings.Contains(said.String(), "listening") {
 			t.Errorf("gannet %s says: %s", args, said.String())
+		}
+	}
+}
+
+// bySystemd is gannet as systemd starts it, with a listening socket.
+func bySystemd(t *testing.T, args ...string) (cmd *exec.Cmd, addr string) {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	file, err := ln.(*net.TCPListener).File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { file.Close() })
+	cmd = gannet(args...)
+	cmd.Args = append([]string{"sh", "-c", `LISTEN_PID=$$ LISTEN_FDS=1 exec "$@"`, "sh", cmd.Path}, cmd.Args[1:]...)
+	cmd.Path = "/bin/sh"
+	cmd.ExtraFiles = []*os.File{file}
+	return cmd, ln.Addr().String()
+}
+
+// TestServeBySystemd: the socket that systemd opened is served and said; flags that name others are refused.
+func TestServeBySystemd(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("systemd runs on Linux")
+	}
+	cmd, addr := bySystemd(t, "serve")
+	if line := started(t, cmd); !strings.Contains(line, "url=http://"+addr+"/ ") {
+		t.Error(line)
+	}
+	c, _, _, err := ws.Dial(context.Background(), "ws://"+addr+"/ws")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Close()
+	for _, flag := range []string{"--addr=:0", "--unix=/nowhere"} {
+		cmd, _ := bySystemd(t, "serve", flag)
+		if out, err := cmd.CombinedOutput(); err == nil || !strings.Contains(string(out), "--addr and --unix") {
+			t.Errorf("%s: %v, %s", flag, err, out)
 		}
 	}
 }

@@ -23,6 +23,7 @@ func serveCommand() *cli.Command {
 	return &cli.Command{
 		Name:         "serve",
 		Usage:        "serve WebSocket connections on every path, with a page to try it at / and figures at /stats",
+		Description:  "Where systemd has opened sockets for it (systemd.socket), it serves those, and needs neither --addr nor --unix.",
 		OnUsageError: usageError,
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "addr", OnlyOnce: true, Value: ":8080", Usage: "TCP `address` to listen on; port 0: a free one, which the log names; empty: none"},
@@ -52,12 +53,12 @@ func serveCommand() *cli.Command {
 			if err != nil {
 				return err
 			}
-			listeners, err := listen(ctx, c.String("addr"), c.String("unix"))
+			all, err := listeners(ctx, c)
 			if err != nil {
 				return err
 			}
 			leaveRoomBeside(loops)
-			return s.run(ctx, listeners)
+			return s.run(ctx, all)
 		},
 	}
 }
