@@ -94,3 +94,39 @@ func TestNoOriginIsLoggedThatIsAdmitted(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// TestMinutely: the first reason at once, and then one a minute with all that came in between.
+func TestMinutely(t *testing.T) {
+	var m minutely
+	now := time.Now()
+	for i, k := range []struct {
+		later time.Duration
+		want  uint64
+	}{{0, 1}, {0, 0}, {time.Minute - 1, 0}, {1, 3}, {time.Hour, 1}, {-time.Second, 0}, {time.Minute, 0}, {time.Second, 3}} {
+		now = now.Add(k.later)
+		if got := m.due(now); got != k.want {
+			t.Errorf("step %d: %d, want %d", i, got, k.want)
+		}
+	}
+}
+
+// TestLoopsHaveOneClock: what is said once a minute is, whichever loop it is about, and where there is none yet.
+func TestLoopsHaveOneClock(t *testing.T) {
+	near := func(what string, at time.Time) {
+		t.Helper()
+		if off := time.Since(at); off < 0 || off > timeoutOf(5) {
+			t.Errorf("%s is %v behind", what, off)
+		}
+	}
+	near("nobody's loop", new(loop).time())
+	for _, name := range []string{"tcp", "bridged pipe"} {
+		at := make(chan time.Time, 1)
+		h := echoHandler
+		h.Open = func(c *Conn) { at <- c.loop.time() }
+		w := doorNamed(t, name).build(t, h, Options{Loops: 1, Logger: quietLogger})
+		if r, _ := answerTo(t, w, requestFor("/")); r.StatusCode != 101 {
+			t.Fatal(r.Status)
+		}
+		near(name, receive(t, at, "OnOpen"))
+	}
+}

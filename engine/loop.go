@@ -157,8 +157,13 @@ func (l *loop) look() {
 	}
 }
 
-// time is now, as the clocks of all loops have it.
-func (l *loop) time() time.Time { return l.born.Add(l.now) }
+// time is now, as the clocks of all loops have it. A loop that nobody runs has no clock of its own.
+func (l *loop) time() time.Time {
+	if l.born.IsZero() {
+		return time.Now()
+	}
+	return l.born.Add(l.now)
+}
 
 // lookOnce looks at the clock if nobody has in this event: what starts a clock starts it now, not when a batch began
 // whose callbacks may have taken long.

@@ -129,7 +129,8 @@ type Options struct {
 	// CheckOrigin, if set, decides instead of Origins and of the same-origin rule, neither of which is looked at.
 	CheckOrigin func(u *Upgrade) bool
 	// Protocols are the sub-protocols that the server speaks, in its order of preference: tokens (RFC 6455 4.1), at most
-	// 64, each once. The first that the client offers is agreed on, unless Upgrade.SetProtocol chooses.
+	// 64, each once. The first that the client offers is agreed on, unless Upgrade.SetProtocol chooses. An empty
+	// Sec-WebSocket-Protocol offers none, and what is no token in one counts as not offered.
 	Protocols []string
 	// ProtocolPolicy says what happens when the client offers none of Protocols. Default ProtocolOptional: the answer names none,
 	// and a browser that offered some fails the connection.

@@ -14,6 +14,17 @@
 // is made to look like two different ones to two servers in a row. What is refused is listed,
 // each with its status, in refusals.go.
 //
+// Where nothing of the kind can come of it, requests are read leniently, for clients send them:
+//
+//   - Sec-WebSocket-Protocol may be empty, have empty elements, commas and white space
+//     anywhere, several lines, and a sub-protocol twice. What is no token counts as not offered.
+//   - Sec-WebSocket-Extensions may be anything: what is not understood is declined (RFC 7692 7).
+//   - Origin may be empty: that is an origin which only the pattern "*" admits.
+//   - Upgrade and Connection are lists, over several lines, in any case, with empty elements.
+//   - A target may have octets over 0x7f, and a host underscores.
+//
+// Key, version, Host and Origin come once; a body, and HTTP/1.0, are refused.
+//
 // Parse and CheckUpgrade allocate nothing once a Request has seen its first head; a refusal
 // is a shared value, so a flood of bad requests costs no memory either.
 package handshake
