@@ -15,7 +15,8 @@ const (
 )
 
 // Handler receives a server's connections. Callbacks of one connection never
-// overlap; they run on its loop (or on a worker) and must not block. One that panics, or ends its goroutine
+// overlap; they run on its loop (or on a worker) and must not block: one that holds its loop for more than 100 ms is counted
+// (Stats.SlowCallbacks) and, once a minute, logged at Warn with its stack. One that panics, or ends its goroutine
 // (runtime.Goexit, which t.FailNow calls), closes its connection with 1011: ErrHandlerPanic, ErrHandlerExit. The order is
 // OnOpen, OnMessage*, at most one OnError, exactly one OnClose, and nothing after it.
 //

@@ -58,7 +58,7 @@ func (d *watchdog) tell(l *loop, c *Conn, at callbackAt, held time.Duration, oth
 	if c != nil {
 		id, remote, route = c.id, c.peer.addrPort().String(), c.route().pattern
 	}
-	d.engine.log().Warn("gannet: a callback holds its loop, and all other connections of that loop wait: slow work belongs into a goroutine of yours, or see Options.Workers",
+	d.engine.log().Warn("gannet: a callback holds its loop, and all other connections of that loop wait: do slow work in a goroutine of your own, or set Options.Workers",
 		"callback", at.kind, "function", at.function, "conn", id, "remote", remote, "route", route, "loop", l.index,
 		"for", held.Round(time.Millisecond), "unlogged", others, "stack", stack.String())
 }
