@@ -123,7 +123,8 @@ type Options struct {
 	// Requests without an Origin header (which are not a browser's) always pass.
 	//
 	// The server's own origin is found from Host, and from whether TLS ends here. Behind a proxy that ends TLS, or that
-	// changes Host (nginx does, and its $host is without the port), list the origin that browsers see.
+	// changes Host (nginx does, and its $host is without the port), list the origin that browsers see; or, where
+	// only TLS ends there, name the proxy in TrustedProxies, and have it send X-Forwarded-Proto.
 	// A refused origin (403) is logged at Warn, once a minute, with how many were.
 	Origins []string
 	// CheckOrigin, if set, decides instead of Origins and of the same-origin rule, neither of which is looked at.
