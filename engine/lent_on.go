@@ -2,6 +2,8 @@
 
 package engine
 
+import "github.com/gannet-ws/gannet/pool"
+
 // spoilByte is what package pool writes over released memory as well.
 const spoilByte = 0xDB
 
@@ -17,9 +19,10 @@ func spoil(lent []byte) {
 	}
 }
 
-// giveBack ends the loan of a message. What Retain kept is the keeper's.
+// giveBack ends the loan of a message. What Retain kept is the keeper's. A buffer above pool.SmallMax is left to package pool, which
+// takes its memory away when the engine releases it: to write over 64 MiB would hold the loop.
 func (m *Message) giveBack() {
-	if m.held == nil || m.held.Refs() == 1 {
+	if b := m.held; b == nil || b.Refs() == 1 && cap(b.B) <= pool.SmallMax {
 		spoil(m.Data)
 	}
 }
