@@ -74,6 +74,12 @@ func TestConnIsOneLine(t *testing.T) {
 // TestZeroValuesAreOneLine: the zero values, and nil pointers, are printed and logged as well.
 func TestZeroValuesAreOneLine(t *testing.T) {
 	isLine(t, new(Conn), "conn 0 CONNECTING")
+	closed := new(Conn)
+	_ = closed.Close()
+	isLine(t, closed, "conn 0 CLOSING")
+	if got := closed.LogValue().String(); got != "[id=0 state=CLOSING]" {
+		t.Error(got)
+	}
 	isLine(t, new(Server), "server on nowhere, 0 open")
 	isLine(t, new(Upgrade), "upgrade that is decided")
 	isLine(t, new(Prepared), "prepared message, not made by Prepare")
@@ -209,6 +215,26 @@ func TestIDs(t *testing.T) {
 	}
 	if len(seen) != 3*each {
 		t.Errorf("%d numbers for %d connections", len(seen), 3*each)
+	}
+}
+
+// TestConnByServeHTTPIsOneLine: while net/http has the transport, as well.
+func TestConnByServeHTTPIsOneLine(t *testing.T) {
+	seen := make(chan string, 1)
+	s := bare(t, Funcs{Upgrade: func(u *Upgrade) {
+		isLine(t, u, `upgrade GET /path, conn 1 CONNECTING 127\.0\.0\.1:\d+`)
+		seen <- u.Conn().LogValue().String()
+	}}, Options{}, false)
+	h := httptest.NewServer(s)
+	defer h.Close()
+	c, _, _, err := ws.Dial(t.Context(), "ws://"+h.Listener.Addr().String()+"/path?token=secret")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	want := fmt.Sprintf("[id=1 state=CONNECTING remote=%v]", c.LocalAddr())
+	if got := receive(t, seen, "OnUpgrade"); got != want {
+		t.Errorf("%s, want %s", got, want)
 	}
 }
 
