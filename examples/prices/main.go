@@ -6,7 +6,7 @@ import (
 	"context"
 	"fmt"
 	"log"
-	"math/rand/v2"
+	"math"
 	"os"
 	"os/signal"
 	"strings"
@@ -45,7 +45,7 @@ func (m *market) publish(ctx context.Context, server *engine.Server) {
 			return
 		}
 		for _, s := range m.symbols {
-			text := fmt.Appendf(nil, `{"symbol":%q,"n":%d,"price":%.2f}`, s, n, 100+rand.Float64())
+			text := fmt.Appendf(nil, `{"symbol":%q,"n":%d,"price":%.2f}`, s, n, 100+math.Sin(float64(n)/50))
 			p, err := engine.Prepare(engine.OpText, text)
 			if err != nil {
 				log.Println(err)
