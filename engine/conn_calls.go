@@ -89,11 +89,11 @@ func (e *engine) blamed(c *Conn, r any) error {
 	e.stats.panics.Add(1)
 	if r == nil {
 		e.log().Error("gannet: a handler ended its goroutine (runtime.Goexit, t.FailNow); its connection is closed (1011)",
-			"conn", c.id, "remote", c.peer.addrPort(), "stack", string(debug.Stack()))
+			"conn", c.id, "remote", c.peer.addrPort(), "route", c.Route(), "stack", string(debug.Stack()))
 		return ErrHandlerExit
 	}
 	e.log().Error("gannet: a handler panicked; its connection is closed (1011)",
-		"panic", fmt.Sprint(r), "conn", c.id, "remote", c.peer.addrPort(), "stack", string(debug.Stack()))
+		"panic", fmt.Sprint(r), "conn", c.id, "remote", c.peer.addrPort(), "route", c.Route(), "stack", string(debug.Stack()))
 	return ErrHandlerPanic
 }
 

@@ -339,7 +339,7 @@ func (c *Conn) refuseTo(req *handshake.Request, r *handshake.Refusal) {
 func (c *Conn) answer(r *handshake.Refusal, head bool) {
 	l := c.loop
 	l.engine.stats.refusals.add(r.Reason)
-	l.engine.log().Debug("gannet: handshake refused", "reason", r.Reason, "status", r.Status, "conn", c.id, "remote", c.peer.addrPort())
+	l.engine.log().Debug("gannet: handshake refused", "reason", r.Reason, "status", r.Status, "conn", c.id, "remote", c.peer.addrPort(), "route", c.Route())
 	c.lock()
 	c.out.Raw(c.outCall(), r.Append(nil, l.date.at(l.now), head))
 	c.state.Store(uint32(Closed))

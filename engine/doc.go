@@ -8,7 +8,7 @@
 //
 // # The files, in reading order
 //
-//	the face       server.go options.go handler.go conn.go conn_message.go lent_on.go conn_json.go prepared.go upgrade.go stats.go errors.go errors_misuse.go format.go
+//	the face       server.go options.go handler.go mux.go route.go conn.go conn_message.go lent_on.go conn_json.go prepared.go upgrade.go stats.go errors.go errors_misuse.go format.go
 //	               status.go
 //	one byte in    loop.go conn_read.go conn_turn.go (internal/incoming) conn_calls.go
 //	one message    conn_send.go conn_writer.go conn_compress.go (internal/outgoing) conn_lock.go conn_handed.go conn_todo.go conn_interest.go
@@ -19,7 +19,7 @@
 //	its memory     conn_inbound.go conn_deflation.go conn_limits.go server_budget.go conn_peeraddr.go
 //	a loop's work  loop_work.go loop_mail.go loop_graves.go loop_pace.go loop_fifo.go loop_table.go loop_exit.go loop_lost.go
 //	workers        worker.go worker_inbox.go worker_letters.go
-//	a server       server_listen.go server_listening.go server_systemd.go server_socketfile.go server_admission.go server_proxy.go server_forwarded.go server_http.go
-//	               server_fallback.go server_shutdown.go server_memory.go handler_hooks.go handler_embedding.go
+//	a server       server_listen.go server_listening.go server_systemd.go server_socketfile.go server_admission.go server_proxy.go server_forwarded.go
+//	               server_http.go mux_match.go server_fallback.go server_shutdown.go server_memory.go handler_hooks.go handler_embedding.go
 //	its watch-dog  server_watchdog.go loop_watched.go server_blame.go
 package engine

@@ -21,7 +21,7 @@ const (
 // OnOpen, OnMessage*, at most one OnError, exactly one OnClose, and nothing after it.
 //
 // A Handler may also implement any of the optional interfaces of this package. They
-// are looked for once, when the server is made. What a handler embeds counts as Go's
+// are looked for once, when the server is made, or for a route of a Mux, when Mux.Handle is called. What a handler embeds counts as Go's
 // rules of promotion say, and a Funcs that it embeds counts as if its fields were methods.
 // NewServer answers an error for a handler of which something would never be called; see there.
 type Handler interface {
@@ -77,7 +77,7 @@ type Chunk struct {
 }
 
 // Funcs is a Handler made of functions; nil ones are not called. The fields are read once, when the
-// server is made. A struct that embeds a Funcs, or a pointer to one, has all of its functions; a
+// server is made, or Mux.Handle is called. A struct that embeds a Funcs, or a pointer to one, has all of its functions; a
 // method of the struct's own comes before the field of the same purpose.
 type Funcs struct {
 	Open      func(c *Conn)

@@ -99,6 +99,19 @@ func TestMallocsEcho128B(t *testing.T) {
 	testEchoMallocs(t, bytes.Repeat(frame, 10), 10, 10*130)
 }
 
+// A Mux costs a message nothing.
+func TestMallocsMux(t *testing.T) {
+	once(t)
+	n := mallocMessages(t)
+	s := startServer(t, muxOf(t, map[string]Handler{"/{x}": echoHandler, "/other": Funcs{}}), Options{Loops: 1})
+	x := newExchange(t, s, bytes.Repeat(clientFrame(OpBinary, true, make([]byte, 128)), 10), 10*130)
+	if n == 0 {
+		x.run(t, 100)
+		return
+	}
+	demandNoMallocs(t, n, func() { x.run(t, n/10) })
+}
+
 func TestMallocsEchoText(t *testing.T) {
 	frame := clientFrame(OpText, true, bytes.Repeat([]byte("é"), 64))
 	testEchoMallocs(t, bytes.Repeat(frame, 10), 10, 10*130)

@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/http"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 )
@@ -73,6 +74,7 @@ func (m *Mux) add(pattern string, h Handler, o Route) error {
 	if err := o.check(pattern); err != nil {
 		return err
 	}
+	o.Origins, o.Protocols = slices.Clone(o.Origins), slices.Clone(o.Protocols)
 	e := &entry{pattern: pattern, names: wildcards(pattern), index: len(m.entries), hooks: hooks, route: o}
 	if err := m.register(e); err != nil {
 		return fmt.Errorf("gannet: %s: %w", placeOf(pattern), err)

@@ -113,7 +113,12 @@ func BenchmarkTurn(b *testing.B) {
 
 // BenchmarkOpen is a connection's opening handshake and its end, without the kernel.
 func BenchmarkOpen(b *testing.B) {
-	l, c := nullConn(b, Funcs{}, nil)
+	b.Run("one handler", func(b *testing.B) { benchmarkOpen(b, Funcs{}) })
+	b.Run("a Mux", func(b *testing.B) { benchmarkOpen(b, muxOf(b, map[string]Handler{"/{$}": Funcs{}, "/{x}": Funcs{}})) })
+}
+
+func benchmarkOpen(b *testing.B, h Handler) {
+	l, c := nullConn(b, h, nil)
 	sys := l.sys.(*nullSystem)
 	b.ReportAllocs()
 	for b.Loop() {
