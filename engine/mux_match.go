@@ -96,4 +96,4 @@ func (r *route) tell(to, found *http.Request) {
 	to.Pattern = r.pattern
 }
 
-var noRoute = refusal(404, "no-route", "there is no WebSocket endpoint at this path")
+var noRoute = refusal(404, "no-route", "There is no WebSocket endpoint at this path")
