@@ -278,9 +278,10 @@ func TestMux(t *testing.T) {
 						}()
 						return
 					}
-					u.SetValue(u.PathValue("room") + u.PathValue("path") + u.PathValue("nothing"))
-					if r := u.Request(); r.Pattern != pattern || r.PathValue("room") != u.PathValue("room") || r.PathValue("path") != u.PathValue("path") {
-						t.Errorf("the request has %q, %q, %q", r.Pattern, r.PathValue("room"), r.PathValue("path"))
+					room, path := u.PathValue("room"), u.PathValue("path")
+					u.SetValue(room + path + u.PathValue("nothing"))
+					if r := u.Request(); r.Pattern != pattern || r.PathValue("room") != room || r.PathValue("path") != path || u.PathValue("room") != room {
+						t.Errorf("the request has %q, %q, %q; before there were %q, %q", r.Pattern, r.PathValue("room"), r.PathValue("path"), room, path)
 					}
 				}
 			}

@@ -30,7 +30,7 @@ type Upgrade struct {
 	value    any
 	plain    bool          // NoDeflate
 	answered bool          // 101, by ServeHTTP
-	path     *http.Request // knows the path's values; nil for a listener's without a Mux
+	path     *http.Request // knows the path's values; nil without a Mux, and by ServeHTTP
 
 	later    bool
 	copied   int         // bytes of the request that are kept for Later
