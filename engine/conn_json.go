@@ -25,8 +25,8 @@ func (c *Conn) SendJSON(v any, opts ...SendOption) error {
 // marshal is v as JSON, in a buffer that the caller releases.
 func (c *Conn) marshal(v any) (*pool.Buffer, error) {
 	w := jsonWriter{pool: pool.Default}
-	if c.loop != nil {
-		w.pool = c.loop.engine.pool
+	if l := c.home(); l != nil {
+		w.pool = l.engine.pool
 	}
 	e := json.NewEncoder(&w)
 	e.SetEscapeHTML(false)

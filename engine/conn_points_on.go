@@ -8,10 +8,11 @@ type scheduling struct{ at func(*Conn) }
 // schedulingPoint is a place where another goroutine could take its turn, between two steps of the protocol of
 // conn_lock.go for c.
 func schedulingPoint(c *Conn) {
-	if c.loop == nil { // the zero Conn has none
+	l := c.home()
+	if l == nil { // the zero Conn has none
 		return
 	}
-	if at := c.loop.engine.scheduling.at; at != nil {
+	if at := l.engine.scheduling.at; at != nil {
 		at(c)
 	}
 }

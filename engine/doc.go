@@ -14,9 +14,9 @@
 //	one message    conn_send.go conn_writer.go conn_compress.go (internal/outgoing) conn_lock.go conn_handed.go conn_todo.go conn_interest.go
 //	               conn_pong.go
 //	a broadcast    server_broadcast.go loop_broadcasts.go
-//	a life         conn_opening.go conn_life.go conn_close.go conn_hearing.go conn_flags.go
+//	a life         conn_opening.go conn_home.go conn_life.go conn_close.go conn_hearing.go conn_flags.go
 //	its clocks     conn_clocks.go conn_clocks_due.go conn_progress.go conn_resting.go
-//	its memory     conn_inbound.go conn_deflation.go conn_limits.go server_budget.go conn_peeraddr.go
+//	its memory     conn_inbound.go conn_extras.go conn_deflation.go conn_limits.go server_budget.go conn_peeraddr.go
 //	a loop's work  loop_work.go loop_mail.go loop_graves.go loop_pace.go loop_fifo.go loop_table.go loop_exit.go loop_lost.go
 //	workers        worker.go worker_inbox.go worker_letters.go
 //	a server       server_listen.go server_listening.go server_systemd.go server_socketfile.go server_admission.go server_proxy.go server_forwarded.go
