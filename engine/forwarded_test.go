@@ -131,6 +131,14 @@ func TestTrustedUnixProxy(t *testing.T) {
 	}
 }
 
+// What has no address and is no unix socket either is nobody's proxy.
+func TestTrustedUnixIsNoPipe(t *testing.T) {
+	w := doorNamed(t, "bridged pipe").build(t, whereFrom(), Options{Loops: 1, TrustedProxies: []string{"unix"}})
+	if remote, url := told(t, w, "X-Forwarded-For: 192.0.2.1", "X-Forwarded-Proto: https"); remote != "own" || strings.HasPrefix(url, "wss:") {
+		t.Error(remote, url)
+	}
+}
+
 // TestForwardedSameOrigin: a page that came by https is of the same origin where the proxy says that its clients come so.
 func TestForwardedSameOrigin(t *testing.T) {
 	for door, build := range forwardingDoors {

@@ -109,8 +109,11 @@ func (t *trusted) readForwarded(peer netip.AddrPort, req *handshake.Request) (f 
 // takeForwarded takes over what a trusted proxy's request says of its client. It is false when it has refused that one, for
 // MaxConnsPerAddress.
 func (c *Conn) takeForwarded(req *handshake.Request) (admitted bool) {
-	e := c.loop.engine
-	f := e.conf.trusted.readForwarded(c.peerAddrPort(), req)
+	e, peer := c.loop.engine, c.peerAddrPort()
+	if e.conf.trusted == nil || !peer.IsValid() && !c.byUnix() {
+		return true
+	}
+	f := e.conf.trusted.readForwarded(peer, req)
 	if f.said {
 		if c.flags &^= overTLS; f.tls {
 			c.flags |= overTLS
@@ -128,4 +131,15 @@ func (c *Conn) takeForwarded(req *handshake.Request) (admitted bool) {
 		return false
 	}
 	return true
+}
+
+// byUnix tells whether a connection whose peer has no IP address came by a unix socket: a bridge carries other kinds as well. On
+// the loop.
+func (c *Conn) byUnix() bool {
+	b := c.loop.bridge
+	if b == nil {
+		return true
+	}
+	nc := b.Conn(int(c.fd))
+	return nc != nil && isUnix(nc.LocalAddr())
 }
