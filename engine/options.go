@@ -136,7 +136,8 @@ type Options struct {
 	// ProtocolPolicy says what happens when the client offers none of Protocols. Default ProtocolOptional: the answer names none,
 	// and a browser that offered some fails the connection.
 	ProtocolPolicy ProtocolPolicy
-	// Fallback serves requests that do not ask for a WebSocket. nil answers 426.
+	// Fallback serves requests that do not ask for a WebSocket. nil answers 426. A handshake that has lost its Upgrade or
+	// Connection header to a proxy is none of them: the answer (426) names the header.
 	// A connection that it takes leaves the loops and is served by net/http; it counts
 	// against MaxConns and MaxConnsPerAddress as long as net/http has it.
 	Fallback http.Handler
