@@ -144,7 +144,7 @@ func wildcards(pattern string) (names []string) {
 // the program's that calls it asks nobody for the route: the connection is closed (1011), and that is logged.
 func (m *Mux) OnOpen(c *Conn) {
 	if c.CloseWith(StatusInternalServerError, "") == nil {
-		c.loop.engine.log().Error("gannet: a handler called Mux.OnOpen, which serves nobody: give the Mux itself to NewServer, and wrap the handlers of its routes; the connection is closed (1011)",
+		c.home().engine.log().Error("gannet: a handler called Mux.OnOpen, which serves nobody: give the Mux itself to NewServer, and wrap the handlers of its routes; the connection is closed (1011)",
 			"conn", c.id, "remote", c.peer.addrPort())
 	}
 }
