@@ -43,10 +43,10 @@ type program struct {
 
 var programs = map[string]program{
 	"README": {source: "testdata/embed/main.go", path: "/room", pause: 500 * time.Millisecond, silent: true, judge: everybody},
-	"auth": {source: "../examples/auth/main.go", path: "/", header: "Authorization: Bearer secret\r\n", pause: 5 * time.Millisecond,
+	"auth": {source: "../docs/examples/auth/main.go", path: "/", header: "Authorization: Bearer secret\r\n", pause: 5 * time.Millisecond,
 		judge: itself},
-	"nethttp": {source: "../examples/nethttp/main.go", path: "/ws", pause: 5 * time.Millisecond, judge: itself},
-	"prices":  {source: "../examples/prices/main.go", path: "/GOLD", judge: prices},
+	"nethttp": {source: "../docs/examples/nethttp/main.go", path: "/ws", pause: 5 * time.Millisecond, judge: itself},
+	"prices":  {source: "../docs/examples/prices/main.go", path: "/GOLD", judge: prices},
 }
 
 // itself expects an echo of each of its messages, in their order.
@@ -95,7 +95,7 @@ func prices(int) func(string) error {
 
 // TestProgramsAreAll: no example goes without the test of its end.
 func TestProgramsAreAll(t *testing.T) {
-	sources, err := filepath.Glob("../examples/*/*.go")
+	sources, err := filepath.Glob("../docs/examples/*/*.go")
 	if err != nil || len(sources) == 0 {
 		t.Fatal(sources, err)
 	}

@@ -16,7 +16,7 @@ var update = flag.Bool("update", false, "write what the packages export into the
 // public are the packages that others import.
 var public = []string{"codec", "deflate", "engine", "mask", "pool"}
 
-const root = ".."
+const root = "../.."
 
 // TestAPI: what a public package exports is what its file here says. Who changes it on purpose runs the test with -update, and
 // commits the file with the change; the changelog names it.
@@ -38,7 +38,7 @@ func TestAPI(t *testing.T) {
 		}
 		want := strings.Split(strings.TrimSuffix(string(text), "\n"), "\n")
 		if gone, come := without(want, have), without(have, want); len(gone)+len(come) > 0 {
-			t.Errorf("package %s exports something else than api/%s says:%s%s\nif that is meant, run: go test ./api -update, and name it in docs/CHANGELOG.md",
+			t.Errorf("package %s exports something else than docs/api/%s says:%s%s\nif that is meant, run: go test ./docs/api -update, and name it in docs/CHANGELOG.md",
 				name, file, listed("- ", gone), listed("+ ", come))
 		}
 	}
