@@ -50,6 +50,13 @@ func (e *engine) newInLimbo(id uint64, r *http.Request, req *handshake.Request, 
 	return c
 }
 
+// requestEnded tells whether the request of a connection by ServeHTTP was cancelled: whoever decides may have heard of it before
+// the request's goroutine.
+func (c *Conn) requestEnded() bool {
+	m := limboOf(c.home())
+	return m != nil && m.request.Context().Err() != nil
+}
+
 // leaveLimbo ends a connection that will not open.
 func (c *Conn) leaveLimbo(why error) {
 	c.neverOpens(why)

@@ -303,7 +303,7 @@ func (u *Upgrade) decide(d *decision) error {
 		return ErrInvalidState
 	case u.decision.Load() != nil:
 		return u.decided()
-	case u.conn.ReadyState() >= Closing:
+	case u.conn.ReadyState() >= Closing || u.conn.requestEnded():
 		return ErrClosed
 	case !u.decision.CompareAndSwap(nil, d):
 		return u.decided()
