@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/netip"
 	"net/url"
+	"os"
+	"syscall"
 
 	"github.com/urfave/cli/v3"
 
@@ -41,6 +44,9 @@ func listen(ctx context.Context, addr, unix string) (all []net.Listener, err err
 			continue
 		}
 		ln, err := plain.Listen(ctx, k.network, k.at)
+		if errors.Is(err, syscall.EADDRINUSE) && isDead(k.network, k.at) && os.Remove(k.at) == nil {
+			ln, err = plain.Listen(ctx, k.network, k.at)
+		}
 		if err != nil {
 			closeAll(all)
 			return nil, fmt.Errorf("%s: %w", k.flag, err)
@@ -51,6 +57,18 @@ func listen(ctx context.Context, addr, unix string) (all []net.Listener, err err
 		return nil, errors.New("nothing to listen on: give --addr or --unix")
 	}
 	return all, nil
+}
+
+// isDead tells whether an address is a unix socket's file that a server left which could not remove it: nobody answers there.
+func isDead(network, path string) bool {
+	if info, err := os.Lstat(path); network != "unix" || err != nil || info.Mode()&fs.ModeSocket == 0 {
+		return false
+	}
+	c, err := net.Dial(network, path)
+	if err == nil {
+		_ = c.Close()
+	}
+	return errors.Is(err, syscall.ECONNREFUSED)
 }
 
 func closeAll(all []net.Listener) {

@@ -17,9 +17,14 @@ func main() {
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal does not wait
 	if err := command().Run(ctx, os.Args); err != nil {
-		fmt.Fprintln(os.Stderr, "gannet:", strings.ReplaceAll(err.Error(), "gannet: ", "")) // the engine's own begin so
+		fmt.Fprintln(os.Stderr, "gannet:", withoutName(err.Error()))
 		os.Exit(1)
 	}
+}
+
+// withoutName takes out what the engine's own errors begin with, here or inside of another: a path may end with it as well.
+func withoutName(said string) string {
+	return strings.NewReplacer(": gannet: ", ": ", "\ngannet: ", "\n").Replace(strings.TrimPrefix(said, "gannet: "))
 }
 
 // command is what the arguments of gannet are for. Its errors are main's to say, once.

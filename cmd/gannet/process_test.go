@@ -159,6 +159,44 @@ func TestErrorsAreSaidOnce(t *testing.T) {
 	}
 }
 
+// TestServeReplacesDeadSocket: the file that a server left which was killed is in nobody's way; one on which somebody listens, and
+// what is no socket, stay as they are.
+func TestServeReplacesDeadSocket(t *testing.T) {
+	cmd, socket := process(t)
+	refused := func(path string) {
+		t.Helper()
+		out, err := gannet("serve", "--addr", "", "--unix", path).CombinedOutput()
+		if want := "gannet: --unix: listen unix " + path + ": bind: address already in use\n"; err == nil || string(out) != want {
+			t.Errorf("%v, %q, want %q", err, out, want)
+		}
+	}
+	refused(socket)
+	dial(t, socket).Close()
+	_ = cmd.Process.Kill()
+	_ = cmd.Wait()
+	listening(t, "--addr", "", "--unix", socket)
+	dial(t, socket)
+	file := filepath.Join(t.TempDir(), "gannet") // whose name is no error's beginning
+	if err := os.WriteFile(file, []byte("kept"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	refused(file)
+	if kept, err := os.ReadFile(file); err != nil || string(kept) != "kept" {
+		t.Errorf("%q, %v", kept, err)
+	}
+}
+
+func TestErrorsWithoutTheEnginesName(t *testing.T) {
+	for said, want := range map[string]string{
+		"gannet: Options: Loops is 0": "Options: Loops is 0", "--unix: gannet: listen": "--unix: listen", "one\ngannet: two": "one\ntwo",
+		"listen unix /run/gannet: bind": "listen unix /run/gannet: bind",
+	} {
+		if got := withoutName(said); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
+
 // bySystemd is gannet as systemd starts it, with a listening socket.
 func bySystemd(t *testing.T, args ...string) (cmd *exec.Cmd, addr string) {
 	t.Helper()
@@ -220,25 +258,36 @@ func TestVersion(t *testing.T) {
 	}
 }
 
-// TestServeEndsInTime: --shutdown-time bounds what a client may hold up, and a second signal does not wait for it.
+// TestServeEndsInTime: --shutdown-time bounds what a client may hold up, and a second signal does not wait for it. Without
+// either the client would be given up after CloseTimeout, and the process would end in order.
 func TestServeEndsInTime(t *testing.T) {
-	for name, end := range map[string]func(cmd *exec.Cmd){
-		"time": func(*exec.Cmd) {},
-		"signal": func(cmd *exec.Cmd) {
-			time.Sleep(100 * time.Millisecond)
-			_ = cmd.Process.Signal(syscall.SIGTERM)
-		},
-	} {
-		wait := map[string]string{"time": "200ms", "signal": "1h"}[name]
-		cmd, socket := process(t, "--shutdown-time", wait)
+	for _, k := range []struct {
+		wait string
+		want string // of the process's end
+	}{{"200ms", "exit status 1"}, {"1h", "signal: terminated"}} {
+		cmd, socket := process(t, "--shutdown-time", k.wait)
 		_ = dial(t, socket) // it answers no Close
-		began := time.Now()
+		ended := make(chan error, 1)
 		if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
 			t.Fatal(err)
 		}
-		end(cmd)
-		if err := cmd.Wait(); err == nil || time.Since(began) > 8*time.Second {
-			t.Errorf("%s: gannet ended with %v after %v", name, err, time.Since(began))
+		go func() { ended <- cmd.Wait() }()
+		var end error
+		for again := time.NewTicker(10 * time.Millisecond); end == nil; {
+			select {
+			case end = <-ended:
+				again.Stop()
+				if end == nil {
+					t.Fatalf("--shutdown-time %s: it ended in order, so the client was waited for", k.wait)
+				}
+			case <-again.C:
+				if k.wait == "1h" { // the first one may not have been noticed yet, and then a second is the same one
+					_ = cmd.Process.Signal(syscall.SIGTERM)
+				}
+			}
+		}
+		if end.Error() != k.want {
+			t.Errorf("--shutdown-time %s: gannet ended with %v, want %s", k.wait, end, k.want)
 		}
 	}
 }
