@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"io"
 	"net"
 	"net/http"
@@ -183,6 +184,38 @@ func TestSwitchingFields(t *testing.T) {
 			t.Errorf("%v\nwant %v", r.Header, want)
 		}
 	})
+}
+
+// TestRefusedWhenTheRequestHasEnded: what OnUpgrade refuses never opens, though its request was cancelled meanwhile: a middleware's
+// deadline does that, and a client that ends its half of the stream, and reads on.
+func TestRefusedWhenTheRequestHasEnded(t *testing.T) {
+	for _, deadline := range []bool{true, false} {
+		h := Funcs{Upgrade: func(u *Upgrade) {
+			receive(t, u.Context().Done(), "the request's end")
+			if err := u.Refuse(401, "no"); err != nil {
+				t.Error(err)
+			}
+		}, Open: func(*Conn) { t.Error("it opened") }}
+		w := behindMiddleware(t, h, Options{Loops: 1, Logger: quietLogger}, func(next http.Handler) http.Handler {
+			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				ctx, cancel := context.WithCancel(r.Context())
+				defer cancel()
+				if deadline {
+					cancel()
+				}
+				next.ServeHTTP(w, r.WithContext(ctx))
+			})
+		}, (*httptest.Server).Start)
+		a := attackerOn(w.call(t))
+		a.say(t, requestFor("/"))
+		if !deadline {
+			a.halfClose(t)
+		}
+		a.expectStatus(t, 401)
+		if st := w.Stats(); st.Opened != 0 || st.Refusals["handler"] != 1 {
+			t.Error(st.Opened, st.Refusals)
+		}
+	}
 }
 
 // behindMiddleware is a door through net/http with something in front of ServeHTTP.

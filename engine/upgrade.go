@@ -303,7 +303,7 @@ func (u *Upgrade) decide(d *decision) error {
 		return ErrInvalidState
 	case u.decision.Load() != nil:
 		return u.decided()
-	case u.conn.ReadyState() >= Closing || u.conn.requestEnded():
+	case u.conn.ReadyState() >= Closing || u.later && u.conn.requestEnded(): // inside OnUpgrade a refusal counts: without it the request is accepted
 		return ErrClosed
 	case !u.decision.CompareAndSwap(nil, d):
 		return u.decided()
