@@ -18,7 +18,7 @@ type listener struct {
 	spread  bool // connections go to the least loaded loop, not to this one
 	pausing time.Duration
 	until   time.Duration // it left the poller: descriptors or memory had run out
-	gone    bool          // it left the poller: its owner has closed it
+	gone    bool          // it left the poller for good, but not the loop yet: nobody is accepted from it
 	of      *served
 }
 
@@ -41,10 +41,9 @@ const (
 func (l *loop) acceptOn(fd int) {
 	for _, ln := range l.listeners {
 		if ln.fd == fd && ln.until == 0 && !ln.gone {
-			if ln.of != nil && ln.of.closedByOwner() {
+			if ln.of != nil && ln.of.retires(l.engine) {
 				ln.gone = true
 				l.sys.Remove(fd)
-				go ln.of.endClosed()
 				return
 			}
 			l.look()
@@ -243,6 +242,7 @@ func (s *Server) serve(ln net.Listener) error {
 	}
 	s.conf.buffers().Set(fd) // who connects from now on inherits them
 	v := &served{at: ln.Addr(), fds: []int{fd}, loops: []*loop{s.aliveLoop()}, ln: ln, file: noteListener(ln), done: make(chan struct{})}
+	_, v.stays = systemds.LoadAndDelete(ln)
 	if c, ok := ln.(syscall.Conn); ok {
 		v.owner, _ = c.SyscallConn()
 	}

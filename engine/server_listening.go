@@ -28,6 +28,7 @@ type served struct {
 	owner syscall.RawConn
 	unix  socketFile // to remove; of ListenAndServe
 	file  socketFile // which ln removes
+	stays bool       // the socket lives on, and with it who waits in its queue (systemds)
 	done  chan struct{}
 	once  sync.Once             // end
 	over  sync.Once             // done is closed
@@ -99,6 +100,16 @@ func (v *served) closedByOwner() bool {
 	return v.owner != nil && errors.Is(v.owner.Control(func(uintptr) {}), net.ErrClosed)
 }
 
+// retires tells whether nobody is accepted any more: the listener was closed by its owner, which ends v; or the server ends, and
+// who comes is left to the next process.
+func (v *served) retires(e *engine) bool {
+	if v.closedByOwner() {
+		go v.endClosed()
+		return true
+	}
+	return v.stays && e.closing.Load()
+}
+
 // wait waits for the end of v, which its listener's owner may bring about.
 func (v *served) wait() error {
 	var ask <-chan time.Time
@@ -141,7 +152,7 @@ func (v *served) close(drain bool) {
 	for i, fd := range v.fds {
 		l := v.loops[i]
 		left.Add(1)
-		if !l.post(task{call: func() { l.closeListener(fd, drain, left.Done) }}) {
+		if !l.post(task{call: func() { l.closeListener(fd, drain && !v.stays, left.Done) }}) {
 			left.Done()
 		}
 	}

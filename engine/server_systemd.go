@@ -7,6 +7,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/gannet-ws/gannet/engine/internal/netio"
 )
@@ -21,7 +22,8 @@ type SystemdListener struct {
 // SystemdListeners are the listening sockets that systemd has opened for this process (socket activation, systemd.socket(5)),
 // in its order: give them to Serve, each in a goroutine of its own. There are none, and no error, when the process was not
 // started so. With it the service listens on a port below 1024 without being root, and nobody is turned away while it
-// restarts: who connects meanwhile waits in the socket's queue, since systemd holds the socket as well.
+// restarts: who connects meanwhile waits in the socket's queue, since systemd holds the socket as well. Shutdown leaves the queue as
+// it is, where it refuses those who wait for another listener.
 //
 // It takes them over: the variables LISTEN_PID, LISTEN_FDS and LISTEN_FDNAMES are removed, so that no child takes them for
 // its own, and another call answers nothing. Call it at the beginning of main. An error says which descriptor is no
@@ -48,6 +50,10 @@ func SystemdListeners() ([]SystemdListener, error) {
 	}
 	return takeDescriptors(names)
 }
+
+// systemds are the listeners that SystemdListeners gave and nobody serves yet. Systemd has their sockets as well: who waits in a queue at
+// the end is not refused, but left to the next process.
+var systemds sync.Map
 
 const (
 	firstSystemdDescriptor = 3    // SD_LISTEN_FDS_START
@@ -83,11 +89,13 @@ func takeDescriptors(names []string) ([]SystemdListener, error) {
 			continue
 		}
 		all = append(all, SystemdListener{name, ln})
+		systemds.Store(ln, nil)
 	}
 	if failed == nil {
 		return all, nil
 	}
 	for _, l := range all {
+		systemds.Delete(l.Listener)
 		_ = l.Listener.Close()
 	}
 	return nil, errors.Join(failed...)

@@ -18,7 +18,7 @@ import (
 const activatedEnv = "GANNET_TEST_ACTIVATED"
 
 // The test binary is such a process when it is told so: it says what SystemdListeners gave, serves that until its input ends,
-// and says what Shutdown, or rather Close, left.
+// and says what Close left.
 func init() {
 	if os.Getenv(activatedEnv) != "" {
 		activated()
@@ -146,6 +146,57 @@ func TestSystemdListeners(t *testing.T) {
 		t.Errorf("%q, %v", line, err)
 	}
 }
+
+// TestSystemdQueueIsKept: who waits in the socket's queue when the server shuts down is left to the next process, where another
+// listener's are refused. No loop turns from their coming until the end has begun.
+func TestSystemdQueueIsKept(t *testing.T) {
+	for _, systemds := range []bool{true, false} {
+		file, at := listenerFile(t, "tcp", "127.0.0.1:0")
+		ln, err := net.FileListener(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if systemds {
+			asSystemds(ln)
+		}
+		s := bare(t, echoHandler, Options{Loops: 1}, false)
+		served := serving(t, s, ln)
+		greet(t, "tcp", at.String()).Close()
+		entered, held := make(chan struct{}), make(chan struct{})
+		s.native[0].post(task{call: func() { close(entered); <-held }})
+		receive(t, entered, "the loop stands")
+		nc, err := net.Dial("tcp", at.String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer nc.Close()
+		_, _ = nc.Write([]byte(requestFor("/")))
+		ended := make(chan error, 1)
+		go func() { ended <- s.Shutdown(t.Context()) }()
+		within(t, timeoutOf(5), "the end begins", s.closing.Load)
+		close(held)
+		if err := receive(t, ended, "Shutdown"); err != nil {
+			t.Error(err)
+		}
+		receive(t, served, "Serve's end")
+		want := " 503 "
+		if systemds {
+			want = " 101 "
+			next, err := net.FileListener(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			serving(t, bare(t, echoHandler, Options{Loops: 1}, false), next)
+		}
+		_ = nc.SetDeadline(time.Now().Add(timeoutOf(20)))
+		if line, err := bufio.NewReader(nc).ReadString('\n'); err != nil || !strings.Contains(line, want) {
+			t.Errorf("%q, %v, want %s", line, err, want)
+		}
+	}
+}
+
+// asSystemds makes a listener one that SystemdListeners gave.
+func asSystemds(ln net.Listener) { systemds.Store(ln, nil) }
 
 // What was not meant for this process is left alone; what cannot be served is an error that says which it is.
 func TestSystemdListenersRefused(t *testing.T) {
