@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -132,7 +133,7 @@ func (p program) endInOrder(t *testing.T) {
 		t.Fatal(err)
 	}
 	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
+	go func() { ended <- cmd.Wait() }() // until then it writes what said is
 	end := time.AfterFunc(programTime, func() { _ = cmd.Process.Kill() })
 	defer func() {
 		end.Stop()
@@ -147,6 +148,8 @@ func (p program) endInOrder(t *testing.T) {
 		select {
 		case <-talking:
 		case err := <-results:
+			_ = cmd.Process.Kill()
+			<-ended
 			t.Fatalf("before the end: %v\n%.2000s", err, said)
 		}
 	}
@@ -183,12 +186,7 @@ func (p program) build(t *testing.T) (binary, addr string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr = ln.Addr().String()
-	ln.Close()
+	addr = freeAddr(t)
 	const where = `":8080"`
 	if bytes.Count(source, []byte(where)) != 1 {
 		t.Fatalf("%s does not name %s once", p.source, where)
@@ -203,6 +201,21 @@ func (p program) build(t *testing.T) (binary, addr string) {
 		t.Fatalf("%v: %s", err, out)
 	}
 	return binary, addr
+}
+
+// freeAddr is an address where nobody listens. Its port is none of those that the system chooses (32768 and up on Linux, 49152
+// elsewhere): until the program is built another test would have got one of them.
+func freeAddr(t *testing.T) string {
+	t.Helper()
+	for range 100 {
+		addr := fmt.Sprintf("127.0.0.1:%d", 10_000+rand.IntN(20_000))
+		if ln, err := net.Listen("tcp", addr); err == nil {
+			ln.Close()
+			return addr
+		}
+	}
+	t.Fatal("no port is free")
+	return ""
 }
 
 // programClient is one client of a program.
