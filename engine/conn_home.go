@@ -38,12 +38,11 @@ func (c *Conn) moveTo(l *loop, fd int) {
 	m := &from.mailbox
 	m.mu.Lock()
 	c.fd = int32(fd)
-	atomic.StorePointer(c.loopWord(), unsafe.Pointer(l))
-	letters := m.tasks
-	m.tasks, m.closed = nil, true
-	m.mu.Unlock()
-	c.unlock()
-	for _, t := range letters {
+	for _, t := range m.tasks {
 		l.post(t)
 	}
+	m.tasks, m.closed = nil, true
+	atomic.StorePointer(c.loopWord(), unsafe.Pointer(l)) // last: who posts to l from here on comes behind those
+	m.mu.Unlock()
+	c.unlock()
 }

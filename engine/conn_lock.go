@@ -66,6 +66,8 @@ func (c *Conn) notify(bits uint32) {
 	schedulingPoint(c)
 	if first && (!c.corked.Load() || l.engine.workers != nil) {
 		c.post(task{conn: c})
+	} else if m := limboOf(l); m != nil { // nobody has served there what was first
+		m.Wake()
 	}
 }
 

@@ -1,16 +1,24 @@
 package engine
 
 import (
+	"bufio"
 	"context"
 	"errors"
+	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"reflect"
 	"runtime"
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/gobwas/ws"
+
+	"github.com/gannet-ws/gannet/engine/internal/handshake"
+	"github.com/gannet-ws/gannet/engine/internal/netio"
 )
 
 type valueKey struct{}
@@ -141,6 +149,133 @@ func TestConnOfServeHTTPIsUsedWhileItMoves(t *testing.T) {
 		_ = a.Close()
 	}
 	all.Wait()
+}
+
+// TestHeardInLimbo: who decides by ServeHTTP, or ends the connection to be, is heard at once, whatever else the connection was told before.
+func TestHeardInLimbo(t *testing.T) {
+	for _, k := range []struct {
+		name string
+		then func(u *Upgrade)
+		ends bool
+	}{
+		{"accepted", func(u *Upgrade) { _ = u.Accept() }, false},
+		{"closed", func(u *Upgrade) { _ = u.Conn().Close() }, true},
+		{"terminated", func(u *Upgrade) { u.Conn().Terminate() }, true},
+		{"about to be terminated", func(u *Upgrade) { u.Conn().notify(todoAbort) }, true}, // before the state tells
+	} {
+		for _, paused := range []bool{true, false} {
+			asked := make(chan *Upgrade, 1)
+			w := behindHTTP(t, Funcs{Upgrade: func(u *Upgrade) {
+				if paused {
+					u.Conn().Pause()
+				}
+				u.Later()
+				asked <- u
+			}}, Options{Loops: 1, HandshakeTimeout: time.Hour, Logger: quietLogger})
+			a := attackerOn(w.call(t))
+			a.say(t, requestFor("/"))
+			u := receive(t, asked, "OnUpgrade")
+			within(t, timeoutOf(5), "ServeHTTP waits", func() bool { return len(limboOf(u.conn.home()).woken) == 0 })
+			k.then(u)
+			if !k.ends {
+				a.expect101(t)
+			} else if n, err := a.r.Read(make([]byte, 1)); n != 0 || isTimeout(err) {
+				t.Error(k.name, paused, n, err)
+			}
+			u.Conn().Terminate()
+		}
+	}
+}
+
+// wakes is a poller that nobody runs.
+type wakes struct {
+	netio.System
+	wake func()
+}
+
+func (w wakes) Wake() { w.wake() }
+
+// TestPostedInOrderWhileItMoves: what is posted while a connection moves comes behind what was posted before.
+func TestPostedInOrderWhileItMoves(t *testing.T) {
+	s := bare(t, echoHandler, Options{}, false)
+	r := httptest.NewRequest(http.MethodGet, "/", nil)
+	req, err := handshake.FromHTTP(r, handshake.Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := s.newInLimbo(1, r, req, httpPeer{}, s.own)
+	var order []int
+	post := func(n int) { c.post(task{run: func(*Conn) { order = append(order, n) }}) }
+	post(1)
+	post(2)
+	posted, first := make(chan struct{}), true
+	l := &loop{engine: &s.engine, sys: wakes{wake: func() {
+		if first {
+			first = false
+			go func() { post(3); close(posted) }()
+			select {
+			case <-posted:
+			case <-time.After(50 * time.Millisecond): // it waits for the move, as it has to
+			}
+		}
+	}}}
+	c.moveTo(l, 7)
+	receive(t, posted, "the third letter")
+	for _, letter := range l.mailbox.take(nil) {
+		letter.run(c)
+	}
+	if !slices.Equal(order, []int{1, 2, 3}) {
+		t.Error(order)
+	}
+	c.neverOpens(ErrTerminated)
+}
+
+// mute is a ResponseWriter that seems to have a connection behind it, as wrappers do that were not asked what they wrap.
+type mute struct{ http.ResponseWriter }
+
+func (mute) Hijack() (net.Conn, *bufio.ReadWriter, error) { return nil, nil, http.ErrNotSupported }
+
+// TestHijackFails: a client that may have read 101 is not left with a server that goes on with HTTP.
+func TestHijackFails(t *testing.T) {
+	w := behindMiddleware(t, Funcs{Open: func(*Conn) { t.Error("it opened") }}, Options{Loops: 1, Logger: quietLogger}, func(h http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { h.ServeHTTP(mute{w}, r) })
+	}, (*httptest.Server).Start)
+	a := attackerOn(w.call(t))
+	a.say(t, requestFor("/"))
+	if _, err := io.Copy(io.Discard, a.r); isTimeout(err) {
+		t.Error("the connection goes on")
+	}
+	within(t, timeoutOf(5), "it is over", func() bool { return w.conns() == 0 && w.Stats().Connecting == 0 })
+}
+
+// TestMiddlewaresOwnSpelling: a field that middleware has put into the map in small letters is the same field.
+func TestMiddlewaresOwnSpelling(t *testing.T) {
+	w := behindMiddleware(t, Funcs{Upgrade: func(u *Upgrade) {
+		if u.Target() == "/no" {
+			_ = u.Refuse(403, "no")
+		}
+	}}, Options{Loops: 1, Logger: quietLogger}, func(h http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			for _, name := range []string{"sec-websocket-accept", "sec-websocket-protocol", "content-length", "content-type", "upgrade", "connection"} {
+				w.Header()[name] = []string{"1"}
+			}
+			h.ServeHTTP(w, r)
+		})
+	}, (*httptest.Server).Start)
+	for path, want := range map[string]http.Header{
+		"/":   {"Upgrade": {"websocket"}, "Connection": {"Upgrade"}, "Sec-Websocket-Accept": {string(handshake.AcceptKey(nil, []byte(attackerKey)))}},
+		"/no": {"Content-Length": {"2"}, "Content-Type": {"text/plain; charset=utf-8"}, "X-Content-Type-Options": {"nosniff"}},
+	} {
+		a := attackerOn(w.call(t))
+		a.say(t, requestFor(path))
+		r, err := http.ReadResponse(a.r, nil)
+		if err != nil {
+			t.Fatal(path, err)
+		}
+		if r.Header.Del("Date"); !reflect.DeepEqual(r.Header, want) || r.Close != (path == "/no") {
+			t.Errorf("%s: %v\nwant %v", path, r.Header, want)
+		}
+	}
 }
 
 // TestEndsInLimbo: however a decision by ServeHTTP ends, the place is free, nothing is CONNECTING, and no goroutine waits.

@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/gannet-ws/gannet/engine/internal/handshake"
@@ -120,11 +121,10 @@ func (e *engine) refuseHTTP(w http.ResponseWriter, f *handshake.Refusal) {
 	e.stats.refusals.add(f.Reason)
 	h := w.Header()
 	for name := range h {
-		if !handshake.MayBeSet(name) {
-			h.Del(name)
+		if !handshake.MayBeSet(name) || strings.EqualFold(name, "Content-Type") {
+			delete(h, name) // Del knows canonical names alone
 		}
 	}
-	h.Del("Content-Type")
 	for name, value := range f.Fields {
 		h.Add(name, value)
 	}
@@ -190,7 +190,7 @@ func (v *visit) await() *decision {
 	patience := time.NewTimer(v.conf.HandshakeTimeout - time.Since(v.began))
 	defer patience.Stop()
 	u := v.upgrade
-	for u.decision.Load() == nil && v.conn.ReadyState() == Connecting {
+	for u.decision.Load() == nil && v.conn.ReadyState() == Connecting && v.conn.todo.Load()&todoAbort == 0 {
 		select {
 		case <-limboOf(v.conn.loop).woken:
 		case <-v.r.Context().Done():
@@ -216,7 +216,7 @@ func (v *visit) accept() {
 	nc, buffered, err := http.NewResponseController(v.w).Hijack() // it flushes the header
 	if err != nil {
 		v.log().Error("gannet: a ResponseWriter that was to be hijacked refused", "err", err)
-		return
+		panic(http.ErrAbortHandler) // who has read 101 would go on with frames, and net/http with requests
 	}
 	early := make([]byte, buffered.Reader.Buffered())
 	_, _ = buffered.Reader.Read(early)
@@ -228,7 +228,7 @@ func (v *visit) accept() {
 func (v *visit) setSwitching(h http.Header) {
 	for name := range h {
 		if !handshake.MayBeSet(name) || handshake.DescribesContent(name) {
-			h.Del(name)
+			delete(h, name)
 		}
 	}
 	a := v.conn.terms(v.upgrade)
