@@ -141,7 +141,7 @@ func wildcards(pattern string) (names []string) {
 }
 
 // OnOpen, like OnMessage and OnClose, makes a Mux a Handler, for NewServer, which calls the routes' handlers instead. A handler of
-// the program's that calls it asks nobody for the route: the connection is closed (1011), and that is logged.
+// the program's must not call it, because no route is looked up then: the connection is closed (1011), and that is logged.
 func (m *Mux) OnOpen(c *Conn) {
 	if c.CloseWith(StatusInternalServerError, "") == nil {
 		c.home().engine.log().Error("gannet: a handler called Mux.OnOpen, which serves nobody: give the Mux itself to NewServer, and wrap the handlers of its routes; the connection is closed (1011)",

@@ -43,11 +43,12 @@ type Stats struct {
 	Panics       uint64 `json:"panics"`       // of handlers, and how often one ended its goroutine
 
 	// SlowCallbacks is how often a callback held its loop for more than 100 ms: all other connections of that loop waited. The log
-	// says which one it was, once a minute. It is counted while it still runs. Callbacks on workers hold no loop.
+	// says which one it was, once a minute. It is counted while it still runs. Callbacks on workers hold no loop. Within a minute
+	// of a line in the log nobody looks whether it was a callback: on a machine that is far too busy the engine's own work counts, too.
 	SlowCallbacks uint64 `json:"slowCallbacks"`
 	// LoopLag is how late the loops are: the longest time, in the last 5 to 10 seconds, for which one of them did not look for
-	// what had come. An event waits so long at worst, and as much again for those before it. Each loop is looked at every 20 ms while something
-	// moves, so what is shorter may be missed.
+	// what had come. An event that came in that time waited until it was over, and then for the events before it. Each loop is looked
+	// at every 20 ms while something moves, so what is shorter may be missed.
 	LoopLag time.Duration `json:"loopLagNanoseconds"`
 
 	// QueuedBytes is what waits to be sent, over all connections, framed or not: what MaxBufferedAmount bounds for one. It is exact

@@ -29,8 +29,8 @@ const (
 )
 
 // CloseStatus is the close code that err carries, wrapped or not; -1 if it carries none. It is the code that the peer was
-// sent, or would have been sent had it listened: of a *CloseError, as OnError and CloseEvent.Err give it, and of what a
-// peer can break of codec's and deflate's rules. The code that the peer itself sent is CloseEvent.Code.
+// sent, or would have been sent had it listened. A *CloseError carries one, which OnError and CloseEvent.Err give, and so does an
+// error of the packages codec and deflate that says which rule a peer broke. The code that the peer itself sent is CloseEvent.Code.
 func CloseStatus(err error) int {
 	if e, ok := errors.AsType[*CloseError](err); ok {
 		return e.Code

@@ -304,7 +304,7 @@ func TestHandshakeTimeout(t *testing.T) {
 	t.Parallel()
 	inEveryMode(t, func(t *testing.T, m mode) {
 		t.Parallel()
-		kept, timeout := make(chan *Upgrade, 1), aliveWithin()/2
+		kept, timeout := make(chan *Upgrade, 1), aliveWithin()
 		s := m.start(t, Funcs{
 			Upgrade: func(u *Upgrade) { u.Later(); kept <- u },
 			Close:   func(*Conn, CloseEvent) { t.Error("OnClose of a connection that never opened") },
