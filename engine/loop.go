@@ -254,6 +254,7 @@ func (l *loop) adopt(a arrival) {
 		l.engine.log().Error("gannet: a connection could not be watched", "err", err, "conn", c.id, "remote", c.peer.addrPort())
 		if a.upgrade != nil {
 			c.neverOpens(ErrTerminated)
+			c.phase = phaseBuried // what its owner leaves for it finds nothing to do
 		}
 		l.engine.connGone(c)
 		_ = l.sys.Abort(a.fd)
@@ -304,7 +305,8 @@ func (c *Conn) moveIn(u *Upgrade, early []byte) {
 
 // transport is the net.Conn of a bridged connection that is not CLOSED; nil for others.
 func (c *Conn) transport() net.Conn {
-	if c.loop.bridge == nil {
+	l := c.home() // Upgrade.TLS may be asked while another goroutine accepts
+	if l.bridge == nil {
 		return nil
 	}
 	c.lock()
@@ -312,7 +314,7 @@ func (c *Conn) transport() net.Conn {
 	if c.ReadyState() == Closed { // the descriptor may be another's
 		return nil
 	}
-	return c.loop.bridge.Conn(int(c.fd))
+	return l.bridge.Conn(int(c.fd))
 }
 
 // addr is an address of the connection's own socket.
