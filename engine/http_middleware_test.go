@@ -309,3 +309,20 @@ func TestEndsInLimbo(t *testing.T) {
 		})
 	}
 }
+
+// TestRewrittenAddress: MaxConnsPerAddress counts by what middleware has written to RemoteAddr, in whichever of the ways it does.
+func TestRewrittenAddress(t *testing.T) {
+	for said, want := range map[string]string{
+		"192.0.2.9:47": "192.0.2.9:47", "192.0.2.9": "192.0.2.9:0", "[2001:db8::1]:47": "[2001:db8::1]:47",
+		"2001:db8::1": "[2001:db8::1]:0", "[2001:db8::1]": "[2001:db8::1]:0", // gorilla's ProxyHeaders, of Forwarded
+	} {
+		if got := peerOf(&http.Request{RemoteAddr: said}); got.String() != want {
+			t.Error(said, got)
+		}
+	}
+	for _, said := range []string{"", "unknown", "[", "[]", "@", "192.0.2.9:x", "client:47"} {
+		if got := peerOf(&http.Request{RemoteAddr: said}); got.IsValid() {
+			t.Error(said, got)
+		}
+	}
+}

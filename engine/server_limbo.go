@@ -131,12 +131,17 @@ func (e *engine) peerBehind(r *http.Request, req *handshake.Request) httpPeer {
 	return k
 }
 
-// peerOf is a request's RemoteAddr, from which a middleware may have left the port out; invalid when it is no IP address.
+// peerOf is a request's RemoteAddr, from which a middleware may have left the port out, and no more than that: brackets stay
+// where it took the address from a Forwarded field. It is invalid when it is no IP address.
 func peerOf(r *http.Request) netip.AddrPort {
 	if a, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
 		return a
 	}
-	if a, err := netip.ParseAddr(r.RemoteAddr); err == nil {
+	host := r.RemoteAddr
+	if inside, ok := strings.CutPrefix(host, "["); ok {
+		host = strings.TrimSuffix(inside, "]")
+	}
+	if a, err := netip.ParseAddr(host); err == nil {
 		return netip.AddrPortFrom(a, 0)
 	}
 	return netip.AddrPort{}
