@@ -114,6 +114,9 @@ func leaveNothing(t testing.TB, s *Server) {
 		if st.Buffers.Out != 0 {
 			t.Errorf("%d buffers are still out: %v", st.Buffers.Out, s.pool.Leaks())
 		}
+		if st.QueuedBytes != 0 {
+			t.Errorf("%d bytes wait for nobody", st.QueuedBytes)
+		}
 	})
 }
 

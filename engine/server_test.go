@@ -36,6 +36,9 @@ func startServer(t testing.TB, h Handler, o Options) *Server {
 		if n := s.Stats().Buffers.Out; n != 0 {
 			t.Errorf("%d buffers are still out: %v", n, s.pool.Leaks())
 		}
+		if n := s.Stats().QueuedBytes; n != 0 {
+			t.Errorf("%d bytes wait for nobody", n)
+		}
 	})
 	return s
 }
