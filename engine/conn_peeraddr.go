@@ -54,18 +54,25 @@ var (
 )
 
 // zones are the names of the network interfaces that peers with link-local addresses came by. There
-// are as many as the machine has interfaces; names beyond mostZones are forgotten.
+// are as many as the machine has interfaces; names beyond mostZones, and longer ones than longestZone, are forgotten: by ServeHTTP a
+// middleware may have taken the address from a header.
 var zones zoneTable
 
-const mostZones = 1 << 12
+const (
+	mostZones   = 1 << 12
+	longestZone = 64
+)
 
 type zoneTable struct {
 	mu    sync.RWMutex
 	names []string // number 1 is names[0]
 }
 
-// number is a name's, which it keeps; 0 when there are too many.
+// number is a name's, which it keeps; 0 when there are too many, or it is too long.
 func (t *zoneTable) number(name string) uint16 {
+	if len(name) > longestZone {
+		return 0
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for i, n := range t.names {

@@ -3,6 +3,7 @@ package engine
 import (
 	"fmt"
 	"net/netip"
+	"strings"
 	"testing"
 )
 
@@ -29,6 +30,13 @@ func TestPeerAddrKeepsZone(t *testing.T) {
 // What is kept of zones is bounded, and an address whose zone is not kept is still the address.
 func TestZonesAreBounded(t *testing.T) {
 	var table zoneTable
+	if n := table.number(strings.Repeat("z", longestZone+1)); n != 0 || len(table.names) != 0 {
+		t.Error("a header's length is kept for good:", n)
+	}
+	if table.number(strings.Repeat("z", longestZone)) != 1 {
+		t.Error("an interface's name is not kept")
+	}
+	table.names = nil
 	for i := range mostZones + 10 {
 		name := fmt.Sprint("z", i)
 		n := table.number(name)
