@@ -65,7 +65,7 @@ func told(t *testing.T, d caller, lines ...string) (remote, url string) {
 
 func hearText(t *testing.T, g *guest) string {
 	t.Helper()
-	f, err := ws.ReadFrame(g)
+	f, err := readFrame(g)
 	if err != nil {
 		t.Fatal(err)
 	}

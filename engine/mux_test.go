@@ -186,7 +186,7 @@ func TestMuxAsAHandler(t *testing.T) {
 	type named struct{ *Mux }
 	type deeper struct {
 		named
-		other int
+		Extra
 	}
 	m := muxOf(t, map[string]Handler{"/": Funcs{}})
 	for _, h := range []Handler{named{m}, &named{m}, deeper{named: named{m}}, struct{ Handler }{m}, struct{ Handler }{named{m}}, struct{ Handler }{struct{ Handler }{m}},
