@@ -8,7 +8,7 @@
 # make curve: measure and chart compression, docs/deflate-curve.*, two minutes.
 # make gen: regenerate assembly.   make autobahn: the quick set (SET=all for every case).   make ci: what CI runs.
 SHELL   := bash -o pipefail
-TIME    ?= 5m
+TIME    ?= 15m
 # Tests that mostly wait run eight at a time. -short leaves out those whose result the other passes cannot change: see once in engine/once_test.go.
 TESTS    = go test -parallel 8 -timeout $(TIME)
 FUZZTIME ?= 20s
