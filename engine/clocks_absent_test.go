@@ -88,6 +88,12 @@ func TestDecidersHaveTheirTime(t *testing.T) {
 	if s := u.Conn().ReadyState(); s != Closed {
 		t.Error("a handshake that nobody decides did not end:", s)
 	}
+	for range 20 { // its answer has lingerTime to be read
+		absent(l, 250*time.Millisecond)
+	}
+	if l.table.get(6) != nil {
+		t.Error("a handshake that nobody decides is never buried")
+	}
 }
 
 // The clock of a ping starts when it leaves, and not when its step began: callbacks before it may have taken long.
