@@ -9,11 +9,13 @@ require (
 	github.com/panjf2000/gnet/v2 v2.10.0
 	github.com/pires/go-proxyproto v0.12.0
 	github.com/valyala/bytebufferpool v1.0.0
+	golang.org/x/net v0.54.0
 	golang.org/x/sys v0.44.0
 )
 
 require (
 	go.uber.org/multierr v1.11.0 // indirect
 	go.uber.org/zap v1.28.0 // indirect
+	golang.org/x/text v0.37.0 // indirect
 	gopkg.in/natefinch/lumberjack.v2 v2.2.1 // indirect
 )

@@ -58,7 +58,7 @@ var errorTable = [errorCount]struct {
 	ErrAnswerTwice:     {0, "RFC 7692 5", "deflate: the server accepted permessage-deflate twice"},
 	ErrAnswerParameter: {0, "RFC 7692 7", "deflate: invalid parameter in the server's answer"},
 	ErrAnswerWindow:    {0, "RFC 7692 7.1.2", "deflate: the server answered a larger window than offered"},
-	ErrAnswerTakeover:  {0, "RFC 7692 7.1", "deflate: the server ignored a limit of the offer"},
+	ErrAnswerTakeover:  {0, "RFC 7692 7.1", "deflate: the server did not confirm server_max_window_bits or server_no_context_takeover, which Policy.ReceiveWindowBits and PeerNoTakeover asked for"},
 }
 
 // Code is the close code that the peer is owed: 1002, 1007 or 1009; 0 for a server's answer, which ends the handshake.

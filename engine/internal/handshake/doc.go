@@ -1,6 +1,7 @@
-// Package handshake is the server's half of the WebSocket opening handshake: it parses the
-// request head, decides whether it is a legal handshake (RFC 6455 4.2.1), and builds the
-// answer (RFC 6455 4.2.2).
+// Package handshake is the WebSocket opening handshake. For a server it parses the request head, decides whether it is
+// a legal handshake (RFC 6455 4.2.1), and builds the answer (RFC 6455 4.2.2). For a client it builds the request
+// (4.1), parses the answer's head with the same scanner and limits, and decides whether it opens the connection; each thing
+// that a server can do wrong has a name (faults.go).
 //
 // It is pure: no I/O, no clock, no goroutine. A loop hands it the bytes that have arrived and
 // asks again when there are more. The order of use:
@@ -8,6 +9,12 @@
 //	n, err := parser.Parse(received, &request, limits) // n == 0: wait for more bytes
 //	err = handshake.CheckUpgrade(&request)             // a *Refusal is the answer to send
 //	out = handshake.AppendSwitching(out, request.Key, protocol, extensions, date, nil)
+//
+// and for a client:
+//
+//	out = handshake.AppendAsk(out, &ask)
+//	n, err := parser.Parse(received, &answer, limits)  // an AnswerParser; an error is a *Fault
+//	err = handshake.CheckAnswer(&answer, key, offered) // what the server chose has been offered
 //
 // Where RFC 9112 lets a recipient choose between strict and lenient, the strict reading is
 // taken: a bare LF, a folded line, a space before a colon or a second Host is how one request

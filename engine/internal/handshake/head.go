@@ -49,14 +49,23 @@ func isHTTPVersion(b []byte) bool {
 		isDigit(b[5]) && b[6] == '.' && isDigit(b[7])
 }
 
-// parseField takes one field line apart (RFC 9112 5) and returns where the next starts.
+// parseField takes one field line apart and records it; it returns where the next starts.
 func (r *Request) parseField(head []byte, at int) (next int, refused *Refusal) {
+	f, next, refused := cutField(head, at)
+	if refused != nil {
+		return 0, refused
+	}
+	return next, r.add(f.Name, f.Value)
+}
+
+// cutField takes the field line at at apart (RFC 9112 5) and returns where the next starts.
+func cutField(head []byte, at int) (f Field, next int, refused *Refusal) {
 	colon := at
 	for octets[head[colon]]&inToken != 0 {
 		colon++
 	}
 	if colon == at || head[colon] != ':' {
-		return 0, nameFault(head[colon], colon == at)
+		return f, 0, nameFault(head[colon], colon == at)
 	}
 	value := colon + 1
 	for isBlank(head[value]) {
@@ -64,16 +73,16 @@ func (r *Request) parseField(head []byte, at int) (next int, refused *Refusal) {
 	}
 	end := valueEnd(head, value)
 	if head[end] != '\r' {
-		return 0, errFieldValue
+		return f, 0, errFieldValue
 	}
 	if head[end+1] != '\n' {
-		return 0, errBareCR
+		return f, 0, errBareCR
 	}
 	last := end
 	for last > value && isBlank(head[last-1]) {
 		last--
 	}
-	return end + 2, r.add(head[at:colon:colon], head[value:last:last])
+	return Field{head[at:colon:colon], head[value:last:last]}, end + 2, nil
 }
 
 // nameFault names what stopped a field's name. All of it is 400; the difference is for the one

@@ -3,7 +3,6 @@ package handshake
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"slices"
 )
 
@@ -44,14 +43,14 @@ var ErrProtocols = errors.New("handshake: bad list of sub-protocols")
 // may offer.
 func ValidProtocols(list []string) error {
 	if len(list) > maxProtocols {
-		return fmt.Errorf("%w: %d are more than %d", ErrProtocols, len(list), maxProtocols)
+		return given(ErrProtocols, "%d are more than %d", len(list), maxProtocols)
 	}
 	for i, p := range list {
 		if !isToken([]byte(p)) {
-			return fmt.Errorf("%w: %q is not a token (letters, digits and !#$%%&'*+-.^_`|~)", ErrProtocols, p)
+			return given(ErrProtocols, "%q is not a token (letters, digits and !#$%%&'*+-.^_`|~)", p)
 		}
 		if slices.Contains(list[:i], p) {
-			return fmt.Errorf("%w: %q is there twice", ErrProtocols, p)
+			return given(ErrProtocols, "%q is there twice", p)
 		}
 	}
 	return nil

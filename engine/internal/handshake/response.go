@@ -160,16 +160,29 @@ func hasField(header []HeaderField, name string) bool {
 	return false
 }
 
-// ErrField and ErrStatus are what ValidField's and ValidStatus's errors wrap.
+// ErrField and ErrStatus are what the errors of ValidField, ValidAskField and ValidStatus wrap.
 var (
-	ErrField  = errors.New("handshake: response field not allowed")
+	ErrField  = errors.New("handshake: field not allowed")
 	ErrStatus = errors.New("handshake: status does not refuse")
 )
+
+// givenError is what is wrong with something that the user gave. Its text is that alone: the caller says where it was given.
+type givenError struct {
+	kind error
+	text string
+}
+
+func given(kind error, format string, args ...any) error {
+	return &givenError{kind, fmt.Sprintf(format, args...)}
+}
+
+func (e *givenError) Error() string { return e.text }
+func (e *givenError) Unwrap() error { return e.kind }
 
 // ValidStatus checks a status with which a handler refuses a handshake: 300 to 599.
 func ValidStatus(status int) error {
 	if status < 300 || status > 599 {
-		return fmt.Errorf("%w: %d is not in 300 to 599", ErrStatus, status)
+		return given(ErrStatus, "%d is not in 300 to 599", status)
 	}
 	return nil
 }
@@ -182,11 +195,11 @@ func ValidStatus(status int) error {
 func ValidField(name, value string) error {
 	switch {
 	case !isToken([]byte(name)):
-		return fmt.Errorf("%w: the name %q is not a token", ErrField, name)
+		return given(ErrField, "the name %q is not a token", name)
 	case isOwnField(name):
-		return fmt.Errorf("%w: %s is the server's own", ErrField, name)
+		return given(ErrField, "%s is the server's own", name)
 	case valueEnd([]byte(value), 0) != len(value):
-		return fmt.Errorf("%w: the value of %s contains a control character", ErrField, name)
+		return given(ErrField, "the value of %s contains a control character", name)
 	}
 	return nil
 }

@@ -6,11 +6,12 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/gannet-ws/gannet/codec"
 	"github.com/gannet-ws/gannet/deflate"
 )
 
 // script makes a stream of what the bytes of a fuzzer, or of a random source, ask for.
-func script(rng *rand.Rand, deflates bool) (b []byte) {
+func script(rng *rand.Rand, deflates bool, frame func(byte, []byte) []byte) (b []byte) {
 	var z squeezer
 	text := func() []byte {
 		p := []byte(strings.Repeat("añ→🐟 and so on ", 1+rng.IntN(1<<rng.IntN(8))))
@@ -60,8 +61,13 @@ func script(rng *rand.Rand, deflates bool) (b []byte) {
 func trial(t testing.TB, seed uint64, stream []byte) {
 	rng := rand.New(rand.NewPCG(seed, 1))
 	r := newRig(t, rng.IntN(3) > 0, rng.IntN(3) == 0)
+	frames := frame
+	if rng.IntN(4) == 0 {
+		r.as(codec.RoleClient)
+		frames = bare
+	}
 	if stream == nil {
-		stream = script(rng, r.in.agreed != deflate.Agreement{})
+		stream = script(rng, r.in.agreed != deflate.Agreement{}, frames)
 	}
 	r.whole, r.direct = rng.IntN(4) > 0, rng.IntN(2) == 0
 	if rng.IntN(3) == 0 {

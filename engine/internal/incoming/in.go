@@ -44,6 +44,7 @@ type Limits struct {
 type Lane struct {
 	Pool    *pool.Pool
 	Deflate *deflate.Extension // makes the receivers; nil where no connection inflates
+	Role    codec.Role         // ours: a server's peers mask, a client's do not
 
 	Inflated Count // the owner may set it to zero at any time
 
@@ -88,12 +89,12 @@ const (
 	inControl                   // in the middle of a control frame
 )
 
-// Begin makes an idle In ready for a connection of the lane, whose peer is a client. With chunks its messages are delivered as
+// Begin makes an idle In ready for a connection of the lane. With chunks its messages are delivered as
 // they arrive, and never assembled. a is what was agreed on permessage-deflate, and r what the connection has received with, if
 // it has: see Receiver.
 func (in *In) Begin(lane *Lane, chunks bool, a deflate.Agreement, r *deflate.Receiver) {
 	in.lane = lane
-	in.dec.Reset(codec.RoleServer, a != deflate.Agreement{})
+	in.dec.Reset(in.lane.Role, a != deflate.Agreement{})
 	in.agreed, in.receiver = a, r
 	if in.ways = 0; chunks {
 		in.ways = chunking

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"unsafe"
 
+	"github.com/gannet-ws/gannet/codec"
 	"github.com/gannet-ws/gannet/deflate"
 	"github.com/gannet-ws/gannet/pool"
 )
@@ -39,7 +40,7 @@ func sample(deflates bool) (b []byte) {
 
 // verdict is what the twin says of a stream, for a rig as it is now.
 func verdict(r *rig, stream []byte) *twin {
-	w := &twin{deflates: r.in.agreed != deflate.Agreement{}, chunks: r.chunks, lim: r.lim, discard: r.discard}
+	w := &twin{client: r.lane.Role == codec.RoleClient, deflates: r.in.agreed != deflate.Agreement{}, chunks: r.chunks, lim: r.lim, discard: r.discard}
 	w.run(stream)
 	return w
 }
@@ -49,6 +50,9 @@ func (r *rig) demand(w *twin) {
 	r.t.Helper()
 	if w.compressed && !w.all && w.code == 1009 && len(r.got) >= len(w.got) && slices.Equal(r.got[:len(w.got)], w.got) {
 		return // with the room full, only the end of the message tells whether there is more
+	}
+	if w.torn && r.code == 0 && len(r.got) > len(w.got) && slices.Equal(r.got[:len(w.got)], w.got) {
+		return // bits that begin no block may be left (package deflate says which): compress/flate does not tell them from a block
 	}
 	if r.code != w.code || !slices.Equal(r.got, w.got) {
 		r.t.Fatalf("%.40q, code %d; the twin: %.40q, code %d", r.got, r.code, w.got, w.code)

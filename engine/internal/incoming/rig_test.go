@@ -128,7 +128,7 @@ func (r *rig) stepWhole(b []byte) int {
 	before := bytes.Clone(b)
 	want := 0
 	if r.in.Idle() && !r.chunks && (r.discard == 0 || len(r.got) < r.discard) {
-		want = wholeAt(before, r.lim.MaxMessageSize)
+		want = wholeAt(before, r.lane.Role, r.lim.MaxMessageSize)
 	}
 	op, data, n := r.in.Whole(b, &r.lim)
 	if n != want || n == 0 && (op != 0 || data != nil || !bytes.Equal(b, before)) {
@@ -143,14 +143,14 @@ func (r *rig) stepWhole(b []byte) int {
 
 // wholeAt is how many bytes of b the message takes that lies at its start: whole, in one frame of at most 65,535 bytes, not
 // compressed, within the limit, and UTF-8 if it is text. 0: there is none.
-func wholeAt(b []byte, most int64) int {
+func wholeAt(b []byte, role codec.Role, most int64) int {
 	at, size, whole := payloadAt(b)
-	if len(b) < 8 || at == 0 || !whole || b[0] != 0x81 && b[0] != 0x82 || b[1] < 0x80 || b[1] == 0xff || b[1] == 0xfe && size < 126 || int64(size) > most {
+	if len(b) < 8 || at == 0 || !whole || b[0] != 0x81 && b[0] != 0x82 || b[1] < 0x80 != (role == codec.RoleClient) || b[1]&0x7f == 127 || b[1]&0x7f == 126 && size < 126 || int64(size) > most {
 		return 0
 	}
 	if b[0] == 0x81 {
 		p := bytes.Clone(b[at : at+int(size)])
-		for i := range p {
+		for i := 0; role == codec.RoleServer && i < len(p); i++ {
 			p[i] ^= b[at-4+i%4]
 		}
 		if !utf8.Valid(p) {
@@ -160,7 +160,7 @@ func wholeAt(b []byte, most int64) int {
 	return at + int(size)
 }
 
-// payloadAt is where a client's frame has its payload, and how long that is; 0: the header is not all there.
+// payloadAt is where a frame has its payload, and how long that is; 0: the header is not all there.
 func payloadAt(b []byte) (at int, size uint64, whole bool) {
 	if len(b) < 2 {
 		return 0, 0, false
@@ -174,7 +174,7 @@ func payloadAt(b []byte) (at int, size uint64, whole bool) {
 	case size >= 126:
 		return 0, 0, false
 	}
-	if at += 4; len(b) < at {
+	if at += 4 * int(b[1]>>7); len(b) < at {
 		return 0, 0, false
 	}
 	return at, size, uint64(len(b)-at) >= size
@@ -288,6 +288,20 @@ func frame(first byte, payload []byte) []byte {
 		b = append(b, c^key[i%4])
 	}
 	return b
+}
+
+// bare is a server's frame: that of a client, without the mask.
+func bare(first byte, payload []byte) []byte {
+	b := frame(first, payload)
+	b = b[:len(b)-len(payload)-4]
+	b[1] &^= 0x80
+	return append(b, payload...)
+}
+
+// as makes this side a server or a client, whose peers send frames of their kind.
+func (r *rig) as(role codec.Role) {
+	r.lane.Role = role
+	r.begin(r.in.agreed != deflate.Agreement{})
 }
 
 // squeezer is a client's compressor: compress/flate with takeover.

@@ -11,6 +11,7 @@ import (
 // twin is the slow, obvious other opinion: it is given a whole stream and says what has to come of it. It shares no code
 // with the package, nor with those below it.
 type twin struct {
+	client   bool // this side is: its peer's frames are not masked
 	deflates bool // with takeover in the whole window
 	chunks   bool
 	lim      Limits
@@ -28,6 +29,7 @@ type twin struct {
 	fragments  int
 	wire       []byte // payload of the message, unmasked
 	all        bool   // its last frame is whole
+	torn       bool   // a message ended in the middle of a block, or with bits that begin none
 }
 
 // occurrence is one event; chunks are one together, a Message, with the last of them.
@@ -63,7 +65,7 @@ func (w *twin) frame(b []byte) int {
 	switch {
 	case op > 2 && op < 8 || op > 10, rsv&0x30 != 0,
 		rsv&0x40 != 0 && (!w.deflates || control || op == 0),
-		b[1]&0x80 == 0,
+		(b[1]&0x80 == 0) != w.client,
 		control && (!fin || b[1]&0x7f > 125),
 		!control && (op == 0) != w.open:
 		w.code = 1002
@@ -84,11 +86,13 @@ func (w *twin) frame(b []byte) int {
 			w.code = 1002
 		}
 	}
-	if w.code != 0 || len(b) < at+4 {
+	var key [4]byte
+	if w.code != 0 || len(b) < at+4 && !w.client {
 		return 0
 	}
-	key := b[at : at+4]
-	at += 4
+	if !w.client {
+		at += copy(key[:], b[at:])
+	}
 	payload := bytes.Clone(b[at:min(uint64(len(b)), uint64(at)+length)])
 	for i := range payload {
 		payload[i] ^= key[i%4]
@@ -172,6 +176,10 @@ func (w *twin) inflate() (text []byte, fault bool) {
 	}
 	r := flate.NewReaderDict(bytes.NewReader(wire), w.window)
 	text, err := io.ReadAll(io.LimitReader(r, w.lim.MaxMessageSize+1))
+	if w.all && err != nil {
+		_, alone := io.Copy(io.Discard, flate.NewReaderDict(bytes.NewReader(w.wire), w.window))
+		w.torn = alone == io.ErrUnexpectedEOF
+	}
 	return text, err != nil && (w.all || err != io.ErrUnexpectedEOF)
 }
 

@@ -17,8 +17,11 @@ const root = "../../.."
 // requires lists what each module of the repository requires itself. A module that is not here fails the test.
 var requires = map[string]string{
 	".": "github.com/gobwas/httphead github.com/gobwas/ws github.com/klauspost/compress github.com/panjf2000/gnet/v2 " +
-		"github.com/pires/go-proxyproto github.com/valyala/bytebufferpool golang.org/x/sys",
-	"cmd/gannet":              "github.com/gannet-ws/gannet github.com/gobwas/ws github.com/urfave/cli/v3",
+		"github.com/pires/go-proxyproto github.com/valyala/bytebufferpool golang.org/x/net golang.org/x/sys",
+	"cmd/gannet":              "github.com/creack/pty github.com/gannet-ws/gannet github.com/gobwas/ws github.com/peterh/liner github.com/urfave/cli/v3 golang.org/x/sys golang.org/x/term",
+	"docs/examples/bot":       "github.com/gannet-ws/gannet github.com/gannet-ws/gannet/engine/reconnect",
+	"engine/reconnect":        "github.com/cenkalti/backoff/v5 github.com/gannet-ws/gannet",
+	"bench/clients":           "github.com/coder/websocket github.com/gannet-ws/gannet github.com/gorilla/websocket github.com/lxzan/gws",
 	"bench/curve":             "github.com/gannet-ws/gannet gonum.org/v1/plot",
 	"bench/interop/goclients": "github.com/coder/websocket github.com/gobwas/httphead github.com/gobwas/ws",
 	"bench/peers":             "github.com/coder/websocket github.com/gorilla/websocket github.com/lxzan/gws",
@@ -27,7 +30,7 @@ var requires = map[string]string{
 }
 
 // workspace is what go.work uses: what is published, and nothing that brings peers or generators.
-var workspace = []string{".", "cmd/gannet"}
+var workspace = []string{".", "cmd/gannet", "engine/reconnect"}
 
 // rooms are the packages that decide what the root requires.
 var rooms = []string{"codec", "deflate", "engine", "mask", "pool"}

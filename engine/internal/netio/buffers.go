@@ -11,7 +11,7 @@ func (b Buffers) SetOn(c net.Conn) {
 	if b == (Buffers{}) {
 		return
 	}
-	if t, ok := c.(interface{ NetConn() net.Conn }); ok {
+	for t, ok := c.(interface{ NetConn() net.Conn }); ok; t, ok = c.(interface{ NetConn() net.Conn }) {
 		c = t.NetConn()
 	}
 	if s, ok := c.(interface{ SetWriteBuffer(int) error }); ok && b.Send > 0 {

@@ -102,7 +102,7 @@ func (e *ender) OnBatchEnd()        { e.told = append(e.told, "end") }
 
 // The batch whose wake ends the loop ends before Run returns.
 func TestLastBatchEnds(t *testing.T) {
-	for _, r := range append(nativeRigs(), bridgeRigs()...) {
+	for _, r := range allRigs() {
 		t.Run(r.name, func(t *testing.T) {
 			s := r.open(t)
 			defer s.Release()

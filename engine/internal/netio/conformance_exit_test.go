@@ -31,7 +31,7 @@ func startMortal(t testing.TB, r rig) *loop {
 }
 
 func forEachMortal(t *testing.T, f func(t *testing.T, r rig, l *loop)) {
-	for _, r := range append(nativeRigs(), bridgeRigs()...) {
+	for _, r := range allRigs() {
 		t.Run(r.name, func(t *testing.T) { f(t, r, startMortal(t, r)) })
 	}
 }

@@ -19,9 +19,10 @@ func TestUnacked(t *testing.T) {
 	forEachRig(t, func(t *testing.T, r rig, l *loop) {
 		fd, peer := r.pair(t, l)
 		l.add(fd, func(Event) {})
-		if waiting, _ := l.ask(fd); waiting != 0 {
-			t.Fatalf("%d bytes wait before anything was written", waiting)
-		}
+		within(t, "nothing waits before anything was written", func() bool { // a handshake may be on its way
+			waiting, _ := l.ask(fd)
+			return waiting == 0
+		})
 		full := stuff(l, fd)
 		waiting, before := l.ask(fd)
 		within(t, "nobody reads, so nothing moves", func() bool {
@@ -37,7 +38,13 @@ func TestUnacked(t *testing.T) {
 		if _, err := io.ReadFull(peer, make([]byte, full)); err != nil {
 			t.Fatal(err)
 		}
+		if r.sealed { // what was sealed ahead leaves when it is presented again, and the peer reads it
+			go func() { _, _ = io.Copy(io.Discard, peer) }()
+		}
 		within(t, "nothing waits when all was read", func() bool {
+			if r.sealed {
+				l.do(func() { _, _ = l.Write(fd, make([]byte, 1)) })
+			}
 			var taken uint64
 			waiting, taken = l.ask(fd)
 			return waiting == 0 && (taken > before || before == 0)
@@ -60,7 +67,7 @@ func stuff(l *loop, fd int) (full int) {
 	return full
 }
 
-func within(t *testing.T, what string, holds func() bool) {
+func within(t testing.TB, what string, holds func() bool) {
 	t.Helper()
 	for end := time.Now().Add(patience); !holds(); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {

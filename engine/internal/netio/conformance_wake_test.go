@@ -51,7 +51,7 @@ func TestNoWakeIsLost(t *testing.T) {
 
 // A Wake that races with Release neither blocks nor writes to a descriptor that is gone.
 func TestWakeDuringRelease(t *testing.T) {
-	for _, r := range append(nativeRigs(), bridgeRigs()...) {
+	for _, r := range allRigs() {
 		t.Run(r.name, func(t *testing.T) {
 			for range 50 {
 				l := startLoop(t, r)

@@ -24,7 +24,7 @@ const HasNative = true
 // two descriptors of ours. Both are edge-triggered: each write, each expiry is a new
 // event, so neither is ever read.
 type Native struct {
-	Buffers Buffers // of the connections that Accept takes; before Run
+	Buffers Buffers // of the connections that Accept takes and Connect begins; before Run
 
 	poller  *netpoll.Poller
 	attach  attachments // what the poller keeps for each descriptor

@@ -1,11 +1,13 @@
 // Package netio is the seam between the engine's loops and the machine: what
 // one loop needs of a poller, of sockets and of a clock, and nothing else.
 //
-// Three implementations keep the same contract:
+// Four implementations keep the same contract:
 //
 //   - Native (Linux): kernel sockets on gnet's netpoll.Poller.
 //   - Bridge (everywhere): any net.Conn, carried by goroutines that make it look
 //     like a non-blocking socket.
+//   - Secure (Linux's loops, and over any other System): TLS over another System, so that nothing above this
+//     package knows of it but who begins it (Server, Client, Adopt) and who asks for its state.
 //   - the simulator's (package sim): sockets, readiness and time drawn from one seed.
 //
 // A loop is one goroutine. Every method but Wake is called on it, or before Run
@@ -88,14 +90,23 @@ type System interface {
 	// is none. The connection is non-blocking, without Nagle's delay, and not yet added.
 	Accept(listener int) (fd int, peer netip.AddrPort, err error)
 	// Read fills p with what has arrived: n > 0, or io.EOF at the end of the peer's
-	// stream, or ErrAgain, or the socket's error.
+	// stream, or ErrAgain, or the socket's error. An implementation that holds bytes of which the
+	// poller does not know reports Readable each turn until they are taken, also when read interest
+	// returns. io.EOF means that the peer has ended its stream: over TLS by close_notify (RFC 8446 6.1), and
+	// a stream that ends without is io.ErrUnexpectedEOF. Over TLS Read answers ErrAgain while
+	// the handshake is under way, and a *HandshakeError when it has failed; Write does so too.
 	Read(fd int, p []byte) (n int, err error)
-	// Write takes as much of p as there is room for; with none it returns 0 and ErrAgain.
-	// p is the caller's again when it returns.
+	// Write takes as much of p as there is room for, and answers how many bytes have left for the
+	// network; with none it returns 0 and ErrAgain. p is the caller's again when it returns.
+	//
+	// An implementation may have taken more than it answers: TLS seals up to 64 KiB ahead, and a byte has left when its
+	// record has. The caller presents again what was not answered, first and unchanged; it may have moved, and be cut
+	// in another way, and more or less of it may be presented. Writable comes when another call may answer some.
 	Write(fd int, p []byte) (n int, err error)
 	// Writev is Write of several slices in order.
 	Writev(fd int, v [][]byte) (n int, err error)
-	// CloseWrite ends our half of the stream after what was written. It answers
+	// CloseWrite ends our half of the stream after what was written, and what was sealed ahead: over TLS
+	// close_notify comes first, and what TLS wants to say later is dropped. It answers
 	// errors.ErrUnsupported where the transport has no half to close (net.Pipe).
 	CloseWrite(fd int) error
 	// Probe tells whether a descriptor that is not watched for reading is still
@@ -114,12 +125,13 @@ type System interface {
 	// that it says to have for more. Only its growth means something: while the peer
 	// reads, it grows. It stays 0 where nobody counts (unix sockets of Native).
 	Unacked(fd int) (waiting int, taken uint64)
-	// Close releases fd, which was removed before; what was written is still delivered.
-	// The number may be reused at once, so the engine calls it only when no event of
+	// Close releases fd, which was removed before; what was written is still delivered, by a carrier that
+	// is not the kernel for at most 10 seconds. The number may be reused at once, so the engine calls it only when no event of
 	// this turn can name it.
 	Close(fd int) error
 	// Abort releases fd, which was removed before, and tells the peer at once (RST where
-	// the transport has one); what was written and not yet delivered is lost.
+	// the transport has one); what was written and not yet delivered is lost. An alert that TLS has for
+	// the peer is delivered first: it says why the connection ends, and a reset would take it away.
 	Abort(fd int) error
 	// Release frees the poller itself after Run has returned; descriptors that are
 	// still open stay so. Wake does nothing from then on.

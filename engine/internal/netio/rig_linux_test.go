@@ -9,29 +9,42 @@ import (
 // gnetWaitMallocs: gnet's Polling makes a new event list whenever it changes its size.
 const gnetWaitMallocs = 0.2
 
-func nativeRigs() []rig {
-	open := func(t testing.TB) System {
-		n, err := NewNative()
-		if err != nil {
-			t.Fatal(err)
-		}
-		return n
+func openNative(t testing.TB) System {
+	n, err := NewNative()
+	if err != nil {
+		t.Fatal(err)
 	}
+	return n
+}
+
+func nativeRigs() []rig {
 	openPlain := func(t testing.TB) System {
-		n := open(t).(*Native)
+		n := openNative(t).(*Native)
 		n.plain, n.edge.on = true, false
 		return n
 	}
 	accept := func(network, addr string) func(t testing.TB, l *loop) (int, net.Conn) {
 		return func(t testing.TB, l *loop) (int, net.Conn) { return acceptPair(t, l, network, addr) }
 	}
-	return []rig{
-		{"native/tcp4", open, accept("tcp4", "127.0.0.1:0"), true, true, true, ownWaitMallocs, !ownWait},
-		{"native/tcp", open, accept("tcp", ":0"), true, true, true, ownWaitMallocs, !ownWait},
-		{"native/unix", open, accept("unix", ""), true, false, true, ownWaitMallocs, !ownWait},
-		{"native/adopted", open, adoptPair, true, true, true, ownWaitMallocs, !ownWait},
-		{"native/polling", openPlain, adoptPair, true, true, true, gnetWaitMallocs, true},
+	var rigs []rig
+	for _, k := range []struct {
+		name   string
+		pair   func(testing.TB, *loop) (int, net.Conn)
+		resets bool
+	}{
+		{"native/tcp4", accept("tcp4", "127.0.0.1:0"), true},
+		{"native/tcp", accept("tcp", ":0"), true},
+		{"native/unix", accept("unix", ""), false},
+		{"native/adopted", adoptPair, true},
+		{"native/connected", connectPair, true},
+	} {
+		rigs = append(rigs, rig{
+			name: k.name, open: openNative, pair: k.pair, halves: true, resets: k.resets, kernel: true, mallocs: ownWaitMallocs, alone: !ownWait,
+		})
 	}
+	return append(rigs, rig{
+		name: "native/polling", open: openPlain, pair: adoptPair, halves: true, resets: true, kernel: true, mallocs: gnetWaitMallocs, alone: true,
+	})
 }
 
 // acceptPair goes through Listen and Accept.

@@ -9,4 +9,6 @@ import (
 
 func nativeRigs() []rig { return nil }
 
+func secureRigs() []rig { return nil }
+
 func dupPeer(testing.TB, net.Conn) int { return -1 }

@@ -10,6 +10,7 @@ import (
 	"math/big"
 	"net"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -23,10 +24,13 @@ type rig struct {
 	// pair makes a connection: a descriptor that is not yet added, and its peer.
 	pair func(t testing.TB, l *loop) (fd int, peer net.Conn)
 	// halves: the transport can close one direction. resets: it has RST.
-	// kernel: Probe can see behind unread bytes.
-	halves, resets, kernel bool
-	mallocs                float64 // a message at most
-	alone                  bool    // each event is a batch
+	// kernel: Probe can see behind unread bytes. sealed: it is a *Secure, whose Write may take more than it answers.
+	halves, resets, kernel, sealed bool
+	mallocs                        float64 // a message at most
+	// Of a sealed one: what is below, and what makes that TLS.
+	below func(t testing.TB, l *loop) (fd int, peer net.Conn)
+	make  func(s *Secure, fd int)
+	alone bool // each event is a batch
 }
 
 // loop runs a System in a goroutine of its own and lets a test act on it.
@@ -179,10 +183,12 @@ func tell[T any](c chan T, v T) {
 
 // forEachRig runs a test on every System with every kind of connection.
 func forEachRig(t *testing.T, f func(t *testing.T, r rig, l *loop)) {
-	for _, r := range append(nativeRigs(), bridgeRigs()...) {
+	for _, r := range allRigs() {
 		t.Run(r.name, func(t *testing.T) { f(t, r, startLoop(t, r)) })
 	}
 }
+
+func allRigs() []rig { return slices.Concat(nativeRigs(), secureRigs(), bridgeRigs()) }
 
 func bridgeRigs() []rig {
 	kinds := []struct {

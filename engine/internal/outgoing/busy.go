@@ -32,11 +32,11 @@ const CopyBytes = 64 << 10
 type busy struct {
 	flow
 
-	queue    []segment       // queue[head:], oldest first: what the sink had no room for
-	cork     []byte          // frames that wait for the end of a callback; empty while the queue is not
-	marks    []mark          // marks[mhead:]: the ends of messages that have not wholly left
-	deferred []deferred      // what waits to be framed
-	waiters  []chan struct{} // those who wait until all has left
+	queue    []segment  // queue[head:], oldest first: what the sink had no room for
+	cork     []byte     // frames that wait for the end of a callback; empty while the queue is not
+	marks    []mark     // marks[mhead:]: the ends of messages that have not wholly left
+	deferred []deferred // what waits to be framed
+	waiters  []waiter   // those who wait until all has left
 
 	vectors [maxVectors + 2][]byte // for writeOnce: on the stack it would escape
 }
@@ -125,8 +125,11 @@ func (b *busy) waiting() uint64 {
 	return b.queued() - uint64(len(b.cork)) + b.deferredBytes + b.long.rest() + b.long.collected()
 }
 
-// countWaiting brings the lane's Counts up to date.
+// countWaiting brings the lane's Counts up to date, and whoever waits for the queue.
 func (b *busy) countWaiting() {
+	if len(b.waiters) != 0 && b.nothingWaits() {
+		b.wake(false)
+	}
 	if n := b.waiting(); n != b.counted {
 		b.Lane.Counts.Waiting.Add(int64(n - b.counted))
 		b.counted = n
@@ -208,7 +211,8 @@ func (o *Out) Drop() {
 	b.forgetDeferred()
 	b.leavePlace()
 	b.long.release()
-	b.wake()
+	b.wake(true)
+	b.Spare = nil // that of the last call: if it was a callback's, another connection may be using it by now
 	b.detach()
 }
 
@@ -226,10 +230,33 @@ func (o *Out) Await() chan struct{} {
 	if o.busy == nil || o.buffered == 0 && o.busy.queued() == 0 {
 		return nil
 	}
-	w := make(chan struct{})
-	o.busy.straight = notPlain
-	o.busy.waiters = append(o.busy.waiters, w)
-	return w
+	return o.busy.await(false)
+}
+
+// AwaitQueue is Await for whoever is in the middle of a message: it waits until nothing is left but what is still to be written.
+func (o *Out) AwaitQueue() chan struct{} {
+	if o.busy == nil || o.busy.nothingWaits() {
+		return nil
+	}
+	return o.busy.await(true)
+}
+
+// nothingWaits tells whether all that was given has left, as far as a message is written.
+func (b *busy) nothingWaits() bool {
+	return b.left == b.placed && !b.unfinished() && len(b.deferred) == 0
+}
+
+// waiter is somebody who waits: for Buffered to be 0, or, in the middle of a message, for the queue to be empty.
+type waiter struct {
+	done  chan struct{}
+	queue bool
+}
+
+func (b *busy) await(queue bool) chan struct{} {
+	w := waiter{make(chan struct{}), queue}
+	b.straight = notPlain
+	b.waiters = append(b.waiters, w)
+	return w.done
 }
 
 // Waiters is how many wait for what Await returned.
@@ -245,15 +272,18 @@ func (o *Out) Forget(w chan struct{}) {
 	if o.busy == nil {
 		return
 	}
-	o.busy.waiters = slices.DeleteFunc(o.busy.waiters, func(c chan struct{}) bool { return c == w })
+	o.busy.waiters = slices.DeleteFunc(o.busy.waiters, func(c waiter) bool { return c.done == w })
 }
 
-func (b *busy) wake() {
-	for _, w := range b.waiters {
-		close(w)
-	}
-	clear(b.waiters)
-	b.waiters = b.waiters[:0]
+// wake ends the waiting: of all, or of those who wait for the queue alone.
+func (b *busy) wake(all bool) {
+	b.waiters = slices.DeleteFunc(b.waiters, func(w waiter) bool {
+		if all || w.queue {
+			close(w.done)
+			return true
+		}
+		return false
+	})
 }
 
 // segment is one run of bytes in the queue. With end < 0 it ends where its buffer does, and is

@@ -21,7 +21,7 @@ func (b *busy) settle() {
 	}
 	if b.left == b.placed {
 		if b.out.buffered == 0 {
-			b.wake()
+			b.wake(true)
 		}
 		if b.out.closed {
 			b.out.due |= Closing

@@ -50,3 +50,21 @@ func TestNothingPlainBehindClose(t *testing.T) {
 		}
 	}
 }
+
+// What a connection leaves that is CLOSED while something waits goes to no spare: that which it had in a callback is another one's by now, and
+// may be in use.
+func TestDropTouchesNoSpare(t *testing.T) {
+	r := newRig(t, nil, false)
+	r.corked, r.sink.room = true, 3
+	r.send(accounts(100), deflate.Agreement{})
+	r.out.Flush(r.call()) // the callback's end
+	if r.out.Idle() || r.spare.busy != nil {
+		t.Fatal("all has left")
+	}
+	if r.out.Drop(); r.spare.busy != nil {
+		t.Error("the spare was given something")
+	}
+	if n := r.lane.Pool.Stats().Out; n != 0 {
+		t.Errorf("%d buffers are out", n)
+	}
+}

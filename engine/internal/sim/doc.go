@@ -8,6 +8,11 @@
 // every call may come from any goroutine, for runs under the race detector; those are
 // not repeatable.)
 //
+// Connections come in both ways: a peer dials a listening descriptor (Dial), or the engine connects to an address, and
+// what comes of that is decided by a function of the simulation's (SetNetwork, Route).
+//
+// A peer may speak TLS (OverTLS): then what it writes and reads is plaintext, and what the network carries are records.
+//
 // The machine is as unkind as the contract of netio allows: it takes part of what is
 // written and gives part of what has arrived, reports readiness in any order, twice,
 // too early or late, lets a wake-up wait, reuses each descriptor as soon as it can, and

@@ -4,6 +4,7 @@ import (
 	"io"
 	"net/netip"
 	"syscall"
+	"time"
 
 	"github.com/gannet-ws/gannet/engine/internal/netio"
 )
@@ -35,6 +36,9 @@ func (p *Peer) Write(b []byte) (int, error) {
 	if p.broken || p.closed || s.broken != nil || s.inEnd {
 		return 0, ErrReset
 	}
+	if !s.reaches(p.world.now) {
+		return 0, nil
+	}
 	if s.closed {
 		// Nobody is there to take it: the answer is a reset, and it may overtake
 		// what this peer has not read yet.
@@ -46,13 +50,22 @@ func (p *Peer) Write(b []byte) (int, error) {
 	return n, nil
 }
 
+// Flush is for a TLSPeer: a Peer keeps nothing back.
+func (p *Peer) Flush() (busy bool) { return false }
+
+// Truncate is CloseWrite, where there is no close_notify to leave out.
+func (p *Peer) Truncate() { p.CloseWrite() }
+
+// Drop is Close, where there is no close_notify to leave out.
+func (p *Peer) Drop() { p.Close() }
+
 // Read takes what has arrived: n > 0, or ErrAgain, io.EOF, ErrReset.
 func (p *Peer) Read(b []byte) (int, error) {
 	p.world.mu.Lock()
 	defer p.world.mu.Unlock()
 	s := p.socket
 	switch {
-	case p.closed || len(b) == 0:
+	case p.closed || len(b) == 0 || !p.broken && !s.reaches(p.world.now):
 		return 0, netio.ErrAgain
 	case len(s.out) > 0:
 		n := copy(b, s.out)
@@ -65,6 +78,23 @@ func (p *Peer) Read(b []byte) (int, error) {
 		return 0, io.EOF
 	}
 	return 0, netio.ErrAgain
+}
+
+// reaches tells whether the engine's end and the peer's have found each other.
+func (s *socket) reaches(now time.Duration) bool { return s.over(now) && s.fails == nil }
+
+// Left tells whether the engine has closed its end.
+func (p *Peer) Left() bool {
+	p.world.mu.Lock()
+	defer p.world.mu.Unlock()
+	return p.socket.closed
+}
+
+// Lost tells whether the peer, or the network, has broken the connection.
+func (p *Peer) Lost() bool {
+	p.world.mu.Lock()
+	defer p.world.mu.Unlock()
+	return p.socket.broken != nil
 }
 
 // Waiting is how many bytes wait to be read.

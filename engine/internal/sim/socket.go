@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/netip"
 	"syscall"
+	"time"
 
 	"github.com/gannet-ws/gannet/engine/internal/netio"
 )
@@ -23,6 +24,8 @@ type socket struct {
 	listening bool
 	backlog   []*socket
 
+	attempt
+
 	peer    *Peer
 	in      []byte // arrived, not read
 	inRoom  int
@@ -37,7 +40,16 @@ type socket struct {
 }
 
 // ready is what the poller would report, whatever is watched.
-func (s *socket) ready() (ev netio.Event) {
+func (s *socket) ready(now time.Duration) (ev netio.Event) {
+	if s.pending {
+		if s.over(now) {
+			ev = netio.Writable
+			if s.verdict() != nil {
+				ev |= netio.Readable
+			}
+		}
+		return ev
+	}
 	if s.listening {
 		if len(s.backlog) > 0 {
 			ev = netio.Readable

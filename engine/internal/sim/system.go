@@ -91,7 +91,7 @@ func (s *System) Add(fd int) error {
 	case k.sys != nil:
 		w.breached("Add of descriptor %d, which a poller has already", fd)
 		return syscall.EEXIST
-	case w.chance(w.faults.NoMemory):
+	case w.denies(w.faults.NoMemory):
 		return errMemory
 	}
 	k.sys, k.watched = s, netio.Readable
@@ -107,15 +107,16 @@ func (s *System) Interest(fd int, was, now netio.Interest) error {
 	if k == nil {
 		return syscall.EBADF
 	}
-	if k.sys != s || k.watched != was {
+	first := k.pending && k.sys == nil && was == 0 // netio.Connector: this adds it
+	if !first && (k.sys != s || k.watched != was) {
 		w.breached("Interest(%d, was %d): the poller has it as %d", fd, was, k.watched)
 		return syscall.ENOENT
 	}
-	if w.chance(w.faults.NoMemory) {
-		k.failed = true
+	if w.denies(w.faults.NoMemory) {
+		k.failed = !first
 		return errMemory
 	}
-	k.watched = now
+	k.sys, k.watched = s, now
 	w.note("interest", fd, int(now))
 	return nil
 }
@@ -149,7 +150,7 @@ func (s *System) Accept(listener int) (int, netip.AddrPort, error) {
 		return 0, netip.AddrPort{}, syscall.EINVAL
 	case len(ln.backlog) == 0:
 		return 0, netip.AddrPort{}, netio.ErrAgain
-	case w.chance(w.faults.NoDescriptors):
+	case w.denies(w.faults.NoDescriptors):
 		return 0, netip.AddrPort{}, syscall.EMFILE
 	}
 	k := ln.backlog[0]
@@ -168,6 +169,9 @@ func (s *System) stream(call string, fd int) (*socket, error) {
 		return nil, syscall.EBADF
 	case k.listening:
 		w.breached("%s on descriptor %d, which listens", call, fd)
+		return nil, syscall.ENOTCONN
+	case k.pending:
+		w.breached("%s on descriptor %d, which is not known to be connected", call, fd)
 		return nil, syscall.ENOTCONN
 	case s.inEvent && !w.preempting && k.sys == nil && k.left == s && k.leftAt == s.events:
 		w.breached("%s on descriptor %d, which left its poller in the same event", call, fd)

@@ -70,7 +70,7 @@ func (s *System) collect() []report {
 		if k == nil || k.sys != s || k.watched == 0 {
 			continue
 		}
-		ev := k.ready() & k.watched
+		ev := k.ready(w.now) & k.watched
 		if k.broken != nil && w.rng.IntN(2) == 0 {
 			ev = netio.Readable | netio.Writable // a poller may report an error as both
 		}
@@ -111,7 +111,7 @@ func (s *System) Idle() bool {
 		return false
 	}
 	for _, k := range s.world.sockets {
-		if k != nil && k.sys == s && k.ready()&k.watched != 0 {
+		if k != nil && k.sys == s && k.ready(s.world.now)&k.watched != 0 {
 			return false
 		}
 	}

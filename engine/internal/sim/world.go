@@ -7,6 +7,8 @@ import (
 	"net/netip"
 	"sync"
 	"time"
+
+	"github.com/gannet-ws/gannet/engine/internal/netio"
 )
 
 // Faults say how often the machine misbehaves: thousandths of the occasions, 0 to 1000.
@@ -18,7 +20,7 @@ type Faults struct {
 	LateWake      int // OnWake waits for another turn
 	IdleWake      int // OnWake runs though nobody asked
 	LateTimer     int // the timer waits for another turn
-	NoDescriptors int // accept answers EMFILE
+	NoDescriptors int // accept and connect answer EMFILE
 	NoMemory      int // a descriptor cannot be added to the poller, or watched for something else
 	Break         int // a read or write finds that the connection broke
 	Preempt       int // another goroutine acts in the middle of a system call
@@ -43,7 +45,9 @@ type World struct {
 	nextID  uint16
 	history uint32 // checksum of everything that happened
 	breach  error  // the first one
+	denied  uint64
 
+	network    func(netio.Target) Route
 	preempt    func()
 	preempting bool // what is called is another goroutine's
 	trace      func(string)
@@ -103,6 +107,9 @@ func (w *World) Advance(d time.Duration) {
 	defer w.mu.Unlock()
 	w.now += d
 }
+
+// Denied is how often the machine had no descriptor or no memory. It may be asked inside SetNetwork's function.
+func (w *World) Denied() uint64 { return w.denied }
 
 // Breach is the first thing that a System was asked for against netio's contract.
 func (w *World) Breach() error {
@@ -173,6 +180,15 @@ func (w *World) at(fd int) *socket {
 		return nil
 	}
 	return w.sockets[fd]
+}
+
+// denies is chance, for what the machine has none left of.
+func (w *World) denies(perMille int) bool {
+	if !w.chance(perMille) {
+		return false
+	}
+	w.denied++
+	return true
 }
 
 // chance is true so many times in a thousand.
