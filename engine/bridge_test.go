@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"net"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -230,4 +231,18 @@ func TestDoorsAreWhatTheySay(t *testing.T) {
 			}
 		})
 	}
+}
+
+// transport is the net.Conn of a bridged connection that is not CLOSED; nil for others.
+func (c *Conn) transport() net.Conn {
+	l := c.home()
+	if l.bridge == nil {
+		return nil
+	}
+	c.lock()
+	defer c.unlock()
+	if c.ReadyState() == Closed { // the descriptor may be another's
+		return nil
+	}
+	return l.bridge.Conn(int(c.fd))
 }

@@ -80,7 +80,11 @@ func waysIn() (all []wayIn) {
 				takeLoops(s)
 			}
 			ln, knock := d.listen(t)
-			go s.Serve(ln)
+			if d.ends {
+				go s.ServeTLS(ln)
+			} else {
+				go s.Serve(ln)
+			}
 			return knock
 		}})
 	}
@@ -95,7 +99,7 @@ func TestSocketBuffers(t *testing.T) {
 		for _, o := range []Options{{SendBuffer: send}, {ReceiveBuffer: receive}, {SendBuffer: send, ReceiveBuffer: receive}} {
 			t.Run(fmt.Sprint(w.name, o.SendBuffer, o.ReceiveBuffer), func(t *testing.T) {
 				d := newDiary(t)
-				o.Loops, o.Logger = 2, quietLogger
+				o.Loops, o.Logger, o.TLSConfig = 2, quietLogger, houseTLS()
 				s, err := NewServer(d.handler(echoHandler), o)
 				if err != nil {
 					t.Fatal(err)

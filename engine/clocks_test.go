@@ -124,8 +124,8 @@ func newDays(t *testing.T, up time.Duration, h Handler, o Options) *days {
 	}
 	w := sim.New(1, sim.Faults{})
 	w.Advance(up)
-	loops, systems := simulatedLoops(s, w)
-	d := &days{t: t, world: w, loop: loops[0], sys: systems[0], door: w.Listen()}
+	loops, systems := simulatedLoops(&s.engine, w)
+	d := &days{t: t, world: w, loop: loops[0], sys: systems[0].System, door: w.Listen()}
 	d.loop.addListener(nil, d.door, false)
 	return d
 }

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"unique"
 
+	"github.com/gannet-ws/gannet/codec"
 	"github.com/gannet-ws/gannet/deflate"
 	"github.com/gannet-ws/gannet/engine/internal/handshake"
 	"github.com/gannet-ws/gannet/engine/internal/netio"
@@ -52,7 +53,7 @@ type Conn struct {
 	// mu orders what is sent. The loop never waits for it: see conn_lock.go.
 	mu        sync.Mutex
 	out       outgoing.Out              // mu
-	extras    *extras                   // mu; nil while it has none
+	extras    atomic.Pointer[extras]    // nil while it has none
 	handed    atomic.Pointer[handed]    // calls that loops left to the lock's holder
 	deflation atomic.Pointer[deflation] // nil for a plain connection
 
@@ -89,6 +90,15 @@ type Conn struct {
 // each line that the engine logs of a connection, as conn. It is 0 for a Conn that is not the engine's.
 func (c *Conn) ID() uint64 { return c.id }
 
+// role is our side of the connection.
+func (c *Conn) role() codec.Role {
+	l := c.home()
+	if l == nil {
+		return codec.RoleServer // the zero Conn
+	}
+	return l.engine.role
+}
+
 // ReadyState is the connection's state.
 func (c *Conn) ReadyState() ReadyState { return ReadyState(c.state.Load()) }
 
@@ -105,12 +115,12 @@ func (c *Conn) BufferedAmount() uint64 {
 }
 
 // agreement is what was agreed; while CONNECTING, what the request says of it. From
-// OPEN on nobody writes it any more.
+// OPEN on nobody writes it any more; who closes while CONNECTING is in CLOSING, and the loop may not know it yet.
 func (c *Conn) agreement() agreement {
 	if c.home() == nil {
 		return agreement{} // of the zero Conn
 	}
-	if c.ReadyState() != Connecting {
+	if s := c.ReadyState(); s == Open || s == Closed {
 		return c.agreed.Value()
 	}
 	c.lock()
@@ -137,11 +147,19 @@ func (c *Conn) Extensions() string { return c.agreement().deflate.String() }
 
 // RemoteAddr is the peer's address; with Options.ProxyProtocol or Options.TrustedProxies the one that the proxy names.
 func (c *Conn) RemoteAddr() net.Addr {
-	if a := c.peer.addrPort(); c.peer != (peerAddr{}) {
-		return net.TCPAddrFromAddrPort(a)
-	}
 	if c.home() == nil {
 		return nil
+	}
+	var peer peerAddr
+	if c.role() == codec.RoleClient && c.ReadyState() != Open { // while CONNECTING it comes to have one
+		c.lock()
+		peer = c.peer
+		c.unlock()
+	} else {
+		peer = c.peer
+	}
+	if peer != (peerAddr{}) {
+		return net.TCPAddrFromAddrPort(peer.addrPort())
 	}
 	return c.home().addr(c, false)
 }
@@ -156,7 +174,7 @@ func (c *Conn) LocalAddr() net.Addr {
 
 // Pause stops the delivery of what the peer sends, until Resume: in a callback, from the next
 // message, chunk, ping or pong on. What was read already waits, and counts for Options.InboundBudget; nothing
-// more is read, so the kernel's buffers fill and the peer has to wait. Closing resumes.
+// more is read, so the kernel's buffers fill and the peer has to wait. Closing resumes, but for CloseWrite.
 func (c *Conn) Pause() { c.setPaused(true) }
 
 // Resume delivers what waits, and goes on reading. One Resume ends any number of Pauses.

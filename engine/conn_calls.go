@@ -3,8 +3,6 @@ package engine
 import (
 	"fmt"
 	"runtime/debug"
-
-	"github.com/gannet-ws/gannet/engine/internal/outgoing"
 )
 
 // The sequence: a connection's callbacks, one at a time. On the loop they are plain
@@ -50,9 +48,7 @@ func (c *Conn) uncork() {
 		return
 	}
 	c.corked.Store(false)
-	if c.loop.engine.workers == nil {
-		c.loop.spareOut.Store(new(outgoing.Spare))
-	}
+	c.loop.freshSpare()
 	if c.tryLockOr(todoFlush) {
 		c.flushCork()
 		c.unlock()

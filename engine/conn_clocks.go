@@ -13,7 +13,9 @@ import (
 //
 //	clock               starts, and starts anew       stands while                 what it does
 //
-//	HandshakeTimeout    accepted                      we were away while a         refuses it (408, 503)
+//	ConnectTimeout      Start                         -                            ends it
+//	connectStagger      an address is tried           -                            tries the next one
+//	HandshakeTimeout    accepted, or connected        we were away while a         refuses it (408, 503)
 //	                                                  decision is awaited
 //	decisionProbe       Upgrade.Later                 -                            looks whether the client has gone
 //	MaxLifetime         OPEN                          -                            closes (1001)
@@ -28,7 +30,9 @@ import (
 //	                    take; progress
 //	CloseTimeout        our Close was taken;          the peer takes what is       ends it (1006)
 //	                    4 KiB received                queued, or sends a message:
-//	                                                  WriteStallTimeout
+//	                                                  WriteStallTimeout; CloseWrite
+//	                                                  was called, and the handler
+//	                                                  lags behind, or pauses
 //	MaxClosing          CLOSING                       -                            ends it (1006)
 //	lingerTime          our half has ended; a byte    something is not taken yet   closes the descriptor
 //	                    either way (after 408 and
@@ -123,6 +127,8 @@ func (c *Conn) onTimer() {
 	switch s := c.ReadyState(); {
 	case c.phase == phaseBuried:
 		return
+	case c.phase == phaseDialing:
+		c.onDialTimer()
 	case c.phase == phaseLingering:
 		c.onLingerTimer()
 	case c.phase == phaseHearing:

@@ -148,7 +148,11 @@ func (c *Conn) onConnectingTimer() {
 	if late {
 		c.creditAbsence()
 	}
-	if due := c.times.opened + c.loop.engine.conf.HandshakeTimeout; due > c.loop.now {
+	due := c.times.opened + c.loop.engine.conf.HandshakeTimeout
+	if o := c.opening; o != nil && o.dial != nil && o.dial.answer.due > 0 {
+		due = min(due, o.dial.answer.due)
+	}
+	if due > c.loop.now {
 		if late {
 			if c.leftBeforeOpen() {
 				return
@@ -173,8 +177,13 @@ func (c *Conn) onConnectingTimer() {
 // lingerTime to read it: what it still says of its head makes that no longer.
 func (c *Conn) onHandshakeLate() {
 	switch o := c.opening; {
+	case c.flags&dialled != 0:
+		c.answerEnds(ErrHandshakeTimeout)
+		return
 	case o == nil || !o.begun(c.loop.engine.conf):
-		c.loop.engine.stats.refusals.add(requestTimeout.Reason)
+		if !c.expiresTLS() {
+			c.loop.engine.stats.refusals.add(requestTimeout.Reason)
+		}
 		c.finish(closing{code: StatusAbnormalClosure, err: ErrHandshakeTimeout})
 		return
 	case o.late == nil:
@@ -217,7 +226,7 @@ func (c *Conn) onClosingTimer() {
 	case p.waits || p.heard > 0 && c.in != nil && c.in.InMessage(): // RFC 6455 5.5.1: it may end its message first
 		after = max(after, l.stallTime())
 	}
-	if p.last.ours || p.heard >= progressBytes {
+	if p.last.ours || p.heard >= progressBytes || c.flags&unread != 0 && c.hears() {
 		p.restart(c.loop.now)
 	}
 	if due := min(p.since+after, p.bound); due > c.loop.now {

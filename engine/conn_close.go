@@ -6,15 +6,15 @@ import "github.com/gannet-ws/gannet/codec"
 
 // Close closes the connection with code 1000 once what is queued has left. When it
 // returns the state is CLOSING and no further message is delivered. In CLOSING and
-// CLOSED it does nothing. In CONNECTING (Upgrade.Conn) it fails the attempt: the
-// connection is reset and never opens.
+// CLOSED it does nothing. In CONNECTING it fails the attempt, and the connection never opens: of a client OnError and OnClose
+// (1006) follow, of a server (Upgrade.Conn), which has heard of nothing yet, neither.
 func (c *Conn) Close() error { return c.CloseWith(StatusNormalClosure, "") }
 
 // CloseWith closes with a code and a reason of at most 123 bytes of UTF-8. A server
-// may send 1000-1003, 1007-1009, 1011-1014 and 3000-4999 (RFC 6455 7.4), of which 4000-4999 are an application's own; another
-// code is ErrInvalidAccess, a bad reason ErrSyntax, and an error leaves the state as it was.
+// may send 1000-1003, 1007-1009, 1011-1014 and 3000-4999 (RFC 6455 7.4), of which 4000-4999 are an application's own, a client 1000 and
+// 3000-4999 (WHATWG WebSockets, close); another code is ErrInvalidAccess, a bad reason ErrSyntax, and an error leaves the state as it was.
 func (c *Conn) CloseWith(code int, reason string) error {
-	if err := checkClose(code, reason); err != nil {
+	if err := c.checkClose(code, reason); err != nil {
 		return err
 	}
 	var body [codec.MaxControlPayload]byte
@@ -26,6 +26,34 @@ func (c *Conn) CloseWith(code int, reason string) error {
 func (c *Conn) CloseNoStatus() error {
 	c.beginClose(nil)
 	return nil
+}
+
+// CloseWrite is Close for whoever has nothing more to say and wants to hear the rest: the state is CLOSING, and what the peer
+// sends until its own Close is still delivered, at the handler's pace (Pause). A WebSocket has no half-close: most peers answer
+// our Close with theirs at once, and then the rest is what was on its way. It ends by CloseTimeout, which stands
+// while Pause, or a handler that workers wait for, holds the reading; and by MaxClosing, whatever holds it. In CLOSING and CLOSED it does nothing; in CONNECTING see Close.
+func (c *Conn) CloseWrite() error {
+	if c.ReadyState() == Open {
+		c.setHearsOn(true)
+	}
+	return c.Close()
+}
+
+func (c *Conn) setHearsOn(on bool) {
+	for {
+		old := c.limits.Load()
+		k := *old
+		k.hearsOn = on
+		if c.limits.CompareAndSwap(old, &k) {
+			return
+		}
+	}
+}
+
+// hears tells whether what the peer sends is delivered, as far as the state goes.
+func (c *Conn) hears() bool {
+	s := c.ReadyState()
+	return s == Open || s == Closing && c.limits.Load().hearsOn
 }
 
 func (c *Conn) beginClose(body []byte) {
@@ -89,6 +117,11 @@ func (f failure) err() *CloseError {
 // failLocked closes because of f. Any goroutine.
 func (c *Conn) failLocked(f failure) {
 	if !c.leaveOpen() {
+		if f != slowConsumer && c.hears() { // CloseWrite was called; a handler that failed hears no more
+			c.failed = f
+			c.setHearsOn(false)
+			c.notify(todoClose)
+		}
 		return
 	}
 	c.failed = f
@@ -97,7 +130,7 @@ func (c *Conn) failLocked(f failure) {
 }
 
 // Terminate ends the connection at once: what is queued is dropped, the transport is
-// reset, OnClose reports 1006. In CONNECTING (Upgrade.Conn) there is no OnClose; in CLOSED it does nothing.
+// reset, OnClose reports 1006. In CONNECTING see Close; in CLOSED it does nothing.
 func (c *Conn) Terminate() {
 	c.notify(todoAbort) // first: who sees CLOSING sees why
 	if !c.leaveOpen() {

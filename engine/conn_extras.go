@@ -1,39 +1,55 @@
 package engine
 
-import "context"
+import (
+	"context"
+	"net/http"
+	"sync/atomic"
+)
 
-// extras is what few connections have. It is made when the first of it is needed, so that the others pay a pointer.
+// extras is what few connections have. It is made when the first of it is needed, so that the others pay a pointer. Under mu,
+// but for value: a callback that asks for it waits for nobody.
 type extras struct {
-	value  any                     // the user's
+	value  atomic.Pointer[any]     // the user's
+	header http.Header             // of a client's answer
 	values context.Context         // whose values context has; nil: none
 	ctx    context.Context         // nil until somebody asks
 	cancel context.CancelCauseFunc // ctx's
 	why    error                   // it is over: what context.Cause tells
 }
 
-// extrasLocked are the connection's. Under mu.
-func (c *Conn) extrasLocked() *extras {
-	if c.extras == nil {
-		c.extras = new(extras)
+// extrasOf are the connection's. Any goroutine.
+func (c *Conn) extrasOf() *extras {
+	if c.extras.Load() == nil {
+		c.extras.CompareAndSwap(nil, new(extras))
 	}
-	return c.extras
+	return c.extras.Load()
 }
 
-// Value is what SetValue was given, or Upgrade.SetValue; nil if nothing was. It waits as BufferedAmount does.
-func (c *Conn) Value() (v any) {
-	c.lock()
-	if c.extras != nil {
-		v = c.extras.value
+// Value is what DialOptions.Value, SetValue or Upgrade.SetValue was; nil if nothing was. Any goroutine; it waits for nothing.
+func (c *Conn) Value() any {
+	x := c.extras.Load()
+	if x == nil {
+		return nil
 	}
-	c.unlock()
-	return v
+	v := x.value.Load()
+	if v == nil {
+		return nil
+	}
+	return *v
 }
 
-// SetValue keeps a value of the user's with the connection, in the place of the one before. It waits as BufferedAmount does.
-func (c *Conn) SetValue(v any) {
+// SetValue keeps a value of the user's with the connection, in the place of the one before. Any goroutine; it waits for nothing.
+func (c *Conn) SetValue(v any) { c.extrasOf().value.Store(&v) }
+
+// Header is what the server answered, of a client's connection that was begun with DialOptions.KeepHeader; nil of all others.
+// It must not be changed. It waits as BufferedAmount does.
+func (c *Conn) Header() (h http.Header) {
 	c.lock()
-	c.extrasLocked().value = v
+	if x := c.extras.Load(); x != nil {
+		h = x.header
+	}
 	c.unlock()
+	return h
 }
 
 // Context is for what is done on the connection's behalf and has to end with it, a query say: it is cancelled when the
@@ -44,7 +60,7 @@ func (c *Conn) SetValue(v any) {
 func (c *Conn) Context() context.Context {
 	c.lock()
 	defer c.unlock()
-	x := c.extrasLocked()
+	x := c.extrasOf()
 	if x.ctx == nil {
 		from := context.Background()
 		if x.values != nil {
@@ -60,7 +76,7 @@ func (c *Conn) Context() context.Context {
 
 // endContextLocked notes why the connection is over. It returns what cancels its context, to be called without the lock.
 func (c *Conn) endContextLocked(why error) (cancel func()) {
-	x := c.extrasLocked()
+	x := c.extrasOf()
 	if x.why = why; x.cancel == nil {
 		return func() {}
 	}

@@ -5,10 +5,10 @@ type flags uint32
 
 const (
 	// Why the peer is not read. Pausing is told in one place (settlePause, settleHigh, deposit, awaitBroadcasts) and
-	// ended in one; besides, closing ends all that the user or the peer could hold (advanceClosing, lose), and what lingers
+	// ended in one; besides, closing ends all that the user (but after CloseWrite) or the peer could hold (advanceClosing, lose), and what lingers
 	// is read whatever there was (linger, refuse).
 	pausedByUser       flags = 1 << iota // Pause; settlePause
-	pausedByHigh                         // more than HighWater is queued for the peer; settleHigh, lowAgain
+	pausedByHigh                         // more than HighWater is queued for the peer; settleHigh, lowAgain. A client's is toldHigh
 	pausedByInbox                        // the workers lag; deposit, readPastInbox
 	pausedByBroadcasts                   // its broadcasts come first; awaitBroadcasts, releaseBroadcasters
 	// pausedByWork: what was read comes first: an unfinished turn (awaitTurn, nextTurn), or, while CONNECTING, a request
@@ -18,15 +18,17 @@ const (
 
 	writeWanted // the socket is full: tell when it is not; awaitRoom (and refuse, which has no turn), onWritable. Ended too where nothing is to be written any more: lose, linger
 
+	toldHigh // more than HighWater is queued, and a client reads on: settleHigh, lowAgain
+
 	// What never ends.
 	sawEnd    // the peer ended its half of the stream; readFailed, and gone, when the transport is
 	sawClose  // no frame of the peer counts any more: its Close was received (onCloseFrame), it broke a rule (fail), we do not wait for it (beginOnLoopLocked), or it is gone
 	counted   // it counts against MaxConnsPerAddress; adopt, or admitProxied, when the proxy names the address
 	bridged   // carried by goroutines; adopt
 	overTLS   // wss; adopt, or takeForwarded, when a proxy says how its client came
-	byChunk   // its route has OnChunk; open
 	alive     // phaseHearing, though the peer is not gone; lose
 	unwatched // the poller refused to watch it, and has it no longer; watch
+	dialled   // it began here: the peer is a server; newDialled
 	stranger  // over the limits: it counts nowhere; turned away as it came
 
 	// What is noted for the loop's work, and is cleared when that comes to it.
@@ -43,9 +45,12 @@ const (
 // held bits: why no message is delivered for the moment. Each has its echo in flags, which the loop sets when it
 // has told the handler, and which stops the reading.
 const (
-	heldByHigh       uint32 = 1 << iota // more than HighWater is queued; tellDueLocked alone
+	heldByHigh       uint32 = 1 << iota // more than HighWater is queued; tellDueLocked alone. A client's is overHigh
 	heldByUser                          // Pause was called; setPaused alone
 	heldByBroadcasts                    // its callbacks asked for more broadcasts than are made yet; holdBroadcaster, releaseBroadcasters
+	overHigh                            // of a client: more than HighWater is queued, and messages are delivered; tellDueLocked alone
+
+	heldBack = heldByHigh | heldByUser | heldByBroadcasts // no message is delivered
 )
 
 // todo bits: work that one side leaves to the other. Any goroutine sets them (notify, and tryLockOr for the holder of

@@ -22,7 +22,10 @@ func (c *Conn) lose(k closing) {
 	case c.phase == phaseLingering:
 		c.endLinger()
 		return
-	case c.phase == phaseOpening:
+	case c.phase == phaseOpening && c.flags&(dialled|unwatched) == dialled && c.ReadyState() == Connecting:
+		c.loseAnswer(k.err)
+		return
+	case c.phase <= phaseOpening:
 		k.abort = true
 		c.finish(k)
 		return
@@ -41,7 +44,7 @@ func (c *Conn) lose(k closing) {
 		return
 	}
 	c.phase = phaseHearing
-	c.flags &^= pausedByHigh | writeWanted
+	c.flags &^= pausedByHigh | toldHigh | writeWanted
 	most := c.loop.engine.conf.MaxClosing
 	if k.abort {
 		c.flags |= alive
@@ -59,7 +62,7 @@ func (c *Conn) sendNoMore() {
 		return
 	}
 	held := c.out.Fail(c.outCall()) // nobody will read what is queued
-	c.holds.And(^heldByHigh)
+	c.holds.And(^(heldByHigh | overHigh))
 	c.unlock()
 	if held {
 		c.wakeInbox()
@@ -103,7 +106,9 @@ func (c *Conn) holdsHeard() bool {
 func (c *Conn) onHearingTimer() {
 	p, now := c.progress, c.loop.now
 	if c.flags&alive == 0 && c.holdsHeard() {
-		p.bound = now + c.loop.engine.conf.MaxClosing
+		if c.ReadyState() == Open {
+			p.bound = now + c.loop.engine.conf.MaxClosing
+		}
 		p.restart(now)
 	}
 	if due := min(max(p.since, c.times.read)+hearTime, p.bound); due > now {

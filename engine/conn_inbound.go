@@ -38,8 +38,8 @@ func (l *loop) inboundOf(c *Conn) *inbound {
 		l.spare = inboundPool.Get().(*inbound)
 		l.spare.Begin(&l.lane, false, deflate.Agreement{}, nil)
 	}
-	if c.deflates || c.flags&byChunk != 0 {
-		l.spare.Begin(&l.lane, c.flags&byChunk != 0, c.agreed.Value().deflate, c.receiver())
+	if byChunk := c.route().hooks.chunk != nil; c.deflates || byChunk {
+		l.spare.Begin(&l.lane, byChunk, c.agreed.Value().deflate, c.receiver())
 	}
 	return l.spare
 }

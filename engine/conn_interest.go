@@ -35,7 +35,7 @@ func (c *Conn) awaitRoom() {
 
 // watch asks the poller for what the connection waits for now.
 func (c *Conn) watch() {
-	if c.phase == phaseBuried {
+	if c.phase == phaseBuried || c.phase == phaseDialing {
 		return
 	}
 	want := c.wanted()

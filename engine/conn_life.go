@@ -13,6 +13,8 @@ import (
 //
 //	phase           ReadyState             enters by                 leaves by
 //
+//	phaseDialing    CONNECTING             Start                     sendRequest: there is a transport
+//	                CLOSING                (any goroutine)           finish: OnError, OnClose
 //	phaseOpening    CONNECTING             accept                    open: the handshake is answered 101
 //	                CLOSING: Close or      (any goroutine)           refuse: an HTTP status, then phaseLingering
 //	                Terminate was called                             finish: it is reset, or had said nothing: phaseBuried
@@ -27,14 +29,15 @@ import (
 // our last bytes), bury. Each step may wait for something, and is then tried again by advanceClosing.
 
 // phase is where a connection stands in its life. On the loop.
-type phase uint8
+type phase int8
 
 const (
-	phaseOpening   phase = iota
-	phaseOpen            // frames go both ways
-	phaseHearing         // nothing can be sent any more: what the peer said before is heard first
-	phaseLingering       // our last bytes are on their way: nothing received counts
-	phaseBuried          // out of the poller and the table
+	phaseDialing phase = iota - 1 // a client's: there is no transport yet; 0 is an accepted one's first
+	phaseOpening
+	phaseOpen      // frames go both ways
+	phaseHearing   // nothing can be sent any more: what the peer said before is heard first
+	phaseLingering // our last bytes are on their way: nothing received counts
+	phaseBuried    // out of the poller and the table
 )
 
 // ending is why and how a connection closes. On the loop.
@@ -69,7 +72,7 @@ func (c *Conn) fail(err error) {
 	if c.deaf() || c.ReadyState() == Closed || c.ending != nil && c.ending.err != nil {
 		return
 	}
-	if c.phase == phaseOpening { // what was posted to a connection to be panicked
+	if c.phase <= phaseOpening { // what was posted to a connection to be panicked
 		c.finish(closing{code: StatusAbnormalClosure, err: err, abort: true})
 		return
 	}
@@ -89,13 +92,13 @@ func (c *Conn) fail(err error) {
 // discards tells whether what the peer says is not delivered any more: the state left OPEN, or, where that waits for
 // the workers or for the lock, is about to. Control frames still count, until deaf.
 func (c *Conn) discards() bool {
-	return c.ReadyState() != Open || c.flags&sawClose != 0 || c.ending != nil && c.ending.last != nil
+	return !c.hears() || c.flags&sawClose != 0 || c.ending != nil && c.ending.last != nil
 }
 
 // endInOrder goes on with an end that the peer caused. With workers, what it had sent
 // before comes first: those messages are delivered, and the state is OPEN until then.
 func (c *Conn) endInOrder() {
-	if c.inbox.Load() != nil && c.ReadyState() == Open { // a callback waits or runs
+	if c.inbox.Load() != nil && c.hears() { // a callback waits or runs
 		if c.flags&endWaits == 0 {
 			c.flags |= endWaits
 			c.deposit(letter{kind: letterEnd}, nil, nil)
@@ -182,14 +185,20 @@ func (c *Conn) onCloseFrame(payload []byte) {
 // advanceClosing takes the next step, if it can be taken.
 func (c *Conn) advanceClosing() {
 	c.loop.lookOnce()
-	if c.phase >= phaseLingering || c.flags&endWaits != 0 && c.ReadyState() == Open {
+	if c.phase >= phaseLingering {
+		return
+	}
+	if c.flags&endWaits != 0 && c.hears() {
+		if c.phase == phaseOpen && c.ReadyState() == Closing { // CloseWrite: the handler has its time to hear the rest, and no more
+			c.awaitClose(false)
+		}
 		return
 	}
 	if c.ending != nil && c.ending.last != nil {
 		c.finish(*c.ending.last)
 		return
 	}
-	if c.phase == phaseOpening || !c.tryLockOr(todoClose) {
+	if c.phase <= phaseOpening || !c.tryLockOr(todoClose) {
 		return
 	}
 	if c.todo.Load()&todoAbort != 0 { // Terminate was called: no Close frame leaves, and its own end comes next
@@ -199,12 +208,20 @@ func (c *Conn) advanceClosing() {
 	e := c.beginOnLoopLocked()
 	left := c.out.AllLeft()
 	c.unlock()
-	if c.flags&(pausedByHigh|pausedByUser|pausedByBroadcasts) != 0 {
-		c.flags &^= pausedByHigh | pausedByUser | pausedByBroadcasts
+	over := pausedByHigh | toldHigh | pausedByBroadcasts
+	if !c.hears() {
+		over |= pausedByUser
+	}
+	if c.flags&over != 0 {
+		c.flags &^= over
 		c.pauseOver()
 	}
-	c.dropInbox()
-	c.readPastInbox()
+	if c.hears() {
+		c.wakeInbox() // the marks hold nothing back any more
+	} else {
+		c.dropInbox()
+		c.readPastInbox()
+	}
 	switch {
 	case !left || c.flags&sawClose == 0: // ours, or the peer's, is still to come
 		c.awaitClose(left)
@@ -274,15 +291,23 @@ func (c *Conn) finish(k closing) {
 	if o := c.opening; o != nil && o.late != nil {
 		o.late.end(k.err)
 	}
+	c.dropDial(k.err)
 	c.dropOpening()
 	c.dropInbound()
-	l.wheel.Cancel(c.fd)
-	if c.phase == phaseOpening {
-		l.engine.stats.connecting.Add(-1)
-		c.bury(k.abort)
-		return
+	if c.fd >= 0 {
+		l.wheel.Cancel(c.fd)
 	}
-	l.engine.closed(c, was, k)
+	if c.phase <= phaseOpening {
+		l.engine.stats.connecting.Add(-1)
+		if c.flags&dialled == 0 { // nobody has heard of it
+			c.bury(k.abort)
+			return
+		}
+		c.noteFailed(k.err)
+		l.engine.stats.closes.add(k.code)
+	} else {
+		l.engine.closed(c, was, k)
+	}
 	defer c.linger(k) // OnClose may end the goroutine
 	c.callClose(CloseEvent{Code: k.code, Reason: k.reason, WasClean: k.clean, Err: k.err}, k.err != nil && !k.local)
 }
@@ -325,16 +350,19 @@ func (c *Conn) bury(abort bool) {
 		return
 	}
 	l := c.loop
+	dialing := c.phase == phaseDialing // it has no transport
 	c.phase = phaseBuried
 	c.closeReceiver()
 	c.dropProgress()
-	l.wheel.Cancel(c.fd)
-	if c.flags&unwatched == 0 {
-		l.sys.Remove(int(c.fd))
-	}
-	l.table.set(int(c.fd), nil)
 	l.conns.Add(-1)
-	l.bury(int(c.fd), abort)
+	if !dialing {
+		l.wheel.Cancel(c.fd)
+		if c.flags&unwatched == 0 {
+			l.sys.Remove(int(c.fd))
+		}
+		l.table.set(int(c.fd), nil)
+		l.bury(int(c.fd), abort)
+	}
 	if c.flags&stranger != 0 {
 		l.strangers--
 		return

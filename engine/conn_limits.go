@@ -19,6 +19,7 @@ type limits struct {
 	given    givenLimits
 	outgoing outgoing.Limits // what outgoing does
 	route    *route          // whose they are: it is found here because each message looks at its limits
+	hearsOn  bool            // CloseWrite was called
 }
 
 // givenLimits are the fields that somebody chose, of those that step aside for others.
@@ -87,7 +88,7 @@ func twice(n int64) int64 {
 // with is k after a change to the fields of l that are not 0.
 func (k *limits) with(l Limits) (*limits, error) {
 	l = k.changed(l)
-	n := &limits{wanted: l.withDefaults(k.wanted), given: k.given | givenIn(l), route: k.route}
+	n := &limits{wanted: l.withDefaults(k.wanted), given: k.given | givenIn(l), route: k.route, hearsOn: k.hearsOn}
 	if err := n.wanted.check(); err != nil {
 		return nil, err
 	}

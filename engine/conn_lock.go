@@ -118,10 +118,14 @@ func (c *Conn) tellDueLocked() {
 		return
 	}
 	if due&(outgoing.High|outgoing.Low) != 0 {
+		bit := heldByHigh
+		if c.readsAbove() {
+			bit = overHigh
+		}
 		if c.out.IsHigh() {
-			c.holds.Or(heldByHigh)
+			c.holds.Or(bit)
 		} else {
-			c.holds.And(^heldByHigh)
+			c.holds.And(^bit)
 		}
 	}
 	if due&outgoing.Used != 0 {

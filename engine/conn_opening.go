@@ -17,10 +17,11 @@ type opening struct {
 	parser handshake.Parser
 	buf    *pool.Buffer // the request's head so far, and what came with it
 	req    handshake.Request
-	taken  int      // bytes of buf that the head took
-	late   *Upgrade // whose decision is awaited
-	past   bool     // the PROXY header was taken
-	budget holding  // what of InboundBudget it holds
+	taken  int        // bytes of buf that the head took
+	late   *Upgrade   // whose decision is awaited
+	past   bool       // the PROXY header was taken
+	dial   *dialState // a client's
+	budget holding    // what of InboundBudget it holds
 }
 
 var openingPool = sync.Pool{New: func() any { return new(opening) }}
@@ -55,6 +56,9 @@ func (k *config) headLimits() handshake.Limits {
 // feedHandshake takes bytes of the opening handshake. It returns what came behind the
 // request: the first frames, if the connection is OPEN now.
 func (c *Conn) feedHandshake(b []byte) []byte {
+	if c.flags&dialled != 0 {
+		return c.feedAnswer(b)
+	}
 	l := c.loop
 	if c.opening == nil && !l.engine.conf.ProxyProtocol {
 		var p handshake.Parser
@@ -80,6 +84,8 @@ func (c *Conn) feedHandshake(b []byte) []byte {
 func (c *Conn) keepHead(b []byte) *opening {
 	if c.opening == nil {
 		c.opening = openingPool.Get().(*opening)
+	}
+	if c.opening.buf == nil {
 		c.opening.buf = c.loop.engine.pool.Get(max(len(b), 1024))
 	}
 	c.opening.buf.Append(b)
@@ -270,6 +276,19 @@ func (c *Conn) decideLate() {
 func (c *Conn) open(u *Upgrade) bool {
 	l := c.loop
 	a := c.terms(u)
+	var room [512]byte
+	answer := room[:0]
+	if !u.answered {
+		var extensions [deflate.MaxText]byte
+		answer = handshake.AppendSwitching(answer, u.req.Key, a.protocol, view(a.deflate.Append(extensions[:0])), l.date.at(l.now), u.header)
+	}
+	return c.becomeOpen(a, u.value, answer)
+}
+
+// becomeOpen opens a connection whose handshake is over, but for the answer, if that is ours to send, and calls OnOpen; unless the
+// user has closed it meanwhile.
+func (c *Conn) becomeOpen(a agreement, value any, answer []byte) bool {
+	l := c.loop
 	c.lock()
 	if c.ReadyState() != Connecting {
 		c.unlock()
@@ -279,13 +298,11 @@ func (c *Conn) open(u *Upgrade) bool {
 		c.enter() // the answer leaves with what OnOpen sends
 	}
 	c.agreed = unique.Make(a)
-	if !u.answered {
-		var extensions [deflate.MaxText]byte
-		var answer [512]byte
-		c.out.Raw(c.outCall(), handshake.AppendSwitching(answer[:0], u.req.Key, a.protocol, view(a.deflate.Append(extensions[:0])), l.date.at(l.now), u.header))
+	if len(answer) > 0 {
+		c.out.Raw(c.outCall(), answer)
 	}
-	if u.value != nil {
-		c.extrasLocked().value = u.value
+	if value != nil {
+		c.SetValue(value)
 	}
 	c.asked = c.announced()
 	c.out.Skip(c.asked)
@@ -295,9 +312,6 @@ func (c *Conn) open(u *Upgrade) bool {
 		return false
 	}
 	c.phase = phaseOpen
-	if c.route().hooks.chunk != nil {
-		c.flags |= byChunk
-	}
 	if l.engine.workers != nil {
 		c.flushCork() // the cork is the worker's from here on
 	}
@@ -307,9 +321,9 @@ func (c *Conn) open(u *Upgrade) bool {
 	l.engine.stats.open.Add(1)
 	l.engine.stats.opened.Add(1)
 	l.engine.countDeflate(a.deflate, 1)
-	c.call(c.route().hooks.open)
+	c.call(c.opens())
 	if l.engine.closing.Load() {
-		_ = c.CloseWith(StatusGoingAway, "server shutting down")
+		c.closeGoingAway()
 	}
 	c.reschedule()
 	return true
@@ -327,61 +341,3 @@ func (c *Conn) terms(u *Upgrade) agreement {
 
 // view is b as a string that must not outlive b.
 func view(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
-
-// refuse answers a request with an HTTP status and ends the connection.
-func (c *Conn) refuse(r *handshake.Refusal) { c.answer(r, false) }
-
-// refuseTo is refuse for a request of any method: a HEAD is answered without the body.
-func (c *Conn) refuseTo(req *handshake.Request, r *handshake.Refusal) {
-	c.answer(r, string(req.Method) == http.MethodHead)
-}
-
-func (c *Conn) answer(r *handshake.Refusal, head bool) {
-	l := c.loop
-	l.engine.stats.refusals.add(r.Reason)
-	l.engine.log().Debug("gannet: handshake refused", "reason", r.Reason, "status", r.Status, "conn", c.id, "remote", c.peer.addrPort(), "route", c.Route())
-	c.lock()
-	c.out.Raw(c.outCall(), r.Append(nil, l.date.at(l.now), head))
-	c.state.Store(uint32(Closed))
-	cancel := c.endContextLocked(ErrClosed)
-	c.flushCork()
-	left := c.out.AllLeft()
-	if left {
-		c.out.Drop()
-	}
-	c.unlock()
-	cancel()
-	l.engine.stats.connecting.Add(-1)
-	c.dropOpening()
-	c.phase = phaseLingering
-	c.flags &^= unread
-	c.freshProgress(l.now + lingerBound)
-	c.wake(lingerTime / 4)
-	if left {
-		c.endOutput()
-	} else {
-		c.flags |= writeWanted
-	}
-	c.watch()
-}
-
-// endOutput ends our half of the stream of a lingering connection.
-func (c *Conn) endOutput() {
-	if err := c.loop.sys.CloseWrite(int(c.fd)); err != nil {
-		c.endLinger()
-	}
-}
-
-func refusal(status int, reason, detail string) *handshake.Refusal {
-	return &handshake.Refusal{Status: status, Reason: reason, Detail: detail}
-}
-
-func unavailable(reason, detail string) *handshake.Refusal { return refusal(503, reason, detail) }
-
-var (
-	forbiddenOrigin = refusal(403, "origin", "Connections from this origin are not allowed")
-	shuttingDown    = unavailable("shutting-down", "The server is shutting down")
-	requestTimeout  = refusal(408, "timeout", "The request did not come in time")
-	decisionTimeout = unavailable("decision-timeout", "The server did not decide about this request in time")
-	internalError   = refusal(500, "handler-panic", "The server failed to decide about this request")
-)

@@ -44,10 +44,13 @@ func (l *loop) readSlab(c *Conn) (full bool) {
 func (l *loop) readFailed(c *Conn, err error) {
 	switch {
 	case err == netio.ErrAgain && !c.hearsNoMore():
+	case l.secure != nil && c.failsTLS(err):
 	case c.phase == phaseLingering:
 		c.endLinger()
-	case err == io.EOF && c.flags&sawClose != 0:
-		// RFC 6455 7.1.1: a peer that has finished may still want our Close.
+	case c.phase == phaseOpening && c.flags&dialled != 0:
+		c.answerEnds(err)
+	case (err == io.EOF || err == io.ErrUnexpectedEOF) && c.flags&sawClose != 0:
+		// RFC 6455 7.1.1: a peer that has finished may still want our Close. Over TLS many end without a close_notify.
 		c.flags |= sawEnd
 		c.watch()
 		c.advanceClosing()
@@ -68,6 +71,9 @@ func (l *loop) feed(c *Conn, b []byte) {
 			return
 		}
 		defer c.dropOpening() // b may lie in it
+	}
+	if c.phase == phaseOpening { // closed meanwhile, and its end is on its way: these are no frames
+		return
 	}
 	if c.deaf() || len(b) == 0 {
 		c.settle()
@@ -91,7 +97,7 @@ func (l *loop) feed(c *Conn, b []byte) {
 
 // readsDirect tells whether the connection's next bytes, at least so many, go straight into its message.
 func (c *Conn) readsDirect(least uint64) bool {
-	return c.in != nil && c.in.rest == nil && c.in.Direct() >= least && !c.discards() && c.phase != phaseBuried && c.watched&netio.Readable != 0 && c.holds.Load() == 0
+	return c.in != nil && c.in.rest == nil && c.in.Direct() >= least && !c.discards() && c.phase != phaseBuried && c.watched&netio.Readable != 0 && c.holds.Load()&heldBack == 0
 }
 
 // readDirect reads into the message's buffer what belongs there, and reports whether

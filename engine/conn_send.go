@@ -76,7 +76,8 @@ func (c *Conn) sendPlainLocked(op Opcode, p []byte) bool {
 }
 
 // SendOwned sends b.B and takes over one reference to b, whatever it answers: b.B must
-// not be changed any more. Nothing is copied: the bytes leave from b.
+// not be changed any more. A server copies nothing: the bytes leave from b. A client copies them as it masks them, for each frame
+// has a key of its own (RFC 6455 5.3), and others may read b.
 func (c *Conn) SendOwned(op Opcode, b *pool.Buffer, opts ...SendOption) error {
 	if b == nil || b.Refs() == 0 {
 		return misused("SendOwned needs a Buffer that pool.Get or Message.Retain gave, and this one is nil, zero or released")
@@ -91,7 +92,8 @@ func (c *Conn) SendOwned(op Opcode, b *pool.Buffer, opts ...SendOption) error {
 // SendPrepared sends a prepared message. The first time that it goes to a connection with
 // another kind of window than before (15 bits, 11 to 14, 8 to 10), it is compressed for that, as a
 // whole, by the caller: 4 ms or more for 1 MiB. In a callback on a loop a message over 128 KiB
-// is not, and each connection compresses it for itself until somebody else has done it.
+// is not, and each connection compresses it for itself until somebody else has done it. A client masks it for each
+// connection anew.
 func (c *Conn) SendPrepared(p *Prepared, opts ...SendOption) error {
 	if err := p.usable(); err != nil {
 		return err
@@ -270,20 +272,37 @@ func (c *Conn) Flush() error {
 // Drain waits until BufferedAmount is 0. It answers ErrClosed when the connection
 // closes first, the context's error, or ErrOnLoop when it was called on a loop.
 func (c *Conn) Drain(ctx context.Context) error {
+	left, err := c.awaitLeft(ctx, (*outgoing.Out).Await)
+	if err == nil && left != 0 {
+		return ErrClosed
+	}
+	return err
+}
+
+// DrainQueue is Drain for whoever is in the middle of a message: it waits until all that was sent has left, the fragments of
+// an open NewWriter among it, whose message counts in BufferedAmount until its end. So what writes a long message
+// by a NewWriter need not have more than a fragment of it queued.
+func (c *Conn) DrainQueue(ctx context.Context) error {
+	_, err := c.awaitLeft(ctx, (*outgoing.Out).AwaitQueue)
+	if err == nil && c.ReadyState() == Closed {
+		return ErrClosed
+	}
+	return err
+}
+
+// awaitLeft waits for what f says, and answers what BufferedAmount is then.
+func (c *Conn) awaitLeft(ctx context.Context, f func(*outgoing.Out) chan struct{}) (left uint64, err error) {
 	if onAnyLoop() {
-		return ErrOnLoop
+		return 0, ErrOnLoop
 	}
 	c.lock()
 	if c.loop != nil && c.loop.engine.workers != nil {
 		c.flushCork() // the caller may be the callback whose end would have done it
 	}
-	done, left := c.out.Await(), c.out.Buffered()
+	done, left := f(&c.out), c.out.Buffered()
 	c.unlock()
 	if done == nil {
-		if left != 0 {
-			return ErrClosed
-		}
-		return nil
+		return left, nil
 	}
 	select {
 	case <-done:
@@ -291,10 +310,7 @@ func (c *Conn) Drain(ctx context.Context) error {
 		c.lock()
 		c.out.Forget(done)
 		c.unlock()
-		return ctx.Err()
+		return 0, ctx.Err()
 	}
-	if c.BufferedAmount() != 0 {
-		return ErrClosed
-	}
-	return nil
+	return c.BufferedAmount(), nil
 }

@@ -1,5 +1,7 @@
 package engine
 
+import "github.com/gannet-ws/gannet/codec"
+
 // What others have left to the loop: the bits of Conn.todo, each with what is done for it.
 
 // serve does what others left to the loop.
@@ -20,7 +22,7 @@ func (c *Conn) serve() {
 func (c *Conn) serveBits(bits uint32) {
 	l := c.loop
 	if bits&todoAbort != 0 && c.phase < phaseLingering {
-		c.finish(closing{code: StatusAbnormalClosure, err: ErrTerminated, abort: true, local: true})
+		c.finish(c.terminated())
 		return
 	}
 	if bits&todoDecide != 0 {
@@ -82,21 +84,30 @@ func (c *Conn) settleHigh(bits uint32) {
 	if c.ReadyState() != Open || c.phase == phaseHearing {
 		return // nothing can be sent any more, and closing resumes reading
 	}
-	if bits&todoDrain != 0 && c.flags&pausedByHigh != 0 {
+	if bits&todoDrain != 0 && c.flags&(pausedByHigh|toldHigh) != 0 {
 		c.lowAgain()
 	}
-	if bits&todoHigh != 0 && c.flags&pausedByHigh == 0 {
-		c.flags |= pausedByHigh
-		c.loop.stats.pauses.Add(1)
+	if bits&todoHigh != 0 && c.flags&(pausedByHigh|toldHigh) == 0 {
+		if c.readsAbove() {
+			c.flags |= toldHigh
+		} else {
+			c.flags |= pausedByHigh
+			c.loop.stats.pauses.Add(1)
+		}
 		c.call(h.highWater)
 	}
-	if c.flags&pausedByHigh != 0 && c.holds.Load()&heldByHigh == 0 && c.ReadyState() == Open { // OnHighWater may have closed
+	if c.flags&(pausedByHigh|toldHigh) != 0 && c.holds.Load()&(heldByHigh|overHigh) == 0 && c.ReadyState() == Open { // OnHighWater may have closed
 		c.lowAgain()
 	}
 }
 
+// readsAbove tells whether the peer is read while more than HighWater is queued for it. What a server has queued are mostly answers, and
+// a peer that does not take them may ask no more. What a client has queued are mostly questions: a server that does not take more
+// of them until its answers are read would wait for ever, and so would we.
+func (c *Conn) readsAbove() bool { return c.loop.engine.role == codec.RoleClient }
+
 func (c *Conn) lowAgain() {
-	c.flags &^= pausedByHigh
+	c.flags &^= pausedByHigh | toldHigh
 	c.readAgain()
 	c.pauseOver()
 	c.wakeInbox()
@@ -111,7 +122,7 @@ func (c *Conn) settlePause() {
 		c.readAgain()
 		c.pauseOver()
 	}
-	if c.holds.Load() == 0 { // Pause and Resume may have come as one
+	if c.holds.Load()&heldBack == 0 { // Pause and Resume may have come as one
 		c.wakeInbox()
 	}
 }

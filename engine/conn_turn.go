@@ -70,7 +70,7 @@ func (l *loop) wholeMessages(c *Conn, in *inbound, b []byte) (rest []byte, over 
 		if len(b) == 0 {
 			break
 		}
-		if (l.pace.due() || c.holds.Load() != 0 || c.deflates) && l.turnOver(c, in, b, 0) {
+		if (l.pace.due() || c.holds.Load()&heldBack != 0 || c.deflates) && l.turnOver(c, in, b, 0) {
 			return b, true
 		}
 	}
@@ -89,7 +89,7 @@ func (l *loop) oneEvent(c *Conn, in *inbound, b []byte) (rest []byte, over bool)
 	if c.discards() {
 		in.Discard()
 	}
-	asks := l.pace.due() || c.flags&pausedByInbox != 0 || c.holds.Load() != 0 || c.deflates
+	asks := l.pace.due() || c.flags&pausedByInbox != 0 || c.holds.Load()&heldBack != 0 || c.deflates
 	return b, asks && l.turnOver(c, in, b, e.Work)
 }
 
@@ -174,7 +174,10 @@ func (c *Conn) paused() bool {
 }
 
 // held tells whether delivery is held: it knows, before paused does, what the callback that has just run has asked for.
-func (c *Conn) held() bool { return c.holds.Load() != 0 && c.ReadyState() == Open }
+func (c *Conn) held() bool {
+	held := c.holds.Load() & heldBack
+	return held != 0 && c.hears() && (held&heldByUser != 0 || c.ReadyState() == Open)
+}
 
 // pauseOver goes on where a pause has ended.
 func (c *Conn) pauseOver() {

@@ -230,7 +230,7 @@ func TestDeflateSlowReader(t *testing.T) {
 	inEveryMode(t, func(t *testing.T, m mode) {
 		h, conns := noteOpen(Funcs{})
 		s := m.start(t, h, deflating(Options{}))
-		nc, err := narrowDialer(4096).Dial("tcp", s.Addr().String())
+		nc, err := connectTo(t, narrowDialer(4096), "tcp", s.Addr().String())
 		if err != nil {
 			t.Fatal(err)
 		}

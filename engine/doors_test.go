@@ -27,6 +27,7 @@ type door struct {
 	loopless bool
 	bridged  bool // goroutines carry its connections
 	secure   bool // wss
+	ends     bool // of that, the server ends TLS itself (ServeTLS)
 	wholly   bool // its connections have no half to close
 }
 
@@ -38,7 +39,9 @@ var doors = []door{
 	{name: "bridged pipe", listen: listenPipe, bridged: true, wholly: true},
 	{name: "loopless tcp", listen: listenTCP, bridged: true, loopless: true},
 	{name: "loopless unix", listen: listenUnixSocket, bridged: true, loopless: true},
-	{name: "loopless tls", listen: listenTLS, bridged: true, loopless: true, secure: true},
+	{name: "loopless tls", listen: underTLS(listenTCP), bridged: true, loopless: true, secure: true, ends: true},
+	{name: "tls", listen: underTLS(listenTCP), secure: true, ends: true},
+	{name: "tls unix", listen: underTLS(listenUnixSocket), secure: true, ends: true},
 }
 
 func doorNamed(t testing.TB, name string) door {
@@ -71,6 +74,10 @@ func (d door) build(t testing.TB, h Handler, o Options) *house {
 // raise is build for a test that has several of them at a time.
 func (d door) raise(t testing.TB, h Handler, o Options) *house {
 	t.Helper()
+	serve := (*Server).Serve
+	if d.ends {
+		o.TLSConfig, serve = houseTLS(), (*Server).ServeTLS
+	}
 	s, err := NewServer(h, o)
 	if err != nil {
 		t.Fatal(err)
@@ -80,7 +87,7 @@ func (d door) raise(t testing.TB, h Handler, o Options) *house {
 	}
 	ln, knock := d.listen(t)
 	w := &house{Server: s, door: d, knock: knock, serve: make(chan error, 1)}
-	go func() { w.serve <- s.Serve(ln) }()
+	go func() { w.serve <- serve(s, ln) }()
 	leaveNothing(t, s)
 	t.Cleanup(func() {
 		if err := s.Close(); err != nil {
@@ -191,11 +198,20 @@ func saidFrame(op ws.OpCode, fin bool, p []byte) []byte {
 
 // readFrame reads one frame of at most the largest that a test sends.
 func readFrame(r io.Reader) (f ws.Frame, err error) {
+	f, err = readAnyFrame(r)
+	if err == nil && (f.Header.Masked || f.Header.Rsv != 0) {
+		err = fmt.Errorf("a server sent the header %+v", f.Header)
+	}
+	return f, err
+}
+
+// readAnyFrame reads a frame of either side, and does not unmask it.
+func readAnyFrame(r io.Reader) (f ws.Frame, err error) {
 	if f.Header, err = ws.ReadHeader(r); err != nil {
 		return f, err
 	}
-	if f.Header.Length > 4<<20 || f.Header.Masked || f.Header.Rsv != 0 {
-		return f, fmt.Errorf("a server sent the header %+v", f.Header)
+	if f.Header.Length > 4<<20 {
+		return f, fmt.Errorf("a frame of %d bytes", f.Header.Length)
 	}
 	f.Payload = make([]byte, f.Header.Length)
 	_, err = io.ReadFull(r, f.Payload)

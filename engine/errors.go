@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 )
 
 // sentinel is an error that also stands for wider ones.
@@ -42,7 +43,7 @@ var (
 	// ErrSlowConsumer: the connection was closed because its peer did not read what was sent:
 	// MaxBufferedAmount was reached under CloseSlow, or it took nothing for WriteStallTimeout.
 	ErrSlowConsumer = errors.New("gannet: the peer does not read: slow consumer closed")
-	// ErrOnLoop: a call that waits was made on a loop (Shutdown and Close: or on a worker), which it would have held.
+	// ErrOnLoop: a call that waits was made on a loop (Shutdown, Close and Dial: or on a worker), which it would have held.
 	ErrOnLoop = errors.New("gannet: this call waits and was made on an event loop; make it from another goroutine")
 	// ErrServerClosed: Serve and its like return it after Shutdown or Close.
 	ErrServerClosed = errors.New("gannet: server closed")
@@ -53,8 +54,8 @@ var (
 	ErrAbnormal = errors.New("gannet: connection lost without a Close frame")
 	// ErrTerminated: Terminate was called, or the engine was closed.
 	ErrTerminated = errors.New("gannet: terminated")
-	// ErrHandshakeTimeout: the opening handshake took longer than HandshakeTimeout.
-	ErrHandshakeTimeout = errors.New("gannet: opening handshake timed out")
+	// ErrHandshakeTimeout: the opening handshake took longer than HandshakeTimeout. It is also os.ErrDeadlineExceeded.
+	ErrHandshakeTimeout error = &sentinel{"gannet: opening handshake timed out", []error{os.ErrDeadlineExceeded}}
 	// ErrIdleTimeout: nothing was received for IdleTimeout, and the closing handshake then failed.
 	ErrIdleTimeout = errors.New("gannet: nothing received for IdleTimeout")
 	// ErrPongTimeout: no answer to a ping within PongTimeout.

@@ -40,10 +40,10 @@ func checkPing(payload []byte) error {
 }
 
 // checkClose tells whether a handler may close with code and reason.
-func checkClose(code int, reason string) error {
-	if err := codec.CheckSendCode(code, codec.RoleServer); err != nil {
-		return fmt.Errorf("%w: a server closes with 1000 to 1003, 1007 to 1009, 1011 to 1014 or 3000 to 4999 (an application's own are 4000 to 4999), not with %s: %w",
-			ErrInvalidAccess, closeCodeText(code), err)
+func (c *Conn) checkClose(code int, reason string) error {
+	if err := codec.CheckSendCode(code, c.role()); err != nil {
+		return fmt.Errorf("%w: a %s closes with %s or 3000 to 4999 (an application's own are 4000 to 4999), not with %s: %w",
+			ErrInvalidAccess, roleNames[c.role()], roleCodes[c.role()], closeCodeText(code), err)
 	}
 	err := codec.CheckSendReason(reason)
 	switch err {
@@ -55,6 +55,12 @@ func checkClose(code int, reason string) error {
 	}
 	return misused("a close reason is UTF-8 (RFC 6455 5.5.1): %w: %w", err, checkText([]byte(reason)))
 }
+
+// What each side may close with (RFC 6455 7.4, WHATWG WebSockets close).
+var (
+	roleNames = map[codec.Role]string{codec.RoleServer: "server", codec.RoleClient: "client"}
+	roleCodes = map[codec.Role]string{codec.RoleServer: "1000 to 1003, 1007 to 1009, 1011 to 1014", codec.RoleClient: "1000"}
+)
 
 // closeCodeText is a code that may not be sent, with what to call instead where there is such a thing.
 func closeCodeText(code int) string {

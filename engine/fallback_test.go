@@ -101,7 +101,7 @@ func TestFallback(t *testing.T) {
 // TestFallbackAllInOneWrite: net/http's buffer ends in the middle of what follows the
 // request that it lets go.
 func TestFallbackAllInOneWrite(t *testing.T) {
-	for _, name := range []string{"tcp", "unix", "bridged tls", "bridged pipe", "loopless tcp"} {
+	for _, name := range []string{"tcp", "unix", "tls", "bridged tls", "bridged pipe", "loopless tcp"} {
 		t.Run(name, func(t *testing.T) {
 			w := doorNamed(t, name).build(t, echoHandler, Options{Loops: 1, Fallback: http.HandlerFunc(parlour)})
 			for _, size := range []int{10, 3000, 4096, 9000, 40_000} {
@@ -176,7 +176,7 @@ func (o *occupied) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func TestCloseEndsFallbackConnections(t *testing.T) {
-	for _, name := range []string{"tcp", "unix", "bridged tls", "loopless tcp"} {
+	for _, name := range []string{"tcp", "unix", "tls", "tls unix", "bridged tls", "loopless tcp"} {
 		t.Run(name, func(t *testing.T) {
 			o := newOccupied()
 			w := doorNamed(t, name).build(t, echoHandler, Options{Loops: 1, Fallback: o, Logger: quietLogger})
@@ -231,7 +231,7 @@ func TestCloseWhileHandingOver(t *testing.T) {
 }
 
 func TestShutdownLetsTheFallbackFinish(t *testing.T) {
-	for _, name := range []string{"tcp", "bridged tls"} {
+	for _, name := range []string{"tcp", "tls", "bridged tls"} {
 		t.Run(name, func(t *testing.T) {
 			o := newOccupied()
 			w := doorNamed(t, name).build(t, echoHandler, Options{Loops: 1, Fallback: o})
@@ -279,7 +279,7 @@ func TestFallbackCountsAgainstTheLimits(t *testing.T) {
 		o      Options
 		reason string
 	}{{Options{MaxConns: 1}, "max-conns"}, {Options{MaxConnsPerAddress: 1}, "max-conns-per-address"}} {
-		for _, name := range []string{"tcp", "bridged tcp", "loopless tls"} {
+		for _, name := range []string{"tcp", "tls", "bridged tcp", "loopless tls"} {
 			t.Run(c.reason+" "+name, func(t *testing.T) {
 				o := c.o
 				o.Loops, o.Fallback, o.Logger = 1, http.HandlerFunc(parlour), quietLogger

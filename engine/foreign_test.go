@@ -25,7 +25,7 @@ type mode struct {
 	bridged bool
 }
 
-var modes = []mode{{name: "loop"}, {name: "workers", workers: 3}, {name: "bridge", bridged: true}}
+var modes = []mode{{name: "loop"}, {name: "workers", workers: 3}, {name: "bridge", bridged: true}, {name: "tls"}}
 
 func inEveryMode(t *testing.T, test func(t *testing.T, m mode)) {
 	t.Helper()
@@ -85,10 +85,10 @@ type foreign struct {
 func dialForeign(t testing.TB, s *Server, receiveBuffer int, offers ...string) *foreign {
 	t.Helper()
 	f := &foreign{t: t}
-	d := ws.Dialer{Protocols: offers, NetDial: func(ctx context.Context, network, addr string) (net.Conn, error) {
-		nc, err := narrowDialer(receiveBuffer).DialContext(ctx, network, addr)
+	d := ws.Dialer{Protocols: offers, NetDial: func(_ context.Context, network, addr string) (net.Conn, error) {
+		nc, err := connectTo(t, narrowDialer(receiveBuffer), network, addr)
 		if err == nil {
-			f.raw = nc.(*net.TCPConn)
+			f.raw = under(nc)
 		}
 		return nc, err
 	}}

@@ -46,8 +46,8 @@ func (c *Conn) LogValue() slog.Value {
 	if a := c.peerAddrPort(); a.IsValid() {
 		all = append(all, slog.String("remote", a.String()))
 	}
-	if c.home() != nil && c.ReadyState() != Connecting { // before, it is under the lock
-		a := c.agreed.Value()
+	if c.home() != nil && c.ReadyState() != Connecting { // before, nobody waits for the lock
+		a := c.agreement()
 		all = append(all, slog.String("url", string(handshake.AppendURL(nil, a.tls, []byte(a.host), []byte(withoutQuery(a.target))))))
 	}
 	if r := c.Route(); r != "" {

@@ -58,7 +58,7 @@ func TestConnIsOneLine(t *testing.T) {
 		go func() { printed <- fmt.Sprint(c, " ", slog.AnyValue(c).Resolve()) }()
 		got := receive(t, printed, "what is printed of a connection whose lock is held")
 		c.unlock()
-		want := fmt.Sprintf("conn 1 OPEN %v [id=1 state=OPEN remote=%v url=ws://%v/path]", f.raw.LocalAddr(), f.raw.LocalAddr(), s.Addr())
+		want := fmt.Sprintf("conn 1 OPEN %v [id=1 state=OPEN remote=%v url=%s%v/path]", f.raw.LocalAddr(), f.raw.LocalAddr(), schemeOf(t), s.Addr())
 		if got != want {
 			t.Errorf("%q, want %q", got, want)
 		}

@@ -36,7 +36,7 @@ func requestFor(path string, lines ...string) string {
 // knock connects and says nothing yet.
 func knock(t testing.TB, network, addr string) *attacker {
 	t.Helper()
-	nc, err := net.Dial(network, addr)
+	nc, err := connectTo(t, new(net.Dialer), network, addr)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -93,8 +93,9 @@ func (a *attacker) try(b []byte) bool {
 
 // reset ends the connection with an RST.
 func (a *attacker) reset() {
-	if tc, ok := a.Conn.(*net.TCPConn); ok {
+	if tc := under(a.Conn); tc != nil {
 		_ = tc.SetLinger(0)
+		_ = tc.Close() // without a word of TLS either
 	}
 	_ = a.Close()
 }
@@ -102,7 +103,7 @@ func (a *attacker) reset() {
 // halfClose ends the attacker's half of the stream.
 func (a *attacker) halfClose(t testing.TB) {
 	t.Helper()
-	if err := a.Conn.(*net.TCPConn).CloseWrite(); err != nil {
+	if err := endsSpeech(a.Conn); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"bytes"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
@@ -18,29 +19,14 @@ func serveOn(t *testing.T, h Handler, o Options, bridged bool) *Server {
 	if !bridged {
 		return startServer(t, h, o)
 	}
-	s, err := NewServer(h, o)
-	if err != nil {
-		t.Fatal(err)
-	}
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	served := make(chan error, 1)
-	go func() { served <- s.Serve(wrapped{ln}) }()
-	within(t, timeoutOf(5), "the server serves", func() bool { return s.Addr() != nil })
-	t.Cleanup(func() {
-		if err := s.Close(); err != nil {
-			t.Error("Close:", err)
-		}
-		if err := <-served; err != ErrServerClosed {
-			t.Error("Serve:", err)
-		}
-		if n := s.Stats().Buffers.Out; n != 0 {
-			t.Errorf("%d buffers are still out: %v", n, s.pool.Leaks())
-		}
-	})
-	return s
+	if secured(t) {
+		ln = tls.NewListener(ln, houseTLS())
+	}
+	return startServerOn(t, h, o, wrapped{ln}, (*Server).Serve)
 }
 
 // A deathbed is a state in which a connection can lose its peer.

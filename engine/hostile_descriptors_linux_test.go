@@ -7,7 +7,6 @@ import (
 	"io"
 	"net"
 	"os"
-	"os/exec"
 	"strings"
 	"syscall"
 	"testing"
@@ -112,27 +111,8 @@ func starveChild(t *testing.T, ask func(string) childReport, in *prober, addr st
 // startChild runs this test binary as the server, and returns how to command it.
 func startChild(t *testing.T) func(string) childReport {
 	t.Helper()
-	cmd := exec.Command(os.Args[0], "-test.run=^TestOutOfDescriptors$", "-test.timeout=5m")
-	cmd.Env = append(os.Environ(), childEnv+"=1")
-	cmd.Stderr = os.Stderr
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = in.Close() // the child ends with its commands
-		if err := cmd.Wait(); err != nil {
-			t.Error("child:", err)
-		}
-	})
-	answers := json.NewDecoder(bufio.NewReader(out))
+	in, out := startSelf(t, childEnv+"=1", "-test.run=^TestOutOfDescriptors$", "-test.timeout=5m")
+	answers := json.NewDecoder(out)
 	return func(command string) (r childReport) {
 		t.Helper()
 		if _, err := io.WriteString(in, command+"\n"); err != nil {

@@ -292,7 +292,7 @@ func TestOrigins(t *testing.T) {
 			a := knock(t, "tcp", s.Addr().String())
 			var lines []string
 			if k.origin != "" {
-				lines = append(lines, "Origin: "+k.origin)
+				lines = append(lines, "Origin: "+schemeFor(t, k.origin))
 			}
 			a.say(t, requestFor("/", lines...))
 			a.expectStatus(t, k.status)

@@ -55,11 +55,15 @@ func TestRequestIsNetHTTPs(t *testing.T) {
 
 // TestRequestOfTLS has the state of the transport.
 func TestRequestOfTLS(t *testing.T) {
-	asked := make(chan *http.Request, 1)
-	w := doorNamed(t, "bridged tls").build(t, Funcs{Upgrade: func(u *Upgrade) { asked <- u.Request() }}, Options{Loops: 1})
-	w.visit(t)
-	if r := receive(t, asked, "OnUpgrade"); r.TLS == nil || !r.TLS.HandshakeComplete {
-		t.Error(r.TLS)
+	for _, name := range []string{"tls", "bridged tls"} {
+		t.Run(name, func(t *testing.T) {
+			asked := make(chan *http.Request, 1)
+			w := doorNamed(t, name).build(t, Funcs{Upgrade: func(u *Upgrade) { asked <- u.Request() }}, Options{Loops: 1})
+			w.visit(t)
+			if r := receive(t, asked, "OnUpgrade"); r.TLS == nil || !r.TLS.HandshakeComplete {
+				t.Error(r.TLS)
+			}
+		})
 	}
 }
 

@@ -10,7 +10,6 @@ import (
 	"io"
 	"net"
 	"os"
-	"os/exec"
 	"strconv"
 	"strings"
 	"sync"
@@ -172,32 +171,17 @@ func TestMain(m *testing.M) {
 		runHolder(addr)
 		return
 	}
+	if os.Getenv(echoChildEnv) != "" {
+		runEchoChild()
+		return
+	}
 	os.Exit(m.Run())
 }
 
 func startHolder(t *testing.T, addr string) *clientHolder {
 	t.Helper()
-	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), holderEnv+"="+addr)
-	cmd.Stderr = os.Stderr
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		in.Close()
-		if err := cmd.Wait(); err != nil {
-			t.Error("the holder:", err)
-		}
-	})
-	return &clientHolder{in, bufio.NewReader(out)}
+	in, out := startSelf(t, holderEnv+"="+addr)
+	return &clientHolder{in, out}
 }
 
 // hold has the child open n more connections.
@@ -219,26 +203,20 @@ func (h *clientHolder) say(t *testing.T, what string) {
 }
 
 // runHolder is the child: for each number it reads it opens so many connections; for a burst it has all of them
-// send and be answered at once.
+// send and be answered at once; for a size each sends one message of that size and is answered.
 func runHolder(addr string) {
 	var kept []net.Conn
 	for lines := bufio.NewScanner(os.Stdin); lines.Scan(); {
 		var back int
 		var speak bool
+		var size int
+		var err error
 		if k, _ := fmt.Sscanf(lines.Text(), "burst %d %t", &back, &speak); k == 2 {
-			if err := burstOn(kept, back, speak); err != nil {
-				fmt.Println(err)
-				return
-			}
-			fmt.Println("ok")
-			continue
-		}
-		n, err := strconv.Atoi(lines.Text())
-		for ; err == nil && n > 0; n-- {
-			var c net.Conn
-			if c, err = dialUpgraded(addr); err == nil {
-				kept = append(kept, c)
-			}
+			err = burstOn(kept, bytes.Repeat(maskedFrame(0x81, bytes.Repeat([]byte("x"), burstSize)), burstMessages), back, speak)
+		} else if k, _ := fmt.Sscanf(lines.Text(), "size %d", &size); k == 1 {
+			err = burstOn(kept, maskedFrame(0x82, make([]byte, size)), 1, true)
+		} else {
+			kept, err = holdMore(kept, addr, lines.Text())
 		}
 		if err != nil {
 			fmt.Println(err)
@@ -251,9 +229,20 @@ func runHolder(addr string) {
 	}
 }
 
-// burstOn sends a burst on each connection, some at a time, and reads so many messages back.
-func burstOn(conns []net.Conn, back int, speak bool) error {
-	said := bytes.Repeat(maskedFrame(0x81, bytes.Repeat([]byte("x"), burstSize)), burstMessages)
+// holdMore opens more connections, as many as the text says.
+func holdMore(kept []net.Conn, addr, text string) ([]net.Conn, error) {
+	n, err := strconv.Atoi(text)
+	for ; err == nil && n > 0; n-- {
+		var c net.Conn
+		if c, err = dialUpgraded(addr); err == nil {
+			kept = append(kept, c)
+		}
+	}
+	return kept, err
+}
+
+// burstOn sends what is said on each connection, some at a time, and reads so many messages back.
+func burstOn(conns []net.Conn, said []byte, back int, speak bool) error {
 	work, failed := make(chan net.Conn), make(chan error, len(conns))
 	var all sync.WaitGroup
 	for range 32 {
@@ -297,7 +286,7 @@ func dialUpgraded(addr string) (net.Conn, error) {
 		return nil, err
 	}
 	if secure {
-		c = tls.Client(c, &tls.Config{InsecureSkipVerify: true})
+		c = tls.Client(c, wordyClient())
 	}
 	if _, err := c.Write(nullRequest); err != nil {
 		return nil, err
@@ -311,4 +300,9 @@ func dialUpgraded(addr string) (net.Conn, error) {
 		n += k
 	}
 	return c, nil
+}
+
+// wordyClient is a client's configuration whose ClientHello takes 2.1 KB.
+func wordyClient() *tls.Config {
+	return &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"http/1.1", strings.Repeat("x", 250), strings.Repeat("y", 250), strings.Repeat("z", 100)}}
 }

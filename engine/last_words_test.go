@@ -155,11 +155,14 @@ func TestRefusedWhileUploading(t *testing.T) {
 	for _, k := range []refusal{
 		{"too big", "tcp", small, tooBig, tells},
 		{"too big, bridged", "bridged tcp", small, tooBig, tells},
-		{"too big, tls", "bridged tls", small, tooBig, tells},
+		{"too big, tls", "tls", small, tooBig, tells},
+		{"too big, bridged tls", "bridged tls", small, tooBig, tells},
 		{"a POST", "tcp", Options{}, asks("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n"), status("HTTP/1.1 4")},
 		{"a POST, bridged", "bridged tcp", Options{}, asks("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n"), status("HTTP/1.1 4")},
 		{"too many", "tcp", full, asks(requestFor("/")), status("HTTP/1.1 503")},
 		{"too many, bridged", "bridged tcp", full, asks(requestFor("/")), status("HTTP/1.1 503")},
+		{"a POST, tls", "tls", Options{}, asks("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n"), status("HTTP/1.1 4")},
+		{"too many, tls", "tls", full, asks(requestFor("/")), status("HTTP/1.1 503")},
 	} {
 		all.Go(func() {
 			h := doorNamed(t, k.door).raise(t, Funcs{}, k.limits)
@@ -182,7 +185,7 @@ func TestRefusedWhileUploading(t *testing.T) {
 // A client that has gone while a decision is pending is noticed: Accept answers ErrClosed, OnOpen does not run, the
 // place is free. A half-closed one has gone as well: it could send no Close frame any more (RFC 6455 7.1.2).
 func TestGoneWhileUndecided(t *testing.T) {
-	for _, name := range []string{"tcp", "unix", "bridged tcp", "bridged tls"} {
+	for _, name := range []string{"tcp", "unix", "tls", "bridged tcp", "bridged tls"} {
 		for how, leave := range map[string]func(nc net.Conn){
 			"close": func(nc net.Conn) { _ = nc.Close() },
 			"reset": func(nc net.Conn) { (&guest{Conn: nc}).slam() },
@@ -193,7 +196,7 @@ func TestGoneWhileUndecided(t *testing.T) {
 				_ = nc.Close()
 			},
 		} {
-			if name == "bridged tls" && how == "half" {
+			if strings.HasSuffix(name, "tls") && how == "half" {
 				continue // TLS says so inside the stream, and nobody reads that
 			}
 			t.Run(name+" "+how, func(t *testing.T) {

@@ -39,29 +39,41 @@ func listenNet(t testing.TB, network, addr string) (net.Listener, func() (net.Co
 
 func listenTLS(t testing.TB) (net.Listener, func() (net.Conn, error)) {
 	t.Helper()
-	ln, dial := listenTCP(t)
-	return tls.NewListener(ln, &tls.Config{Certificates: []tls.Certificate{houseCertificate()}}), func() (net.Conn, error) {
-		nc, err := dial()
-		if err != nil {
-			return nil, err
+	ln, dial := underTLS(listenTCP)(t)
+	return tls.NewListener(ln, houseTLS()), dial
+}
+
+// underTLS is for a server that ends TLS itself: whoever connects speaks it.
+func underTLS(listen func(testing.TB) (net.Listener, func() (net.Conn, error))) func(testing.TB) (net.Listener, func() (net.Conn, error)) {
+	return func(t testing.TB) (net.Listener, func() (net.Conn, error)) {
+		t.Helper()
+		ln, dial := listen(t)
+		return ln, func() (net.Conn, error) {
+			nc, err := dial()
+			if err != nil {
+				return nil, err
+			}
+			return tls.Client(nc, guestTLS()), nil
 		}
-		return tls.Client(nc, &tls.Config{InsecureSkipVerify: true}), nil
 	}
 }
 
 // houseCertificate signs itself.
-var houseCertificate = sync.OnceValue(func() tls.Certificate {
+var houseCertificate = sync.OnceValue(func() tls.Certificate { return makeCertificate("house.example") })
+
+// makeCertificate makes a key, and signs it with itself.
+func makeCertificate(name string) tls.Certificate {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		panic(err)
 	}
-	template := x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "house.example"}, NotAfter: time.Now().Add(time.Hour)}
+	template := x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, NotAfter: time.Now().Add(time.Hour)}
 	der, err := x509.CreateCertificate(rand.Reader, &template, &template, &key.PublicKey, key)
 	if err != nil {
 		panic(err)
 	}
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
-})
+}
 
 // hidden makes of a listener one of no known type, whose connections are none either.
 func hidden(listen func(testing.TB) (net.Listener, func() (net.Conn, error))) func(testing.TB) (net.Listener, func() (net.Conn, error)) {

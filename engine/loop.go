@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/gannet-ws/gannet/codec"
 	"github.com/gannet-ws/gannet/engine/internal/handshake"
 	"github.com/gannet-ws/gannet/engine/internal/incoming"
 	"github.com/gannet-ws/gannet/engine/internal/netio"
@@ -60,6 +61,7 @@ type loop struct {
 	asked        *Conn        // which that is
 	broadcasters []*Conn      // that wait until there are fewer
 
+	dials     *dialState // those without a transport, a list
 	listeners []*listener
 	strangers int // connections over the limits that linger
 	armed     time.Duration
@@ -80,6 +82,8 @@ type loop struct {
 	lost      atomic.Bool  // its poller failed: nobody is sent to it any more
 	stop      bool
 	done      chan struct{}
+	answer    handshake.Answer // for a client's handshake at hand; here it moves nothing that each message needs
+	secure    *netio.Secure    // sys, when it carries TLS; here for the same reason
 }
 
 func (l *loop) run() {
@@ -125,6 +129,10 @@ func (l *loop) OnEvent(fd int, ev netio.Event) {
 		return
 	}
 	l.lookInTime()
+	if c.phase == phaseDialing {
+		c.onAttempt(fd)
+		return
+	}
 	if ev&netio.Writable != 0 && c.flags&writeWanted != 0 {
 		c.onWritable()
 	}
@@ -241,7 +249,7 @@ func (l *loop) schedule(c *Conn, at time.Duration) {
 // adopt takes over a connection that admitConn has counted. On the loop.
 func (l *loop) adopt(a arrival) {
 	c := l.newConn(&a)
-	if a.tls {
+	if a.tls || l.secure != nil && a.upgrade == nil {
 		c.flags |= overTLS
 	}
 	if l.bridge != nil {
@@ -250,7 +258,11 @@ func (l *loop) adopt(a arrival) {
 	}
 	l.look()
 	c.times.begin(l.now)
-	if err := l.sys.Add(a.fd); err != nil {
+	err := l.beginTLS(&a)
+	if err == nil {
+		err = l.sys.Add(a.fd)
+	}
+	if err != nil {
 		l.engine.log().Error("gannet: a connection could not be watched", "err", err, "conn", c.id, "remote", c.peer.addrPort())
 		if a.upgrade != nil {
 			c.neverOpens(ErrTerminated)
@@ -303,20 +315,6 @@ func (c *Conn) moveIn(u *Upgrade, early []byte) {
 	c.watch()
 }
 
-// transport is the net.Conn of a bridged connection that is not CLOSED; nil for others.
-func (c *Conn) transport() net.Conn {
-	l := c.home() // Upgrade.TLS may be asked while another goroutine accepts
-	if l.bridge == nil {
-		return nil
-	}
-	c.lock()
-	defer c.unlock()
-	if c.ReadyState() == Closed { // the descriptor may be another's
-		return nil
-	}
-	return l.bridge.Conn(int(c.fd))
-}
-
 // addr is an address of the connection's own socket.
 func (l *loop) addr(c *Conn, local bool) net.Addr {
 	if m := limboOf(l); m != nil {
@@ -324,7 +322,10 @@ func (l *loop) addr(c *Conn, local bool) net.Addr {
 	}
 	c.lock()
 	defer c.unlock()
-	if c.ReadyState() == Closed {
+	switch s := c.ReadyState(); {
+	case s == Closed:
+		return nil
+	case l.engine.role == codec.RoleClient && s != Open && c.peer == (peerAddr{}): // there is no transport yet
 		return nil
 	}
 	switch {

@@ -35,6 +35,12 @@ func (l *loop) lose(err error) {
 }
 
 func (l *loop) loseEach(why error) {
+	l.endDials(func(c *Conn) {
+		if c.ending == nil || c.ending.last == nil {
+			c.failDial(&lostError{why})
+			c.settle()
+		}
+	})
 	l.table.each(func(c *Conn) bool {
 		switch {
 		case c.loop != l:

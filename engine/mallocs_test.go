@@ -6,10 +6,12 @@ package engine
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"net"
 	"runtime"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/gannet-ws/gannet/codec"
@@ -41,9 +43,44 @@ func demandNoMallocs(t *testing.T, messages int, f func()) {
 			return
 		}
 		if tries == 3 {
-			t.Fatalf("%.5f mallocs a message, at most %v are allowed", each, maxMallocs)
+			t.Fatalf("%.5f mallocs a message, at most %v are allowed; one more time, by the stacks that allocate:\n%s", each, maxMallocs, allocating(f))
 		}
 	}
+}
+
+// allocating runs f and tells what the process allocated meanwhile, and where. A profile tells of the time before the last collection but one;
+// the two that it takes empty the pools, which then fill up once.
+func allocating(f func()) string {
+	defer func(rate int) { runtime.MemProfileRate = rate }(runtime.MemProfileRate)
+	runtime.MemProfileRate = 1
+	count := func() map[[32]uintptr]int64 {
+		runtime.GC()
+		runtime.GC()
+		all := make([]runtime.MemProfileRecord, 100_000)
+		n, _ := runtime.MemProfile(all, true)
+		counts := make(map[[32]uintptr]int64, n)
+		for _, r := range all[:n] {
+			counts[r.Stack0] += r.AllocObjects
+		}
+		return counts
+	}
+	before := count()
+	f()
+	var text strings.Builder
+	for stack, n := range count() {
+		if n -= before[stack]; n == 0 {
+			continue
+		}
+		var at []string
+		frames := runtime.CallersFrames(stack[:])
+		for f, more := frames.Next(); f.Function != ""; f, more = frames.Next() {
+			if at = append(at, fmt.Sprintf("%s:%d", f.Function, f.Line)); !more {
+				break
+			}
+		}
+		fmt.Fprintln(&text, n, "at", strings.Join(at, " < "))
+	}
+	return text.String()
 }
 
 // exchange writes out over and over, and reads as many bytes as come back.

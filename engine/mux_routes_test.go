@@ -267,7 +267,7 @@ func TestMuxBesideAFallback(t *testing.T) {
 		_ = c.SendText(fmt.Sprint(c.Route(), " ", c.Value()))
 	}}})
 	page := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "page ", r.URL.Path) })
-	for _, name := range []string{"tcp", "bridged tls"} {
+	for _, name := range []string{"tcp", "tls", "bridged tls"} {
 		t.Run(name, func(t *testing.T) {
 			w := doorNamed(t, name).build(t, m, Options{Loops: 1, Fallback: page})
 			if got := patternOf(t, w, "x", "/chat/1"); got != "/chat/{room} 1" {

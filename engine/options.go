@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"crypto/tls"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -44,15 +45,16 @@ type Limits struct {
 	// counted as they arrive, so leave room for what a network that fails for a while delivers at once.
 	MaxControlRate int
 
-	// HighWater is how many bytes may be queued for the peer before OnHighWater is called. Above it the engine stops reading
-	// from that peer until it has read its answers. The part of a long message that is not compressed yet counts at
+	// HighWater is how many bytes may be queued for the peer before OnHighWater is called. Above it a server stops reading
+	// from that peer until it has read its answers; a client reads on, for its server may do the same. The part of a long message that is not compressed yet counts at
 	// its uncompressed size as soon as another message waits behind it.
 	// Default 1 MiB, or MaxBufferedAmount / 2 if that is less. It must be below MaxBufferedAmount: at it
 	// reading would never pause, and who asks for much would be closed instead.
 	HighWater int64
 	// LowWater is where OnDrain is called and reading goes on. Default HighWater / 4, at most HighWater.
 	LowWater int64
-	// MaxBufferedAmount is the most that may be queued, in bytes. Default 64 MiB, or 2 * HighWater
+	// MaxBufferedAmount is the most that may be queued, in bytes. A message whose first bytes have left is queued in part, and
+	// counts whole in BufferedAmount. Default 64 MiB, or 2 * HighWater
 	// where HighWater was set to as much; -1: no limit. A message into an empty queue always passes.
 	MaxBufferedAmount int64
 	// Overflow is what happens past MaxBufferedAmount (never, without one). Default CloseSlow.
@@ -83,7 +85,7 @@ type Limits struct {
 
 // Options configure an engine. The zero value is a safe server.
 type Options struct {
-	// Loops is the number of event loops, at most 1024. Default: GOMAXPROCS. A loop that waits in the
+	// Loops is the number of event loops, at most 1024; connections over TLS have as many of their own. Default: GOMAXPROCS. A loop that waits in the
 	// kernel keeps its P, so a GOMAXPROCS above Loops spares the scheduler's monitor work.
 	Loops int
 	// Limits are what each connection starts with.
@@ -99,7 +101,7 @@ type Options struct {
 	// of the machine or its cgroup; in a 32-bit process at most 256 MiB. Past it the connection that holds most is closed (1013).
 	InboundBudget int64
 
-	// HandshakeTimeout bounds the opening handshake, a decision by Upgrade.Later included. A request that is not whole by then is
+	// HandshakeTimeout bounds the opening handshake, that of TLS before it and a decision by Upgrade.Later included. A request that is not whole by then is
 	// answered 408, one that is not decided about 503; a connection on which nothing came is closed without an answer.
 	// Default 10 s, at most 200 days; it cannot be off.
 	HandshakeTimeout time.Duration
@@ -141,8 +143,18 @@ type Options struct {
 	// A connection that it takes leaves the loops and is served by net/http; it counts
 	// against MaxConns and MaxConnsPerAddress as long as net/http has it.
 	Fallback http.Handler
+	// TLSConfig is what ServeTLS and ListenAndServeTLS serve with; Serve and ListenAndServe do not look at it. It needs a source of
+	// certificates: Certificates, GetCertificate or GetConfigForClient. It is cloned, once: session ticket keys that were set before
+	// (SetSessionTicketKeys) hold, and later ones are Server.SetSessionTicketKeys's to set. Client certificates that ClientAuth asks for are
+	// in Upgrade.TLS. Its functions run in goroutines of the handshakes, some at a time: one that blocks holds up other handshakes, and no loop.
+	//
+	// A WebSocket opens with HTTP/1.1 (RFC 6455 4.1), so NextProtos has to name "http/1.1", or is empty, which means that alone; "h2" is left out of
+	// it, since nobody here speaks that. What GetConfigForClient answers is used as it is: it should name "http/1.1" alone. Renegotiation is refused.
+	// A client that speaks no TLS is answered 400 in plain text.
+	TLSConfig *tls.Config
 	// ProxyProtocol demands a PROXY protocol header (version 1 or 2) in front of each
-	// connection and takes the peer's address from it. Only behind a proxy that sends one.
+	// connection and takes the peer's address from it. Only behind a proxy that sends one. With ServeTLS it comes before
+	// TLS, in plain text, as proxies send it (HAProxy's send-proxy and ssl).
 	ProxyProtocol bool
 	// TrustedProxies are the proxies in front whose word about their client is taken: addresses ("192.0.2.1"), prefixes ("10.0.0.0/8",
 	// "2001:db8::/32"), and "unix" for those that come by a unix socket. Of a request that comes from one of them the peer's address
@@ -275,6 +287,7 @@ type config struct {
 	Options
 	limits   *limits
 	entrance *entrance
+	dialing  *dialing // of a client
 	trusted  *trusted // nil: nobody is
 
 	deflate    *deflate.Extension // nil: Options.Deflate is
@@ -306,6 +319,9 @@ func (o Options) config() (*config, error) {
 		return nil, err
 	}
 	if k.trusted, err = newTrusted(&o); err != nil {
+		return nil, err
+	}
+	if k.TLSConfig, err = serverTLS(o.TLSConfig); err != nil {
 		return nil, err
 	}
 	return k, k.setDeflate()

@@ -14,6 +14,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -36,14 +37,16 @@ type program struct {
 	source string // its main.go
 	path   string // the request's
 	header ws.HandshakeHeaderString
-	pause  time.Duration // between two messages of a client; 0: it says nothing
-	silent bool          // one more client answers no Close: the end takes CloseTimeout then, and is in order all the same
+	pause  time.Duration              // between two messages of a client; 0: it says nothing
+	say    func(client, n int) string // a client's message of this number; nil: what itself and everybody expect
+	silent bool                       // one more client answers no Close: the end takes CloseTimeout then, and is in order all the same
 	// judge makes what judges each text that a client hears: nothing that was sent to it before its Close is missing.
 	judge func(client int) func(text string) error
 }
 
 var programs = map[string]program{
 	"README": {source: "testdata/embed/main.go", path: "/room", pause: 500 * time.Millisecond, silent: true, judge: everybody},
+	"chat":   {source: "../docs/examples/chat/main.go", path: "/", pause: 500 * time.Millisecond, say: chatSays, judge: chatting},
 	"auth": {source: "../docs/examples/auth/main.go", path: "/", header: "Authorization: Bearer secret\r\n", pause: 5 * time.Millisecond,
 		judge: itself},
 	"nethttp": {source: "../docs/examples/nethttp/main.go", path: "/ws", pause: 5 * time.Millisecond, judge: itself},
@@ -94,6 +97,37 @@ func prices(int) func(string) error {
 	}
 }
 
+// chatSays has a client say its name first.
+func chatSays(client, n int) string {
+	if n == 0 {
+		return fmt.Sprintf(`{"type":"username","name":"client %d"}`, client)
+	}
+	return fmt.Sprintf(`{"type":"message","text":"<b>%d</b> %d"}`, client, n)
+}
+
+// chatting expects an id, then lists and what each client says, without markup and without a gap.
+func chatting(int) func(string) error {
+	heard, spoken := 0, everybody(0)
+	return func(text string) error {
+		var m struct {
+			Type, Text, Name string
+			ID               uint64
+			Users            []string
+		}
+		if err := json.Unmarshal([]byte(text), &m); err != nil {
+			return err
+		}
+		heard++
+		switch {
+		case heard == 1 && m.Type == "id" && m.ID > 0, heard > 1 && m.Type == "userlist" && m.Users != nil:
+			return nil
+		case heard > 1 && m.Type == "message" && strings.HasPrefix(m.Name, "client "):
+			return spoken(m.Text)
+		}
+		return fmt.Errorf("%q is heard as number %d", text, heard)
+	}
+}
+
 // TestProgramsAreAll: no example goes without the test of its end.
 func TestProgramsAreAll(t *testing.T) {
 	sources, err := filepath.Glob("../docs/examples/*/*.go")
@@ -104,6 +138,7 @@ func TestProgramsAreAll(t *testing.T) {
 	for _, p := range programs {
 		tested[filepath.Clean(p.source)] = true
 	}
+	tested[filepath.Clean(botFolder+"/main.go")] = true // a client: TestBot
 	for _, source := range sources {
 		if !tested[filepath.Clean(source)] {
 			t.Errorf("%s is not among programs", source)
@@ -197,6 +232,19 @@ func (p program) build(t *testing.T) (binary, addr string) {
 	if err := os.WriteFile(main, bytes.Replace(source, []byte(where), fmt.Appendf(nil, "%q", addr), 1), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	pages, err := filepath.Glob(filepath.Join(filepath.Dir(p.source), "*.html")) // what the program embeds
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range pages {
+		page, err := os.ReadFile(name)
+		if err == nil {
+			err = os.WriteFile(filepath.Join(folder, filepath.Base(name)), page, 0o600)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
 	if out, err := exec.Command("go", "build", "-o", binary, main).CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
@@ -236,7 +284,7 @@ func (p program) attend(addr string, number int, talking func()) error {
 	}
 	defer c.Close()
 	if p.pause > 0 {
-		go c.talk(p.pause)
+		go c.talk(p)
 	}
 	judge := p.judge(number)
 	for heard := 0; ; {
@@ -297,9 +345,13 @@ func (c *programClient) end(body []byte) error {
 }
 
 // talk says one message after the other.
-func (c *programClient) talk(pause time.Duration) {
-	for n := 0; c.say(fmt.Sprint(c.number, " ", n)); n++ {
-		time.Sleep(pause)
+func (c *programClient) talk(p program) {
+	words := p.say
+	if words == nil {
+		words = func(client, n int) string { return fmt.Sprint(client, " ", n) }
+	}
+	for n := 0; c.say(words(c.number, n)); n++ {
+		time.Sleep(p.pause)
 	}
 }
 

@@ -28,6 +28,7 @@ type route struct {
 	pattern  string   // of a Mux; "" is the engine's own
 	names    []string // of its wildcards
 	hooks    hooks
+	handler  Handler // of one connection that has its own; else nil
 	limits   *limits // what its connections start with
 	entrance *entrance
 }

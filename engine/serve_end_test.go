@@ -139,18 +139,20 @@ func TestServeReturnsWithoutCallbacks(t *testing.T) {
 	inEveryMode(t, func(t *testing.T, m mode) {
 		t.Parallel()
 		entered, held := make(chan struct{}), make(chan struct{})
-		s, err := NewServer(Funcs{Open: func(*Conn) { close(entered); <-held }}, Options{Workers: m.workers})
+		s, err := NewServer(Funcs{Open: func(*Conn) { close(entered); <-held }}, Options{Workers: m.workers, TLSConfig: houseTLS()})
 		if err != nil {
 			t.Fatal(err)
 		}
 		served, closed := make(chan error, 2), make(chan error, 1)
-		if m.bridged {
-			go func() { served <- s.Serve(foreignListener{mustListen(t)}) }()
-		} else {
-			go func() { served <- s.ListenAndServe("tcp", "127.0.0.1:0") }()
+		serve := func() error { return s.ListenAndServe("tcp", "127.0.0.1:0") }
+		if secured(t) {
+			serve = func() error { return s.ListenAndServeTLS("tcp", "127.0.0.1:0") }
+		} else if m.bridged {
+			serve = func() error { return s.Serve(foreignListener{mustListen(t)}) }
 		}
+		go func() { served <- serve() }()
 		within(t, timeoutOf(5), "an address", func() bool { return s.Addr() != nil })
-		nc, err := net.Dial("tcp", s.Addr().String())
+		nc, err := connectTo(t, new(net.Dialer), "tcp", s.Addr().String())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -164,7 +166,7 @@ func TestServeReturnsWithoutCallbacks(t *testing.T) {
 		cancel()
 		isAll(t, s.Shutdown(ctx), context.Canceled)
 		isAll(t, receive(t, served, "the end of Serve"), ErrServerClosed)
-		isAll(t, s.ListenAndServe("tcp", "127.0.0.1:0"), ErrServerClosed)
+		isAll(t, serve(), ErrServerClosed)
 		close(held)
 		if err := receive(t, closed, "Close"); err != nil {
 			t.Error(err)

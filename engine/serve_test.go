@@ -306,15 +306,16 @@ func TestAcceptErrorsOfAForeignListener(t *testing.T) {
 
 // TestTurnedAwayOverTLS: a silent peer over the limit keeps nobody else from being accepted.
 func TestTurnedAwayOverTLS(t *testing.T) {
-	d := doorNamed(t, "bridged tls")
-	ln, knock := d.listen(t)
-	s := bare(t, echoHandler, Options{Loops: 1, MaxConns: 1}, false)
-	done := make(chan error, 1)
-	go func() { done <- s.Serve(ln) }()
-	w := &house{Server: s, knock: knock, door: d}
+	for _, name := range []string{"tls", "bridged tls"} {
+		t.Run(name, func(t *testing.T) { turnedAwayOverTLS(t, doorNamed(t, name)) })
+	}
+}
+
+func turnedAwayOverTLS(t *testing.T, d door) {
+	w := d.raise(t, echoHandler, Options{Loops: 1, MaxConns: 1})
 	g := w.visit(t)
 	for range 30 { // their handshakes never begin
-		silent, err := net.Dial("tcp", ln.Addr().String())
+		silent, err := net.Dial("tcp", w.Addr().String())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -328,10 +329,11 @@ func TestTurnedAwayOverTLS(t *testing.T) {
 	g.hearClose(t, 1000, "")
 	g.hearEnd(t)
 	_ = g.Close()
-	within(t, timeoutOf(5), "the one connection is gone", func() bool { return s.Stats().Refusals["max-conns"] == 31 && s.Stats().Bridged == 0 })
+	within(t, timeoutOf(5), "the one connection is gone", func() bool {
+		st := w.Stats()
+		return st.Refusals["max-conns"] == 31 && st.Bridged == 0 && w.conns() == 0
+	})
 	again := w.visit(t)
 	again.say(t, ws.OpText, []byte("hello"))
 	again.hear(t, ws.OpText, []byte("hello"))
-	_ = s.Close()
-	<-done
 }

@@ -66,6 +66,14 @@ func onUnix(t testing.TB) func(*httptest.Server) {
 	}
 }
 
+// wrapping starts a net/http server that ends TLS itself.
+func wrapping(config *tls.Config) func(*httptest.Server) {
+	return func(h *httptest.Server) {
+		h.TLS, h.Listener = config, WrapListener(h.Listener, config) // Start does not look at TLS
+		h.Start()
+	}
+}
+
 func TestServeHTTP(t *testing.T) {
 	for _, c := range []struct {
 		name     string
@@ -77,6 +85,8 @@ func TestServeHTTP(t *testing.T) {
 		{"tcp moves to a loop", (*httptest.Server).Start, false, 0, "ws"},
 		{"unix moves to a loop", onUnix(t), false, 0, "ws"},
 		{"tls is bridged", (*httptest.Server).StartTLS, false, 1, "wss"},
+		{"tls of WrapListener moves to a loop", wrapping(houseTLS()), false, 0, "wss"},
+		{"tls of WrapListener without loops", wrapping(houseTLS()), true, 1, "wss"},
 		{"tcp without loops", (*httptest.Server).Start, true, 1, "ws"},
 		{"tls without loops", (*httptest.Server).StartTLS, true, 1, "wss"},
 	} {

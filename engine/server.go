@@ -6,11 +6,15 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/gannet-ws/gannet/codec"
 	"github.com/gannet-ws/gannet/engine/internal/incoming"
+	"github.com/gannet-ws/gannet/engine/internal/maskkey"
 	"github.com/gannet-ws/gannet/engine/internal/netio"
 	"github.com/gannet-ws/gannet/engine/internal/outgoing"
 	"github.com/gannet-ws/gannet/engine/internal/wheel"
@@ -19,12 +23,16 @@ import (
 
 // engine is what a server is made of: loops, and what they share.
 type engine struct {
+	role       codec.Role
+	turn       atomic.Uint64 // of ClientOptions.LocalAddrs
 	conf       *config
 	own        *route   // of every connection, without a Mux
 	mux        *Mux     // nil: there is none
 	routes     []*route // of the mux's entries
 	origins    minutely // those refused
+	handshakes minutely // of TLS, those that failed
 	pool       *pool.Pool
+	shakes     *netio.Handshakes // of TLS, of all loops
 	budget     budget
 	stats      engineStats
 	dog        watchdog
@@ -35,6 +43,7 @@ type engine struct {
 	mu        sync.Mutex
 	started   bool
 	native    []*loop                 // on kernel descriptors; none where there are no native loops
+	secure    []*loop                 // over TLS on kernel descriptors; made when the first one comes (loop_secure.go)
 	bridges   []*loop                 // carrying net.Conns; made when the first one comes
 	loops     atomic.Pointer[[]*loop] // all of them
 	addresses map[netip.Addr]int      // connections by remote address, if they are limited
@@ -58,7 +67,8 @@ type engine struct {
 	deciders sync.Map       // the numbers of the goroutines that are in OnUpgrade for them
 	stopping chan struct{}  // closed when stopped
 
-	newNative func() (netio.System, error) // tests take the native loops away
+	newNative  func() (netio.System, error) // tests take the native loops away
+	background func(f func())               // runs f in a goroutine of its own; the simulator chooses when
 }
 
 // Server serves WebSocket connections to a Handler. Its methods may be called from any goroutine.
@@ -106,9 +116,18 @@ func (e *engine) init(conf *config, h hooks) {
 	e.stopping = make(chan struct{})
 	e.fallback.conns, e.fallback.done, e.fallback.ended = make(chan net.Conn), make(chan struct{}), make(chan struct{})
 	e.loops.Store(new([]*loop))
+	e.shakes = netio.NewHandshakes(runtime.GOMAXPROCS(0)-conf.Loops, func(f func()) { go f() })
 	e.newNative = func() (netio.System, error) { return newNative(conf.buffers()) }
+	e.background = func(f func()) { go f() }
 	if conf.MaxConnsPerAddress > 0 {
 		e.addresses = make(map[netip.Addr]int)
+	}
+}
+
+// freshSpare gives the loop a new spare, if it has one: straight paths are for frames without a mask.
+func (l *loop) freshSpare() {
+	if l.engine.conf.Workers == 0 && l.engine.role == codec.RoleServer {
+		l.spareOut.Store(new(outgoing.Spare))
 	}
 }
 
@@ -153,13 +172,12 @@ func (e *engine) start() error {
 			shared = fresh[0].table
 		}
 		fresh = append(fresh, e.newLoop(sys, nil, shared))
-		fresh[i].index = i
 	}
 	if e.conf.Workers > 0 {
 		e.workers = startWorkers(e.conf.Workers)
 	}
 	e.native, e.started = fresh, true
-	e.publishLoops()
+	e.publishLoops(fresh)
 	e.dog.begin(e)
 	for _, l := range fresh {
 		go l.run()
@@ -171,18 +189,20 @@ func (e *engine) newLoop(sys netio.System, bridge *netio.Bridge, t *table) *loop
 	if t == nil {
 		t = newTable()
 	}
+	secure, _ := sys.(*netio.Secure)
 	l := &loop{
-		engine: e, sys: sys, bridge: bridge, table: t, born: time.Now().Add(-sys.Now()),
+		engine: e, sys: sys, bridge: bridge, secure: secure, table: t, born: time.Now().Add(-sys.Now()),
 		slab: make([]byte, slabBytes), share: turnBudget, done: make(chan struct{}),
-		lane: incoming.Lane{Pool: e.pool, Deflate: e.conf.deflate},
+		lane: incoming.Lane{Role: e.role, Pool: e.pool, Deflate: e.conf.deflate},
 		outgoing: outgoing.Lane{
 			Sink: sys, Full: netio.ErrAgain, Pool: e.pool, Timed: e.conf.Workers > 0,
 			Deflate: e.conf.deflate, Slice: e.conf.slice, Frame: e.conf.frame, Places: e.conf.collecting,
 		},
 	}
-	if e.conf.Workers == 0 {
-		l.spareOut.Store(new(outgoing.Spare))
+	if e.role == codec.RoleClient {
+		l.outgoing.Mask = maskkey.New
 	}
+	l.freshSpare()
 	l.wheel = wheel.New(wheelTick, wheelSlots, func(fd int32) *wheel.Node { return &l.table.get(int(fd)).timer })
 	return l
 }
@@ -195,19 +215,26 @@ func (e *engine) bridgeLoop() (*loop, error) {
 		return nil, ErrServerClosed
 	}
 	e.dog.begin(e)
-	for len(e.bridges) < e.conf.Loops {
-		b := netio.NewBridge()
-		l := e.newLoop(b, b, nil)
-		l.index = len(e.native) + len(e.bridges)
-		e.bridges = append(e.bridges, l)
-		go l.run()
+	if len(e.bridges) == 0 {
+		for range e.conf.Loops {
+			b := netio.NewBridge()
+			e.bridges = append(e.bridges, e.newLoop(b, b, nil))
+		}
+		e.publishLoops(e.bridges)
+		for _, l := range e.bridges {
+			go l.run()
+		}
 	}
-	e.publishLoops()
 	return leastLoaded(e.bridges), nil
 }
 
-func (e *engine) publishLoops() {
-	all := append(append([]*loop(nil), e.native...), e.bridges...)
+// publishLoops shows fresh loops to whoever walks through all of them. None runs yet. Under mu.
+func (e *engine) publishLoops(fresh []*loop) {
+	all := slices.Clone(e.allLoops())
+	for _, l := range fresh {
+		l.index = len(all)
+		all = append(all, l)
+	}
 	e.loops.Store(&all)
 }
 
@@ -221,7 +248,7 @@ func (e *engine) allLoops() []*loop {
 // made tells whether the server was made by NewServer.
 func (e *engine) made() error {
 	if e.conf == nil {
-		return misused("this Server was not made by NewServer")
+		return misused("this Server or Client was not made by NewServer or NewClient")
 	}
 	return nil
 }
@@ -288,12 +315,13 @@ func (s *Server) Stats() Stats {
 }
 
 func (l *loop) terminateEach() {
+	l.endDials(func(c *Conn) { c.finish(c.terminated()); c.settle() })
 	l.table.each(func(c *Conn) bool {
 		if c.loop == l {
 			if c.phase == phaseLingering {
 				c.endLinger()
 			} else {
-				c.finish(closing{code: StatusAbnormalClosure, err: ErrTerminated, abort: true, local: true})
+				c.finish(c.terminated())
 				c.settle()
 			}
 			l.stepped()

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"crypto/tls"
 	"net/netip"
 )
 
@@ -12,7 +13,8 @@ type arrival struct {
 	tls   bool
 	id    uint64 // of the connection; admitConn gives it
 
-	upgrade *Upgrade // by ServeHTTP: it was decided about, answered and counted
+	upgrade *Upgrade  // by ServeHTTP: it was decided about, answered and counted
+	moved   *tls.Conn // of it, where it moves to a loop with its TLS
 }
 
 // admitConn counts a connection against the limits; refused ones must be closed.

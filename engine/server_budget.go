@@ -192,7 +192,7 @@ func (c *Conn) beShed() {
 		return
 	}
 	e.stats.causes.add("inbound-budget")
-	if c.phase == phaseOpening {
+	if c.phase == phaseOpening && c.flags&dialled == 0 {
 		c.refuse(budgetSpent)
 		return
 	}

@@ -35,25 +35,29 @@ func (c *Conn) handOver(read []byte) {
 	if c.peer != (peerAddr{}) {
 		r.peer = net.TCPAddrFromAddrPort(c.peer.addrPort())
 	}
-	fd := int(c.fd)
-	var take func() error
-	if l.bridge != nil {
-		take = func() (err error) {
-			var more []byte
-			r.Conn, more, err = l.bridge.Detach(fd)
-			r.first = append(r.first, more...)
-			return err
-		}
-	} else {
-		nc, err := netio.FileConn(fd) // a duplicate: the descriptor itself is buried
-		r.Conn = nc
-		take = func() error { return err }
-	}
 	c.state.Store(uint32(Closed))
 	l.engine.stats.connecting.Add(-1)
 	c.dropOpening()
 	c.leaveLoop()
-	go l.engine.serveFallback(r, take)
+	go l.engine.serveFallback(r, l.letGo(int(c.fd), r))
+}
+
+// letGo gives r the transport of a descriptor that has left the poller. take is called in a goroutine, before r is used.
+func (l *loop) letGo(fd int, r *replayConn) (take func() error) {
+	var err error
+	switch {
+	case l.bridge != nil:
+		return func() error {
+			nc, more, err := l.bridge.Detach(fd)
+			r.Conn, r.first = nc, append(r.first, more...)
+			return err
+		}
+	case l.secure != nil:
+		r.Conn, err = l.secure.Detach(fd)
+	default:
+		r.Conn, err = netio.FileConn(fd) // a duplicate: the descriptor itself is buried
+	}
+	return func() error { return err }
 }
 
 // leaveLoop takes a connection out of the loop whose transport lives on elsewhere. It goes

@@ -18,7 +18,7 @@ type tlsConn interface{ ConnectionState() tls.ConnectionState }
 // ServeHTTP adopts a connection from a net/http server, or from a router or middleware on one. The request is checked as any other, and
 // OnUpgrade runs in the goroutine that called ServeHTTP; so does the wait for whoever decides after Later. The answer leaves by w, with what
 // middleware has put into w.Header(): a log sees the status, 101 or another. ServeHTTP returns when that is done; the connection
-// is then on a loop, if it is plain TCP or unix, and any other kind (TLS) is carried by goroutines. What net/http had read ahead is kept,
+// is then on a loop, if it is plain TCP or unix, or TLS by WrapListener, and any other kind (another's TLS) is carried by goroutines. What net/http had read ahead is kept,
 // and whatever it had set on the connection (deadlines) is undone.
 //
 // r.RemoteAddr is taken for the peer's address, by Upgrade.RemoteAddr, by Conn.RemoteAddr if it is an IP address, and by
@@ -258,20 +258,35 @@ func (e *engine) moveIn(u *Upgrade, nc net.Conn, early []byte) {
 	_ = nc.SetDeadline(noDeadline)
 	e.conf.buffers().SetOn(nc)
 	a := arrival{early: early, upgrade: u}
-	if len(e.native) > 0 {
-		if fd, ok, err := netio.DupConn(nc); ok && err == nil {
-			a.fd = fd
-			_ = nc.Close() // the duplicate lives on
-			if l := leastLoaded(e.native); !l.post(task{call: func() { l.adoptReserved(a) }}) {
-				_ = l.sys.Abort(fd)
-				u.conn.leaveLimbo(ErrTerminated)
-			}
-			return
+	if loops := e.takeSocket(nc, &a); len(loops) > 0 {
+		if l := leastLoaded(loops); !l.post(task{call: func() { l.adoptReserved(a) }}) {
+			_ = l.sys.Abort(a.fd)
+			u.conn.leaveLimbo(ErrTerminated)
 		}
+		return
 	}
 	l, err := e.bridgeLoop()
 	if err != nil || !l.post(task{call: func() { a.fd = l.bridge.Attach(nc); l.adoptReserved(a) }}) {
 		_ = nc.Close()
 		u.conn.leaveLimbo(ErrTerminated)
 	}
+}
+
+// takeSocket has a have a socket of nc's own, if one of the loops that it answers can carry that; else there are none.
+func (e *engine) takeSocket(nc net.Conn, a *arrival) []*loop {
+	loops, socket := e.native, nc
+	if t, below, ok := netio.TransportOf(nc); ok {
+		loops, _ = e.secureLoops() // without them a bridge carries it
+		socket, a.moved = below, t
+	}
+	if len(loops) == 0 {
+		return nil
+	}
+	fd, ok, err := netio.DupConn(socket)
+	if !ok || err != nil {
+		return nil
+	}
+	a.fd = fd
+	_ = socket.Close() // the duplicate lives on; TLS does not hear of it
+	return loops
 }

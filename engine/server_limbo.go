@@ -44,7 +44,7 @@ func (e *engine) newInLimbo(id uint64, r *http.Request, req *handshake.Request, 
 	if from.counts.IsValid() {
 		c.flags |= counted
 	}
-	c.extras = &extras{values: r.Context()}
+	c.extras.Store(&extras{values: r.Context()})
 	c.agreed = unique.Make(agreement{host: view(req.Host), target: view(req.Target), tls: from.tls})
 	e.stats.connecting.Add(1)
 	return c

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -8,245 +9,95 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/gannet-ws/gannet/engine/internal/handshake"
 	"github.com/gannet-ws/gannet/engine/internal/netio"
 )
 
-// listener is a listening descriptor on a loop.
-type listener struct {
-	fd      int
-	spread  bool // connections go to the least loaded loop, not to this one
-	pausing time.Duration
-	until   time.Duration // it left the poller: descriptors or memory had run out
-	gone    bool          // it left the poller for good, but not the loop yet: nobody is accepted from it
-	of      *served
-}
-
 const (
-	// acceptsPerTurn keeps a flood of connections from starving those that are open.
-	acceptsPerTurn = 64
-	minAcceptPause = 20 * time.Millisecond
-	maxAcceptPause = time.Second
 	// turnAwayTime is how long a bridged connection over the limits has to take its 503.
 	turnAwayTime = time.Second
-	// maxStrangers is how many connections over the limits may linger on a loop: a limit that is
-	// passed by a flood must not cost descriptors without end. The others may meet a reset before they read their 503.
-	maxStrangers = 64
 	// ownerInterval is how often Serve asks whether its listener was closed by its owner, of which
 	// the loops' duplicate does not hear.
 	ownerInterval = 100 * time.Millisecond
 )
-
-// acceptOn accepts what waits on a listening descriptor.
-func (l *loop) acceptOn(fd int) {
-	for _, ln := range l.listeners {
-		if ln.fd == fd && ln.until == 0 && !ln.gone {
-			if ln.of != nil && ln.of.retires(l.engine) {
-				ln.gone = true
-				l.sys.Remove(fd)
-				return
-			}
-			l.look()
-			l.accept(ln, acceptsPerTurn)
-			return
-		}
-	}
-}
-
-// accept takes up to most connections, and reports whether the queue is empty.
-func (l *loop) accept(ln *listener, most int) (empty bool) {
-	for range most {
-		fd, peer, err := l.sys.Accept(ln.fd)
-		if err == netio.ErrAgain {
-			ln.pausing = 0
-			return true
-		}
-		if err != nil {
-			if ln.until == 0 {
-				l.sys.Remove(ln.fd)
-			}
-			l.pauseListener(ln, err)
-			return true
-		}
-		ln.pausing = 0
-		l.engine.place(l, ln.spread, arrival{fd: fd, peer: peer})
-		l.stepped()
-	}
-	return false
-}
-
-// place hands an accepted descriptor to its loop.
-func (e *engine) place(l *loop, spread bool, a arrival) {
-	if reason, ok := e.admitConn(&a); !ok {
-		e.turnAway(l, a.fd, reason)
-		return
-	}
-	if !spread {
-		l.adopt(a)
-		return
-	}
-	to := leastLoaded(e.native)
-	if to == l {
-		l.adoptReserved(a)
-		return
-	}
-	e.send(l, to, a)
-}
-
-// send hands a descriptor from one loop to another. It is a function of its own because
-// what a closure takes along is allocated, even where the closure is not made.
-func (e *engine) send(from, to *loop, a arrival) {
-	if !to.post(task{call: func() { to.adoptReserved(a) }}) {
-		e.uncount(e.countedBy(&a))
-		_ = from.sys.Abort(a.fd)
-	}
-}
-
-// tooMany is the refusal of a connection over a limit.
-func tooMany(reason string) *handshake.Refusal { return unavailable(reason, "Too many connections") }
-
-// turnAway answers 503 to a connection over the limits, without waiting for its request.
-func (e *engine) turnAway(l *loop, fd int, reason string) {
-	e.stats.refusals.add(reason)
-	l.look()
-	_, _ = l.sys.Write(fd, tooMany(reason).Append(nil, l.date.at(l.now), false))
-	_ = l.sys.CloseWrite(fd)
-	if l.strangers >= maxStrangers || l.stop || l.sys.Add(fd) != nil {
-		l.bury(fd, false)
-		return
-	}
-	c := &Conn{loop: l, fd: int32(fd), phase: phaseLingering, flags: stranger, watched: netio.Readable}
-	c.limits.Store(e.own.limits)
-	c.state.Store(uint32(Closed))
-	c.times.begin(l.now)
-	l.strangers++
-	l.table.set(fd, c)
-	l.conns.Add(1)
-	c.freshProgress(l.now + lingerBound)
-	c.wake(lingerTime / 4)
-}
-
-// pauseListener: descriptors or memory have run out (EMFILE, ENFILE, ENOBUFS, ENOMEM). A
-// level-triggered listener would be reported again at once, so it has left the poller and
-// comes back by timer, after twice as long each time. Open connections never notice.
-func (l *loop) pauseListener(ln *listener, err error) {
-	l.engine.stats.acceptErrors.Add(1)
-	if ln.pausing == 0 {
-		l.engine.log().Warn("gannet: accept failed; it is tried again", "err", err)
-	}
-	ln.pausing = min(max(2*ln.pausing, minAcceptPause), maxAcceptPause)
-	ln.until = l.now + ln.pausing
-	l.armTimer()
-}
-
-// reopenListeners brings paused listeners back whose time has come.
-func (l *loop) reopenListeners() {
-	for _, ln := range l.listeners {
-		if ln.until == 0 || ln.until > l.now {
-			continue
-		}
-		ln.until = 0
-		if err := l.sys.Add(ln.fd); err != nil {
-			l.pauseListener(ln, err)
-		}
-	}
-}
-
-func (l *loop) nextListener() (at time.Duration, ok bool) {
-	for _, ln := range l.listeners {
-		if ln.until != 0 && (!ok || ln.until < at) {
-			at, ok = ln.until, true
-		}
-	}
-	return at, ok
-}
-
-// closeListener takes a listener off the loop; with drain, what waits in its queue is
-// accepted first, to be refused with a proper answer instead of a reset. It calls closed when the descriptor
-// is: until then the kernel still greets whoever comes, and the address is taken.
-func (l *loop) closeListener(fd int, drain bool, closed func()) {
-	for i, ln := range l.listeners {
-		if ln.fd != fd {
-			continue
-		}
-		l.look()
-		if drain {
-			l.accept(ln, 1<<16)
-		}
-		if ln.until == 0 && !ln.gone {
-			l.sys.Remove(fd)
-		}
-		l.listeners = append(l.listeners[:i], l.listeners[i+1:]...)
-		l.dig(grave{fd: fd, then: closed})
-		return
-	}
-	closed() // with a poller that failed (loop_lost.go)
-}
 
 // ListenAndServe listens on network "tcp", "tcp4", "tcp6" or "unix" and serves until
 // Shutdown or Close. It answers ErrServerClosed when that returns, and not before as net/http does: a program that
 // leaves main then would cut its clients off. On TCP each loop has its own
 // socket on the address (SO_REUSEPORT), which is first checked to be free.
 func (s *Server) ListenAndServe(network, addr string) error {
-	return s.untilOver(s.listenAndServe(network, addr))
+	return s.untilOver(s.listenAndServe(network, addr, nil))
 }
 
-func (s *Server) listenAndServe(network, addr string) error {
-	if err := s.start(); err != nil {
+// listenAndServe is both of them: over TLS with a config.
+func (s *Server) listenAndServe(network, addr string, over *tls.Config) error {
+	loops, err := s.loopsFor(over)
+	if err != nil {
 		return err
 	}
-	if len(s.native) == 0 {
+	if len(loops) == 0 {
 		ln, err := net.Listen(network, addr)
 		if err != nil {
 			return fmt.Errorf("gannet: %w", err)
 		}
-		return s.serveBridged(ln)
+		return s.serveBridged(ln, over)
 	}
-	fds, at, err := netio.ListenGroup(network, addr, len(s.native), s.conf.buffers())
+	fds, at, err := netio.ListenGroup(network, addr, len(loops), s.conf.buffers())
 	if err != nil {
 		return fmt.Errorf("gannet: listen %s %s: %w", network, addr, err)
 	}
-	v := &served{at: at, fds: fds, loops: s.native[:len(fds)], done: make(chan struct{})}
+	v := &served{at: at, fds: fds, loops: loops[:len(fds)], done: make(chan struct{})}
 	if network == "unix" {
 		v.unix = noteSocket(addr)
 	}
-	return s.serveNative(v, len(fds) < len(s.native))
+	return s.serveNative(v, len(fds) < len(loops))
+}
+
+// loopsFor are the loops that a listener's connections live on, over TLS with a config; none where there are no native loops.
+func (s *Server) loopsFor(over *tls.Config) ([]*loop, error) {
+	if err := s.start(); err != nil || over == nil {
+		return s.native, err
+	}
+	return s.secureLoops()
 }
 
 // Serve accepts from ln until Shutdown or Close, which close ln. It answers ErrServerClosed when they return, as
 // ListenAndServe does. When ln is closed by somebody else, or fails, it answers that error, which is net.ErrClosed in the
 // first case; connections that were accepted go on, as those of net/http do, and the server may serve another listener.
 // When the poller behind it fails it answers that error, and its connections are lost (see OnClose). TCP and unix listeners are taken over by the loops; any other
-// kind (tls.NewListener's, say) is served by goroutines: its connections are bridged.
-func (s *Server) Serve(ln net.Listener) error { return s.untilOver(s.serve(ln)) }
-
-func (s *Server) serve(ln net.Listener) error {
+// kind is served by goroutines: its connections are bridged. Those of tls.NewListener are such, too: for TLS on the loops there is ServeTLS.
+func (s *Server) Serve(ln net.Listener) error {
 	if ln == nil {
 		return misused("Serve needs a net.Listener, and this one is nil")
 	}
-	if err := s.start(); err != nil {
+	return s.untilOver(s.serve(ln, nil))
+}
+
+// serve is both of them: over TLS with a config.
+func (s *Server) serve(ln net.Listener, over *tls.Config) error {
+	loops, err := s.loopsFor(over)
+	if err != nil {
 		if err == ErrServerClosed {
 			_ = ln.Close()
 		}
 		return err
 	}
-	if len(s.native) == 0 {
-		return s.serveBridged(ln)
+	if len(loops) == 0 {
+		return s.serveBridged(ln, over)
 	}
 	fd, ok, err := netio.DupListener(ln)
 	if err != nil {
 		return fmt.Errorf("gannet: taking over the listener: %w", err)
 	}
 	if !ok {
-		return s.serveBridged(ln)
+		return s.serveBridged(ln, over)
 	}
 	s.conf.buffers().Set(fd) // who connects from now on inherits them
-	v := &served{at: ln.Addr(), fds: []int{fd}, loops: []*loop{s.aliveLoop()}, ln: ln, file: noteListener(ln), done: make(chan struct{})}
+	v := &served{at: ln.Addr(), fds: []int{fd}, loops: []*loop{aliveLoop(loops)}, ln: ln, file: noteListener(ln), done: make(chan struct{})}
 	_, v.stays = systemds.LoadAndDelete(ln)
 	if c, ok := ln.(syscall.Conn); ok {
 		v.owner, _ = c.SyscallConn()
 	}
-	return s.serveNative(v, len(s.native) > 1)
+	return s.serveNative(v, len(loops) > 1)
 }
 
 func (s *Server) serveNative(v *served, spread bool) error {
@@ -273,13 +124,13 @@ func (s *Server) serveNative(v *served, spread bool) error {
 }
 
 // aliveLoop is the first loop whose poller works.
-func (e *engine) aliveLoop() *loop {
-	for _, l := range e.native {
+func aliveLoop(loops []*loop) *loop {
+	for _, l := range loops {
 		if !l.lost.Load() {
 			return l
 		}
 	}
-	return e.native[0]
+	return loops[0]
 }
 
 // errLoopLost: there is no loop any more that a listener could live on.
@@ -299,8 +150,15 @@ func (l *loop) addListener(v *served, fd int, spread bool) {
 }
 
 // serveBridged accepts on this goroutine, for listeners that no loop can take over.
-func (s *Server) serveBridged(ln net.Listener) error {
+func (s *Server) serveBridged(ln net.Listener, over *tls.Config) error {
+	if over != nil && s.conf.ProxyProtocol {
+		_ = ln.Close()
+		return misused("ServeTLS: Options.ProxyProtocol needs a TCP or unix listener, and a system whose sockets live on loops: this one's are served by goroutines")
+	}
 	v := &served{at: ln.Addr(), ln: ln, file: noteListener(ln), done: make(chan struct{})}
+	if over != nil {
+		ln = tls.NewListener(ln, over)
+	}
 	if !s.listening.add(v, func() {}) {
 		_ = ln.Close()
 		return ErrServerClosed

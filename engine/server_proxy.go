@@ -41,6 +41,10 @@ func (c *Conn) takeProxyHeader(o *opening) bool {
 		c.refuse(tooMany("max-conns-per-address"))
 		return false
 	}
+	if c.loop.secure != nil {
+		c.beginTLSBehind(o)
+		return false
+	}
 	return len(o.buf.B) > 0
 }
 

@@ -5,6 +5,8 @@ import (
 	"runtime"
 	"sync"
 	"time"
+
+	"github.com/gannet-ws/gannet/codec"
 )
 
 // stopGrace is how long Shutdown waits for the loops and workers once its context has ended.
@@ -20,37 +22,40 @@ const stopGrace = 100 * time.Millisecond
 // Serve and ListenAndServe return when Shutdown does, so a main that ends with either of them loses nobody. Give ctx a time
 // of its own, for the context that asked for the end has ended already: longer than Limits.CloseTimeout, which a peer has
 // that does not answer its Close.
-func (s *Server) Shutdown(ctx context.Context) error {
-	if err := s.made(); err != nil {
+func (s *Server) Shutdown(ctx context.Context) error { return s.shutdown(ctx, &s.listening) }
+
+// shutdown is a server's, with its listeners, or a client's.
+func (e *engine) shutdown(ctx context.Context, v *listening) error {
+	if err := e.made(); err != nil {
 		return err
 	}
-	if s.waitsForCaller() {
+	if e.waitsForCaller() {
 		return ErrOnLoop
 	}
-	defer s.isOver()
-	s.beginClosing()
+	defer e.isOver()
+	e.beginClosing()
 	closed := make(chan struct{})
 	go func() {
-		s.listening.closeAll(&s.engine, true) // it waits for the loops
+		v.closeAll(e, true) // it waits for the loops
 		close(closed)
 	}()
 	err := closedWithin(ctx, closed)
 	if err == nil {
-		for _, l := range s.allLoops() {
+		for _, l := range e.allLoops() {
 			l.post(task{call: l.goAway})
 		}
-		s.fallback.shutDown(ctx)
-		s.checkGone()
-		err = closedWithin(ctx, s.gone)
+		e.fallback.shutDown(ctx)
+		e.checkGone()
+		err = closedWithin(ctx, e.gone)
 	}
-	s.stop()
+	e.stop()
 	if err == nil {
-		err = closedWithin(ctx, s.ended)
+		err = closedWithin(ctx, e.ended)
 	}
 	if err != nil {
-		s.listening.letGo()
+		v.letGo()
 		select {
-		case <-s.ended:
+		case <-e.ended:
 		case <-time.After(stopGrace):
 		}
 	}
@@ -75,18 +80,20 @@ func closedWithin(ctx context.Context, done <-chan struct{}) error {
 // Close ends every connection at once, and the server. It returns when every callback has returned, OnClose's
 // among them, and so waits for one that blocks: Shutdown with a context does not. It answers ErrOnLoop on a loop
 // and on a worker.
-func (s *Server) Close() error {
-	if err := s.made(); err != nil {
+func (s *Server) Close() error { return s.close(&s.listening) }
+
+func (e *engine) close(v *listening) error {
+	if err := e.made(); err != nil {
 		return err
 	}
-	if s.waitsForCaller() {
+	if e.waitsForCaller() {
 		return ErrOnLoop
 	}
-	defer s.isOver()
-	s.beginClosing()
-	s.listening.closeAll(&s.engine, false)
-	s.stop()
-	<-s.ended
+	defer e.isOver()
+	e.beginClosing()
+	v.closeAll(e, false)
+	e.stop()
+	<-e.ended
 	return nil
 }
 
@@ -121,7 +128,16 @@ func (e *engine) checkGone() {
 // goAway closes the loop's connections with 1001, and refuses those that have not made
 // a request yet: an idle one would hold a Shutdown up until HandshakeTimeout. What waits
 // for a late decision is the user's to end.
-func (l *loop) goAway() { l.goAwayFrom(0) }
+func (l *loop) goAway() {
+	l.endDials((*Conn).giveUpClosing)
+	l.goAwayFrom(0)
+}
+
+// closeGoingAway closes a connection for Shutdown. A client's user may not close with 1001, but the engine itself goes.
+func (c *Conn) closeGoingAway() {
+	var body [codec.MaxControlPayload]byte
+	c.beginClose(codec.AppendCloseBody(body[:0], StatusGoingAway, roleNames[c.loop.engine.role]+" shutting down"))
+}
 
 // goAwayFrom goes on with the table from a descriptor on, some at a time: each Close is a write.
 func (l *loop) goAwayFrom(fd int) {
@@ -136,7 +152,9 @@ func (l *loop) goAwayFrom(fd int) {
 		}
 		closed++
 		if c.ReadyState() == Open {
-			_ = c.CloseWith(StatusGoingAway, "server shutting down")
+			c.closeGoingAway()
+		} else if c.flags&dialled != 0 {
+			c.giveUpClosing()
 		} else if c.ReadyState() == Connecting && (c.opening == nil || c.opening.late == nil) {
 			c.refuseUnasked()
 		}

@@ -13,34 +13,14 @@ import (
 
 func startServer(t testing.TB, h Handler, o Options) *Server {
 	t.Helper()
-	s, err := NewServer(h, o)
-	if err != nil {
-		t.Fatal(err)
+	if secured(t) {
+		return startServerTLS(t, h, o)
 	}
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	served := make(chan error, 1)
-	go func() { served <- s.Serve(ln) }()
-	for s.Addr() == nil {
-		time.Sleep(time.Millisecond)
-	}
-	t.Cleanup(func() {
-		if err := s.Close(); err != nil {
-			t.Error("Close:", err)
-		}
-		if err := <-served; err != ErrServerClosed {
-			t.Error("Serve:", err)
-		}
-		if n := s.Stats().Buffers.Out; n != 0 {
-			t.Errorf("%d buffers are still out: %v", n, s.pool.Leaks())
-		}
-		if n := s.Stats().QueuedBytes; n != 0 {
-			t.Errorf("%d bytes wait for nobody", n)
-		}
-	})
-	return s
+	return startServerOn(t, h, o, ln, (*Server).Serve)
 }
 
 // testKey masks what the tests send.
@@ -50,7 +30,10 @@ func dial(t testing.TB, s *Server) net.Conn {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), timeoutOf(5))
 	defer cancel()
-	c, br, _, err := ws.Dial(ctx, "ws://"+s.Addr().String()+"/echo")
+	d := ws.Dialer{NetDial: func(_ context.Context, network, addr string) (net.Conn, error) {
+		return connectTo(t, new(net.Dialer), network, addr)
+	}}
+	c, br, _, err := d.Dial(ctx, "ws://"+s.Addr().String()+"/echo")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,10 +16,10 @@ import (
 	"github.com/klauspost/compress/flate"
 )
 
-// permessage-deflate in a simulation: what the server is told to do, and peers who offer it, keep
-// to the answer, and compress with other libraries than the engine's own code.
+// permessage-deflate in a simulation: what the engine is told to do, and peers who offer it or answer, keep
+// to what was agreed on, and compress with other libraries than the engine's own code.
 
-// randomDeflate gives half of all servers a policy, and some of them a hook.
+// randomDeflate gives half of all engines a policy, and some of them a hook.
 func randomDeflate(r *rand.Rand, o *Options) {
 	if r.IntN(2) == 0 {
 		return
@@ -76,24 +76,24 @@ func randomOffer(r *rand.Rand) string {
 	return "Sec-WebSocket-Extensions: " + b.String() + "\r\n"
 }
 
-// simAgreement is what a response says of permessage-deflate.
+// simAgreement is what a response says of permessage-deflate: to the engine's end, and to the peer's.
 type simAgreement struct {
-	server, client struct {
+	engine, peer struct {
 		bits     int
 		takeover bool
 	}
 }
 
-// parseSimAgreement reads a response's head; nil when it accepts no extension.
-func parseSimAgreement(head string) *simAgreement {
+// parseSimAgreement reads a response's head; nil when it accepts no extension. The engine and the peer have these roles.
+func parseSimAgreement(head, engine, peer string) *simAgreement {
 	_, value, ok := strings.Cut(head, "\r\nSec-WebSocket-Extensions: permessage-deflate")
 	if !ok {
 		return nil
 	}
 	value, _, _ = strings.Cut(value, "\r\n")
 	var a simAgreement
-	a.server.bits, a.server.takeover = simParameters(value, "server")
-	a.client.bits, a.client.takeover = simParameters(value, "client")
+	a.engine.bits, a.engine.takeover = simParameters(value, engine)
+	a.peer.bits, a.peer.takeover = simParameters(value, peer)
 	return &a
 }
 
@@ -107,7 +107,7 @@ func simParameters(value, end string) (bits int, takeover bool) {
 }
 
 func (a *simAgreement) inflater() *simInflater {
-	return &simInflater{window: 1 << a.server.bits, takeover: a.server.takeover}
+	return &simInflater{window: 1 << a.engine.bits, takeover: a.engine.takeover}
 }
 
 // simDeflater compresses a peer's messages: those of some peers with compress/flate, one writer
@@ -123,7 +123,7 @@ type simDeflater struct {
 }
 
 func newSimDeflater(r *rand.Rand, a *simAgreement) *simDeflater {
-	f := &simDeflater{rng: r, bits: a.client.bits, takeover: a.client.takeover}
+	f := &simDeflater{rng: r, bits: a.peer.bits, takeover: a.peer.takeover}
 	if f.bits == 15 && r.IntN(3) == 0 {
 		level := []int{stdflate.BestSpeed, 6, stdflate.HuffmanOnly, stdflate.NoCompression}[r.IntN(4)]
 		f.own, _ = stdflate.NewWriter(io.Discard, level)
@@ -232,8 +232,8 @@ func (m *simulation) checkPlaces() {
 				places++
 			}
 		}
-		if n := int(l.outgoing.Collecting()); n != places || n > m.server.conf.collecting {
-			m.broke("loop %d counts %d places of %d; %d messages have one", i, n, m.server.conf.collecting, places)
+		if n := int(l.outgoing.Collecting()); n != places || n > m.engine.conf.collecting {
+			m.broke("loop %d counts %d places of %d; %d messages have one", i, n, m.engine.conf.collecting, places)
 		}
 	}
 }

@@ -44,6 +44,9 @@ func (o *simOpener) open(p []byte) (plain []byte) {
 
 // seal puts a sealer under a connection that is not open yet.
 func (m *simulation) seal(d *ledger) {
+	if d.conn.loop.secure != nil {
+		return // it has the real one
+	}
 	d.conn.loop.outgoing.Sink.(*sealingSink).sealed[d.conn.fd] = &sealed{conn: d.conn}
 	d.opener, d.peer.opener = new(simOpener), new(simOpener)
 }
@@ -153,7 +156,7 @@ func (d *ledger) onPart() {
 // loops are.
 func (m *simulation) broadcast() {
 	n := randomSize(m.rng)
-	if m.server.conf.deflate != nil && m.rng.IntN(20) == 0 {
+	if m.engine.conf.deflate != nil && m.rng.IntN(20) == 0 {
 		n = outgoing.SliceBytes + m.rng.IntN(50<<10)
 	}
 	op, p := randomPayload(m.rng, n)
@@ -170,7 +173,7 @@ func (m *simulation) broadcast() {
 		chosen[d] = true
 		d.expect(&posting{digest: digestOf(op, p), whole: true, number: d.conn.loop.broadcasts.last.Load() + 1})
 	}
-	m.server.Broadcast(k, func(c *Conn) bool {
+	m.engine.broadcast(k, func(c *Conn) bool {
 		d := m.byConn[c]
 		m.release(d)
 		if c.mu.TryLock() {

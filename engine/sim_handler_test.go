@@ -63,7 +63,7 @@ func (m *simulation) onUpgrade(u *Upgrade) {
 func (m *simulation) randomLimits() Limits {
 	high := int64(1+m.rng.IntN(100)) << 10
 	most := []int64{-1, 4 << 10, 16 << 10, 64 << 10, 400 << 10, 4 << 20}
-	if m.server.conf.deflate != nil {
+	if m.engine.conf.deflate != nil {
 		most = most[:4] // what is dropped must leave no trace in the history
 		if m.rng.IntN(3) == 0 {
 			most = most[1:3]
@@ -118,6 +118,9 @@ func (m *simulation) act(d *ledger, inCallback bool) {
 	}
 	for !m.quiet && m.rng.IntN(5) < 2 {
 		on := d
+		if m.client != nil && m.rng.IntN(60) == 0 && len(m.ledgers) < simPeers {
+			m.begin()
+		}
 		if m.rng.IntN(6) == 0 {
 			on = m.ledgers[m.rng.IntN(len(m.ledgers))]
 		}
@@ -147,7 +150,7 @@ func (m *simulation) actOn(d *ledger) {
 		m.send(d, digestOf(op, p), func() error { return c.Send(op, p) })
 	case r < 72:
 		op, p := m.payload(d)
-		b := m.server.pool.Get(len(p))
+		b := m.engine.pool.Get(len(p))
 		b.B = append(b.B, p...)
 		m.send(d, digestOf(op, p), func() error { return m.sendOwned(c, op, b) })
 	case r < 100:
@@ -262,6 +265,7 @@ func (m *simulation) end(d *ledger) {
 			c.Terminate()
 			d.terminated = d.terminated || before == Open
 			d.asked = before != Connecting
+			d.gaveUp = d.gaveUp || before == Connecting
 		}
 		return
 	default:
@@ -275,6 +279,9 @@ func (m *simulation) end(d *ledger) {
 	}
 	if before == Open {
 		d.asked = true
+	}
+	if before == Connecting {
+		d.gaveUp = true
 	}
 }
 

@@ -72,6 +72,7 @@ type ledger struct {
 	paused              bool
 	event               CloseEvent
 	notices
+	dialledLaws
 }
 
 func (d *ledger) broke(format string, args ...any) {
@@ -146,7 +147,7 @@ func (d *ledger) tooSlow() {
 
 // checkBuffered compares BufferedAmount with what was accepted and has not wholly left.
 func (d *ledger) checkBuffered() {
-	if d.asking != 0 {
+	if d.asking != 0 || d.conn.loop.secure != nil && d.m.holding(d) { // the carrier sends what it has sealed, and nobody can be told before the lock is free
 		return
 	}
 	d.hear()
@@ -165,7 +166,7 @@ func (d *ledger) watchQueue(leaving int) {
 	q := d.waiting()
 	d.peak = max(d.peak, q)
 	l := d.conn.limits.Load()
-	d.over = d.over || q > uint64(l.HighWater) || d.conn.holds.Load()&heldByHigh != 0 // it may pass it for a moment, while slices are made
+	d.over = d.over || q > uint64(l.HighWater) || d.conn.holds.Load()&(heldByHigh|overHigh) != 0 // it may pass it for a moment, while slices are made
 	if q -= min(q, uint64(leaving)); d.over && q <= uint64(l.LowWater) {
 		d.over, d.fell = false, true
 	}
@@ -182,7 +183,12 @@ func (d *ledger) onWire(p []byte) {
 	d.wire.feed(p)
 }
 
-func (d *ledger) onHead(string)         {}
+func (d *ledger) onHead(head string) {
+	if d.ask != nil {
+		d.asks(head)
+	}
+}
+
 func (d *ledger) onIllegal(what string) { d.broke("the wire shows %s", what) }
 
 func (d *ledger) onFrame(op Opcode, fin, rsv1 bool, n uint64) {
@@ -203,7 +209,7 @@ func (d *ledger) onFrame(op Opcode, fin, rsv1 bool, n uint64) {
 			d.broke("a message of opcode %d leaves, the next one is of %d", op, p.op)
 		}
 	}
-	if long := d.rsv1 && p.n > d.m.server.conf.slice; (!fin || op == 0) && !p.frames && !long {
+	if long := d.rsv1 && p.n > d.m.engine.conf.slice; (!fin || op == 0) && !p.frames && !long {
 		d.broke("a message is fragmented that no NewWriter made")
 	}
 	d.frames++
@@ -214,7 +220,7 @@ func (d *ledger) onFrame(op Opcode, fin, rsv1 bool, n uint64) {
 
 // checkCompressed: a frame of a compressed message begins.
 func (d *ledger) checkCompressed(p *posting, op Opcode, fin bool) {
-	k := d.m.server.conf
+	k := d.m.engine.conf
 	switch {
 	case p.plain || !p.frames && p.n < k.deflateMin:
 		d.broke("a message of %d bytes is compressed, and must not be", p.n)
@@ -250,7 +256,7 @@ func (d *ledger) onMessageEnd() {
 		d.broke("a message leaves as %+v, the next one is %+v", d.now, p.digest)
 	}
 	d.unleft = d.unleft[1:]
-	if p.number == 0 { // else nobody has counted it yet
+	if p.number == 0 && !d.departed() { // else nobody has counted it yet, or nobody hears of it any more
 		d.buffered -= uint64(p.n)
 	}
 	d.left++
@@ -336,7 +342,7 @@ func (d *ledger) checkTended() {
 	if c.ReadyState() == Open && d.opened && !c.timer.Scheduled() && c.flags&timerDue == 0 {
 		d.broke("OPEN without a timer")
 	}
-	if c.watched != c.wanted() {
+	if c.phase != phaseDialing && c.watched != c.wanted() {
 		d.broke("watched for %b, waits for %b (flags %b)", c.watched, c.wanted(), c.flags)
 	}
 }
@@ -387,7 +393,8 @@ func (d *ledger) enter(what string) {
 		d.m.quiet = true // or it never ends
 		d.broke("%d callbacks in one run", simCallbacks)
 	}
-	if d.closed != (what == "OnClose") || !d.opened && what != "a posting" {
+	early := what == "a posting" || d.ask != nil && (what == "OnError" || what == "OnClose")
+	if d.closed != (what == "OnClose") || !d.opened && !early {
 		d.broke("%s; OnOpen before: %v, OnClose: %v", what, d.opened, d.closed)
 	}
 	if !d.m.holding(d) {
@@ -409,6 +416,9 @@ func (d *ledger) onOpen() {
 	d.enter("OnOpen")
 	if s := d.conn.ReadyState(); s != Open && !d.asked { // others may have closed it already
 		d.broke("OnOpen in %v", s)
+	}
+	if d.ask != nil {
+		d.checkOpened()
 	}
 }
 
@@ -439,7 +449,7 @@ func (d *ledger) onPing(p []byte) {
 }
 
 // told: a worker tells the handler, some time, of what may have happened again meanwhile.
-func (d *ledger) told() bool { return d.m.server.workers != nil }
+func (d *ledger) told() bool { return d.m.engine.workers != nil }
 
 func (d *ledger) onHighWater() {
 	d.enter("OnHighWater")
@@ -490,6 +500,9 @@ func (d *ledger) onClose(e CloseEvent) {
 		d.broke("%+v", e)
 	}
 	d.checkError(e)
+	if !d.opened {
+		d.checkNeverOpened(e)
+	}
 	if !e.WasClean {
 		return
 	}
@@ -504,6 +517,9 @@ func (d *ledger) onClose(e CloseEvent) {
 // checkSettled: the machine behaves, the peers have read all and sent what they had to send.
 func (d *ledger) checkSettled() {
 	c := d.conn
+	if c != nil {
+		d.checkAttempts()
+	}
 	if c == nil || !d.opened {
 		return
 	}
@@ -555,7 +571,7 @@ func (d *ledger) checkPatience(wasOpen bool) {
 	p := d.peer
 	open := d.conn != nil && d.conn.ReadyState() == Open
 	switch {
-	case d.conn != nil && !open && d.opened && !d.closed:
+	case d.conn != nil && !open && (d.opened || d.ask != nil) && !d.closed:
 		d.broke("%v for ten minutes", d.conn.ReadyState())
 	case open && p.silent:
 		d.broke("OPEN although the peer answered no ping for ten minutes")
@@ -572,7 +588,7 @@ func (d *ledger) checkEnd() {
 	if c == nil {
 		return
 	}
-	if d.opened != d.closed {
+	if d.closed != (d.opened || d.ask != nil) {
 		d.broke("OnOpen: %v, OnClose: %v", d.opened, d.closed)
 	}
 	if s := c.ReadyState(); s != Closed {

@@ -54,10 +54,10 @@ func (d *ledger) checkServed() {
 // checkBudget: the budget is what its holders hold.
 func (m *simulation) checkBudget() {
 	sum := int64(0)
-	for _, h := range m.server.budget.holders {
+	for _, h := range m.engine.budget.holders {
 		sum += h.bytes.Load()
 	}
-	if used := m.server.budget.used.Load(); used != sum {
+	if used := m.engine.budget.used.Load(); used != sum {
 		m.broke("the inbound budget counts %d, its holders hold %d", used, sum)
 	}
 }
@@ -95,7 +95,7 @@ func (d *ledger) checkWaiters() {
 
 // checkError: OnError comes before OnClose exactly when the connection failed, by somebody else than its user.
 func (d *ledger) checkError(e CloseEvent) {
-	if want := e.Err != nil && !errors.Is(e.Err, ErrTerminated); d.err != want {
+	if want := e.Err != nil && (!d.opened || !errors.Is(e.Err, ErrTerminated)); d.err != want {
 		d.broke("OnError: %v, OnClose: %+v", d.err, e)
 	}
 	if d.terminated && (e.WasClean || e.Code != StatusAbnormalClosure && e.Code != d.peer.closeCode) {

@@ -29,7 +29,7 @@ var fates = [...]fate{staysOpen, closes, breaksRule, breaksRule, breaksRule, hal
 // simPeer is the far end of a connection, with a part to play.
 type simPeer struct {
 	rng     *rand.Rand
-	end     *sim.Peer
+	end     simEnd
 	scanner wireScanner
 	opener  *simOpener // of a sealed connection
 	buf     []byte
@@ -49,6 +49,15 @@ type simPeer struct {
 
 	pend []byte // to be written
 
+	// A server's.
+	ask       *simAsk // what it is to be asked; nil: it is a client
+	kind      bool    // its answer is right
+	agreed    *simAgreement
+	protocol  string
+	fault     string // its answer is wrong, for this reason
+	breaksOff bool   // it ends in the middle of the answer
+	onAnswer  func() // it has answered as it should
+
 	open, refused  bool   // by the response
 	over           bool   // it sends nothing more of its own
 	hoarding       bool   // it is in the middle of a message for ever
@@ -66,9 +75,11 @@ type simPeer struct {
 	ponged         int // our pings that it answered
 	received       int // messages wholly read
 	sawEnd, sawRST bool
+	truncated      bool // the end came without close_notify
 }
 
-func newSimPeer(r *rand.Rand, end *sim.Peer, id int) *simPeer {
+// newSimPeer is a peer that plays a client.
+func newSimPeer(r *rand.Rand, end simEnd, id int) *simPeer {
 	p := &simPeer{rng: r, end: end, buf: make([]byte, 64<<10), polite: true, rarelyLong: 30}
 	p.scanner.to, p.scanner.skims = p, true
 	p.speed = []int{100, 1 << 10, 4 << 10, 64 << 10}[r.IntN(4)]
@@ -95,6 +106,7 @@ func (p *simPeer) step() {
 	}
 	switch r := p.rng.IntN(10); {
 	case r < 4:
+		p.end.Flush()
 		p.flush(1 + p.rng.IntN(1+len(p.pend)))
 	case r < 7:
 		p.read(1 + p.rng.IntN(p.speed))
@@ -106,7 +118,7 @@ func (p *simPeer) step() {
 // serve is what a patient peer does: it takes all there is and answers. It reports whether
 // there was something.
 func (p *simPeer) serve() (busy bool) {
-	for !p.dead && p.flush(len(p.pend)) {
+	for !p.dead && (p.flush(len(p.pend)) || p.end.Flush()) {
 		busy = true
 	}
 	for !p.dead && p.read(len(p.buf)) {
@@ -125,7 +137,9 @@ func (p *simPeer) flush(n int) bool {
 		p.polite, p.over = false, true
 		return false
 	}
-	p.pend = p.pend[n:]
+	if p.pend = p.pend[n:]; p.breaksOff && len(p.pend) == 0 {
+		p.end.CloseWrite()
+	}
 	return n > 0
 }
 
@@ -143,6 +157,8 @@ func (p *simPeer) read(n int) bool {
 		return false
 	case io.EOF:
 		p.sawEnd = true
+	case sim.ErrTruncated:
+		p.sawEnd, p.truncated = true, true
 	default:
 		p.sawRST = true
 	}
@@ -243,19 +259,31 @@ func (p *simPeer) fragments(op Opcode, data []byte, rsv1 bool) {
 func (p *simPeer) frame(op Opcode, fin bool, data []byte) { p.headed(op, fin, false, data) }
 
 func (p *simPeer) headed(op Opcode, fin, rsv1 bool, data []byte) {
+	if p.ask != nil {
+		p.pend = codec.AppendFrame(p.pend, op, fin, rsv1, data)
+		return
+	}
 	var key [4]byte
 	binary.NativeEndian.PutUint32(key[:], p.rng.Uint32())
 	p.pend = codec.AppendMaskedFrame(p.pend, op, fin, rsv1, key, data)
 }
 
+// header is the header of a frame whose payload is not said.
+func (p *simPeer) header(op Opcode, n uint64) {
+	if p.ask != nil {
+		p.pend = codec.AppendHeader(p.pend, op, true, false, n)
+	} else {
+		p.pend = codec.AppendMaskedHeader(p.pend, op, true, false, n, [4]byte{})
+	}
+}
+
 // hoard begins a message that it never ends.
 func (p *simPeer) hoard() {
 	p.over = true
-	var key [4]byte
 	if data := materials.binary[:(60+p.rng.IntN(120))<<10]; p.deflater != nil {
 		p.headed(OpBinary, false, true, p.deflater.message(data))
 	} else {
-		p.pend = codec.AppendMaskedHeader(p.pend, OpBinary, true, false, 200<<10, key)
+		p.header(OpBinary, 200<<10)
 		p.pend = append(p.pend, data...)
 	}
 	p.hoarding, p.silent, p.deafClose = true, true, true // all else would be part of it
@@ -280,14 +308,13 @@ func (p *simPeer) sendClose(code int) {
 func (p *simPeer) violate() {
 	p.polite = false
 	p.broke = 1002
-	var key [4]byte
 	if p.deflater != nil && p.rng.IntN(5) != 0 {
 		p.violateDeflated()
 		return
 	}
 	switch p.rng.IntN(8) {
 	case 0:
-		p.pend = append(p.pend, 0x82, 0x01, 'x') // not masked
+		p.wronglyMasked()
 	case 1:
 		p.frame(Opcode(3), true, nil)
 	case 2:
@@ -302,7 +329,7 @@ func (p *simPeer) violate() {
 	case 6:
 		p.frame(OpClose, true, []byte{3, 237}) // 1005
 	case 7:
-		p.pend = codec.AppendMaskedHeader(p.pend, OpBinary, true, false, simMaxMessage+1, key)
+		p.header(OpBinary, simMaxMessage+1)
 		p.broke = 1009
 	}
 	for range p.rng.IntN(12) { // nothing of this may be processed
@@ -310,7 +337,20 @@ func (p *simPeer) violate() {
 	}
 }
 
+// wronglyMasked: RFC 6455 5.1 wants a client's frames masked, and no server's.
+func (p *simPeer) wronglyMasked() {
+	if p.ask != nil {
+		p.pend = append(p.pend, 0x82, 0x81, 1, 2, 3, 4, 'x')
+	} else {
+		p.pend = append(p.pend, 0x82, 0x01, 'x')
+	}
+}
+
 func (p *simPeer) onHead(head string) {
+	if p.ask != nil {
+		p.answers(head)
+		return
+	}
 	p.open = len(head) > 12 && head[9:12] == "101"
 	if p.refused = !p.open; p.refused {
 		p.over, p.pend = true, nil

@@ -4,6 +4,6 @@ package engine
 
 // explore lets other goroutines act at the engine's scheduling points too.
 func (m *simulation) explore() bool {
-	m.server.scheduling.at = m.atSchedulingPoint
+	m.engine.scheduling.at = m.atSchedulingPoint
 	return true
 }

@@ -238,7 +238,7 @@ func newThrong(t *testing.T, workers int) (w *throng, door int) {
 		t.Fatal(err)
 	}
 	w.server = s
-	loops, _ := simulatedLoops(s, w.world)
+	loops, _ := simulatedLoops(&s.engine, w.world)
 	if workers > 0 {
 		s.workers = startWorkers(workers)
 	}

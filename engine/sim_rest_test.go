@@ -29,8 +29,9 @@ func (p *simPeer) hurry() {
 // come has so many peers connect.
 func (m *simulation) come(n int) {
 	for range n {
-		m.dial()
-		m.ledgers[len(m.ledgers)-1].peer.end.Widen(16 << (10 + m.rng.IntN(5)))
+		if m.dial(); m.client == nil {
+			m.ledgers[len(m.ledgers)-1].peer.end.Widen(16 << (10 + m.rng.IntN(5)))
+		}
 	}
 	m.settle()
 	for len(m.late) > 0 {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"net/netip"
 	"strconv"
 	"strings"
 	"time"
@@ -14,16 +15,17 @@ import (
 	"github.com/gannet-ws/gannet/engine/internal/sim"
 )
 
-// A rig is a server on a simulated machine that behaves, or nearly so, for one short trial: a few connections, one
+// A rig is a server, or a client, on a simulated machine that behaves, or nearly so, for one short trial: a few connections, one
 // rule, and a director who decides what happens when. A simulation draws everything and has general laws; a trial
 // draws only sizes and times, and knows exactly what has to come of them. Workers are the director's too, so trials with
 // them can be repeated.
 type rig struct {
 	rng     *rand.Rand
 	world   *sim.World
-	server  *Server
+	engine  *engine
+	client  *Client // the engine's; nil: it is a server's
 	loops   []*loop
-	systems []*sim.System
+	systems []*simPoller
 	ended   []bool
 	door    int
 	actors  []*actor
@@ -31,13 +33,15 @@ type rig struct {
 	turns   int
 	buf     []byte
 	law     error
+
+	background simBackground
 }
 
 // actor is a peer and what the handler was told of its connection.
 type actor struct {
 	s       *rig
 	id      int
-	end     *sim.Peer
+	end     simEnd
 	conn    *Conn
 	upgrade *Upgrade
 	scan    wireScanner
@@ -45,6 +49,16 @@ type actor struct {
 	pend    []byte // to be written
 	reads   bool   // it takes what comes
 	answers bool   // pings and Close frames
+
+	// A server's.
+	ask    *simAsk // what it is to be asked; nil: it is a client
+	mute   bool    // it does not answer by itself
+	key    string  // of the request
+	rooms  [2]int
+	routes func(attempt int) sim.Route // nil: it is connected at once
+	addrs  []netip.Addr                // of its name
+	tried  []*tried
+	chosen *tried // which of them sends
 
 	left    int           // bytes that left for it
 	leftAt  time.Duration // the last of them
@@ -77,8 +91,22 @@ type noted struct {
 // rigTurns is in how many turns a trial settles.
 const rigTurns = 4000
 
-func newRig(r *rand.Rand, o Options, deciding func(*actor)) *rig {
-	s := &rig{rng: r, world: sim.New(r.Uint64(), sim.Faults{}), buf: make([]byte, 64<<10)}
+// newRig is a rig for a trial of what holds for servers' connections and for clients': every other one is a client's.
+func newRig(r *rand.Rand, o Options) *rig {
+	seed := r.Uint64()
+	s := &rig{rng: r, world: sim.New(seed, sim.Faults{}), buf: make([]byte, 64<<10)}
+	if seed%2 != 0 {
+		return newClientRig(s, clientOptions(o))
+	}
+	return serverRig(s, o, nil)
+}
+
+// newServerRig is a rig for a trial of a server.
+func newServerRig(r *rand.Rand, o Options, deciding func(*actor)) *rig {
+	return serverRig(&rig{rng: r, world: sim.New(r.Uint64(), sim.Faults{}), buf: make([]byte, 64<<10)}, o, deciding)
+}
+
+func serverRig(s *rig, o Options, deciding func(*actor)) *rig {
 	if o.Loops == 0 {
 		o.Loops = 1
 	}
@@ -87,15 +115,20 @@ func newRig(r *rand.Rand, o Options, deciding func(*actor)) *rig {
 	if err != nil {
 		panic(err)
 	}
-	s.server = server
-	s.loops, s.systems = simulatedLoops(server, s.world)
-	s.ended = make([]bool, len(s.loops))
-	if o.Workers > 0 {
-		server.workers = new(workers)
-	}
+	s.simulate(&server.engine)
 	s.door = s.world.Listen()
 	s.loops[0].addListener(nil, s.door, len(s.loops) > 1)
 	return s
+}
+
+// simulate makes the engine's loops, and takes its workers away.
+func (s *rig) simulate(e *engine) {
+	s.engine = e
+	s.loops, s.systems = simulatedLoops(e, s.world)
+	s.ended = make([]bool, len(s.loops))
+	if e.conf.Workers > 0 {
+		e.workers = new(workers)
+	}
 }
 
 // rough makes the machine do everything in pieces, without letting time pass.
@@ -129,8 +162,14 @@ func (s *rig) call(toEngine, fromEngine int) *actor {
 	return a
 }
 
-// comes is call, a request, and its answer.
+// comes is a connection that is open: call, a request, and its answer; or it begins here.
 func (s *rig) comes(toEngine, fromEngine int) *actor {
+	if s.client != nil {
+		a := s.begins(toEngine, fromEngine)
+		s.settle()
+		s.wants(a.was("OnOpen"), "a plain answer does not open: %v, %+v", a.events, a.event)
+		return a
+	}
 	a := s.call(toEngine, fromEngine)
 	a.knock("")
 	s.settle()
@@ -150,10 +189,17 @@ func (a *actor) request(lines string) string {
 }
 
 // say sends a frame, or part of a message.
-func (a *actor) say(op Opcode, fin bool, p []byte) {
+func (a *actor) say(op Opcode, fin bool, p []byte) { a.headed(op, fin, false, p) }
+
+// headed sends a frame; a client's is masked.
+func (a *actor) headed(op Opcode, fin, rsv1 bool, p []byte) {
+	if a.ask != nil {
+		a.pend = codec.AppendFrame(a.pend, op, fin, rsv1, p)
+		return
+	}
 	var key [4]byte
 	binary.NativeEndian.PutUint32(key[:], a.s.rng.Uint32())
-	a.pend = codec.AppendMaskedFrame(a.pend, op, fin, false, key, p)
+	a.pend = codec.AppendMaskedFrame(a.pend, op, fin, rsv1, key, p)
 }
 
 // message sends a whole message in so many frames, compressed if that was agreed on.
@@ -167,9 +213,7 @@ func (a *actor) message(op Opcode, p []byte, frames int) {
 		if k > 1 {
 			n = a.s.rng.IntN(len(p) + 1)
 		}
-		var key [4]byte
-		binary.NativeEndian.PutUint32(key[:], a.s.rng.Uint32())
-		a.pend = codec.AppendMaskedFrame(a.pend, op, k == 1, rsv1, key, p[:n])
+		a.headed(op, k == 1, rsv1, p[:n])
 		op, rsv1, p = codec.OpContinuation, false, p[n:]
 	}
 }
@@ -221,6 +265,10 @@ func (a *actor) ends(how string) {
 }
 
 func (a *actor) onHead(head string) {
+	if a.ask != nil {
+		a.onRequest(head)
+		return
+	}
 	a.status = head[9:12]
 	if a.scan.agreed != nil {
 		a.packer = newSimDeflater(a.s.rng, a.scan.agreed)
@@ -308,11 +356,12 @@ func (s *rig) of(c *Conn) *actor {
 	panic("a callback of a connection that nobody knows")
 }
 
-// note notes a callback; OnMessage, OnPing and OnPong come in OPEN alone, and nothing after OnClose.
+// note notes a callback; OnMessage, OnPing and OnPong come in OPEN alone, or after CloseWrite, and nothing after OnClose.
 func (a *actor) note(what string, f func(*actor)) {
 	s := a.s
 	s.wants(!a.inside, "%s inside another callback", what)
-	s.wants(!a.was("OnClose") && (what == "OnOpen") == (len(a.events) == 0), "%s after %v", what, a.events)
+	first := what == "OnOpen" || a.ask != nil && what == "OnError"
+	s.wants(!a.was("OnClose") && (first || len(a.events) > 0) && (what != "OnOpen" || len(a.events) == 0), "%s after %v", what, a.events)
 	a.events = append(a.events, noted{what, s.world.Now()})
 	if f != nil {
 		f(a)
@@ -321,7 +370,7 @@ func (a *actor) note(what string, f func(*actor)) {
 	case "OnError", "OnClose":
 		s.wants(state == Closed, "%s in %v", what, state)
 	case "OnMessage", "OnPing", "OnPong":
-		s.wants(state == Open, "%s in %v", what, state)
+		s.wants(a.conn.hears(), "%s in %v", what, state)
 	}
 	a.inside = true
 	defer func() { a.inside = false }()

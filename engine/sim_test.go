@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -15,7 +16,7 @@ import (
 	"github.com/gannet-ws/gannet/engine/internal/sim"
 )
 
-// A simulation is a server on a machine that exists only in memory (package sim), with peers
+// A simulation is a server, or a client, on a machine that exists only in memory (package sim), with peers
 // who speak WebSocket, a handler and other goroutines that do random things, and laws that
 // are checked after every step. One seed decides everything, on one goroutine, so a run that
 // breaks a law can be repeated: GANNET_SIM_SEED=n go test -run TestSim ./engine
@@ -25,11 +26,17 @@ type simulation struct {
 	seed    uint64
 	rng     *rand.Rand
 	world   *sim.World
-	server  *Server
+	engine  *engine
+	client  *Client // the engine's; nil: it is a server's
 	loops   []*loop
-	systems []*sim.System
+	systems []*simPoller
 	ended   []bool
-	door    int // the listening descriptor
+	door    int // a server's listening descriptor
+	tls     *simTLS
+	tlsDoor int // a server's, over TLS
+
+	background simBackground
+	keys       map[string]bool // of requests
 
 	ledgers     []*ledger
 	byConn      map[*Conn]*ledger
@@ -79,11 +86,16 @@ func newSimulation(seed uint64) *simulation {
 		o.Workers, o.InboxBytes = 1, 1+r.Int64N([]int64{300, 4 << 10, 64 << 10}[r.IntN(3)])
 	}
 	m.rarelyLong = []int{5, 40}[r.IntN(2)]
-	s, err := NewServer(m.handler(), o)
-	if err != nil {
-		panic(err)
+	if k := rand.New(rand.NewPCG(seed, 8446)); k.IntN(3) == 0 { // so that the rest of a seed's run stays as it is
+		m.tls = newSimTLS(m.world, k)
+		o.TLSConfig = m.tls.server
 	}
-	m.server = s
+	if isClients(seed) {
+		m.makeClient(o)
+	} else {
+		m.makeServer(o)
+	}
+	s := m.engine
 	if m.tightBudget = r.IntN(5) == 0; m.tightBudget {
 		s.budget.limit = 150 << 10
 	}
@@ -95,15 +107,26 @@ func newSimulation(seed uint64) *simulation {
 		s.conf.frame = []int64{4 << 20, 4 << 20, -1, 1, 2000, 30_000}[own.IntN(6)]
 	}
 	m.loops, m.systems = simulatedLoops(s, m.world)
-	for _, l := range m.loops {
+	native := m.loops
+	if m.tls != nil {
+		loops, systems := simulatedSecureLoops(s, m.world, &m.background)
+		m.loops, m.systems = append(slices.Clone(native), loops...), append(m.systems, systems...)
+	}
+	for _, l := range native {
 		l.outgoing.Sink = &sealingSink{Sink: l.outgoing.Sink, m: m, loop: l, sealed: map[int32]*sealed{}}
 	}
 	if o.Workers > 0 {
 		s.workers = new(workers) // nobody but work runs them
 	}
 	m.ended = make([]bool, len(m.loops))
-	m.door = m.world.Listen()
-	m.loops[0].addListener(nil, m.door, true)
+	if m.client == nil {
+		m.door = m.world.Listen()
+		m.loops[0].addListener(nil, m.door, true)
+		if m.tls != nil {
+			m.tlsDoor = m.world.Listen()
+			s.secure[0].addListener(nil, m.tlsDoor, true)
+		}
+	}
 	m.world.SetPreempt(m.others)
 	if m.tracing = os.Getenv("GANNET_SIM_TRACE") != ""; m.tracing {
 		m.world.SetTrace(func(s string) { fmt.Fprintln(os.Stderr, m.turns, s) })
@@ -111,17 +134,25 @@ func newSimulation(seed uint64) *simulation {
 	return m
 }
 
+func (m *simulation) makeServer(o Options) {
+	s, err := NewServer(m.handler(), o)
+	if err != nil {
+		panic(err)
+	}
+	m.engine = &s.engine
+}
+
 // simulatedLoops is what start does, on simulated pollers.
-func simulatedLoops(s *Server, w *sim.World) (loops []*loop, systems []*sim.System) {
+func simulatedLoops(s *engine, w *sim.World) (loops []*loop, systems []*simPoller) {
 	var shared *table
 	for range s.conf.Loops {
 		sys := w.NewSystem()
 		l := s.newLoop(sys, nil, shared)
 		shared = l.table
-		loops, systems = append(loops, l), append(systems, sys)
+		loops, systems = append(loops, l), append(systems, &simPoller{System: sys, handler: l})
 	}
 	s.native, s.started = loops, true
-	s.publishLoops()
+	s.publishLoops(loops)
 	return loops, systems
 }
 
@@ -174,6 +205,8 @@ func (m *simulation) step() {
 		m.others()
 	case r < 95 && len(m.ledgers) < simPeers:
 		m.dial()
+	case r < 96 && m.client != nil && len(m.ledgers) > 0 && m.rng.IntN(4) == 0:
+		m.meddle()
 	case r < 96:
 		m.broadcast()
 	case r < 99:
@@ -203,7 +236,7 @@ func (m *simulation) turn(i int) {
 			}
 		}
 	}()
-	if !m.systems[i].Turn(m.loops[i]) {
+	if !m.systems[i].turn() {
 		m.loops[i].end()
 		close(m.loops[i].done)
 		m.ended[i] = true
@@ -213,7 +246,7 @@ func (m *simulation) turn(i int) {
 // work is what a worker does next, if there is something: a batch of one connection's callbacks, between which the
 // loops may turn. Nobody else has the connection's lock meanwhile, for the worker would wait for it, and that here is for ever.
 func (m *simulation) work() bool {
-	w := m.server.workers
+	w := m.engine.workers
 	if w == nil || m.nested || m.working != nil || w.waiting() == 0 {
 		return false
 	}
@@ -233,9 +266,22 @@ func (m *simulation) meanwhile() {
 	}
 }
 
+// dial has another connection come, or begin.
 func (m *simulation) dial() {
+	if m.client != nil {
+		m.begin()
+		return
+	}
 	rooms := []int{200, 4 << 10, 64 << 10, 256 << 10}
-	end := m.world.Dial(m.door, rooms[m.rng.IntN(4)], rooms[m.rng.IntN(4)])
+	door := m.door
+	if m.tls != nil && m.tls.rng.IntN(4) != 0 {
+		door = m.tlsDoor
+	}
+	raw := m.world.Dial(door, rooms[m.rng.IntN(4)], rooms[m.rng.IntN(4)])
+	end := simEnd(raw)
+	if door != m.door {
+		end = m.tls.calls(raw)
+	}
 	d := &ledger{m: m, id: len(m.ledgers)}
 	d.wire.to = d
 	d.peer = newSimPeer(m.rng, end, d.id)
@@ -313,11 +359,15 @@ func (m *simulation) others() {
 	defer func() { m.nested = false }()
 	d := m.ledgers[m.rng.IntN(len(m.ledgers))]
 	switch r := m.rng.IntN(10); {
-	case r == 0 && len(m.late) > 0:
+	case r == 0 && len(m.late) > 0 && !m.sealing(m.late[0].conn):
 		m.decide()
+	case r < 3 && len(m.background.waiting) > 0:
+		m.background.run()
 	case r < 5 && len(m.holds) > 0:
-		m.letGo(m.holds[m.rng.IntN(len(m.holds))])
-	case d.conn == nil || d.asking > 0 || d == m.working || m.locked(d):
+		if h := m.holds[m.rng.IntN(len(m.holds))]; !m.sealing(h.d.conn) {
+			m.letGo(h)
+		}
+	case d.conn == nil || m.sealing(d.conn) || d.asking > 0 || d == m.working || m.locked(d):
 	case r < 8 && d.conn.ReadyState() != Connecting:
 		d.conn.mu.Lock()
 		h := &hold{d: d, turns: m.rng.IntN(6), sent: m.rng.IntN(2) == 0}
@@ -364,6 +414,7 @@ func (m *simulation) check() {
 	}
 	m.checkBudget()
 	for _, d := range m.ledgers {
+		d.checkTLS()
 		c := d.conn
 		if c == nil {
 			continue
@@ -413,7 +464,7 @@ func (m *simulation) calm() {
 // settle turns everything until nothing is left to do.
 func (m *simulation) settle() {
 	for range settleTurns {
-		busy := false
+		busy := m.background.run()
 		for _, d := range m.ledgers {
 			busy = d.peer.serve() || busy
 		}
@@ -440,6 +491,9 @@ func (m *simulation) patience() {
 	until := m.world.Now() + 10*time.Minute
 	for m.law == nil && m.world.Now() < until {
 		next := until
+		if at := m.world.NextAnswer(); at > m.world.Now() {
+			next = min(next, at)
+		}
 		for i, s := range m.systems {
 			if t := s.Timer(); t != 0 && !m.ended[i] {
 				next = min(next, t)
@@ -453,11 +507,17 @@ func (m *simulation) patience() {
 	}
 }
 
-// finish ends the server as Shutdown and Close do, and looks for what is left.
+// finish ends the engine as Shutdown and Close do, and looks for what is left.
 func (m *simulation) finish() {
-	s := m.server
+	s := m.engine
 	s.beginClosing()
-	m.loops[0].post(task{call: func() { m.loops[0].closeListener(m.door, true, func() {}) }})
+	if m.client == nil {
+		m.loops[0].post(task{call: func() { m.loops[0].closeListener(m.door, true, func() {}) }})
+		if m.tls != nil {
+			l := s.secure[0]
+			l.post(task{call: func() { l.closeListener(m.tlsDoor, true, func() {}) }})
+		}
+	}
 	for _, l := range m.loops {
 		l.post(task{call: l.goAway})
 	}
@@ -480,7 +540,7 @@ func (m *simulation) finish() {
 }
 
 func (m *simulation) checkNothingLeft() {
-	s := m.server
+	s := m.engine
 	st := s.snapshot()
 	if st.Buffers.Out != 0 {
 		m.broke("%d buffers are still out: %v", st.Buffers.Out, s.pool.Leaks())

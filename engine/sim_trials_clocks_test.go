@@ -4,8 +4,6 @@ import (
 	"errors"
 	"math/rand/v2"
 	"time"
-
-	"github.com/gannet-ws/gannet/codec"
 )
 
 // Clocks: none ends a connection whose peer made progress, and each one that is due does, within its resolution.
@@ -48,8 +46,9 @@ func (a *actor) bit() {
 		a.say(OpPong, true, nil)
 	default: // a message that takes its time: each byte counts
 		if len(a.pend) == 0 {
-			var key [4]byte
-			b := codec.AppendMaskedFrame(nil, OpText, true, false, key, []byte("slow"))
+			a.say(OpText, true, []byte("slow"))
+			b := a.pend
+			a.pend = nil
 			for _, x := range b {
 				a.s.pass(between(a.s.rng, 0, 20*time.Millisecond))
 				a.pend = append(a.pend, x)
@@ -64,7 +63,7 @@ func idleRig(r *rand.Rand, o Options) (*rig, time.Duration) {
 	idle := between(r, 600*time.Millisecond, 20*time.Second)
 	o.Limits = quietly()
 	o.Limits.IdleTimeout = idle
-	return newRig(r, o, nil), idle
+	return newRig(r, o), idle
 }
 
 func trialIdle(r *rand.Rand) error {
@@ -81,15 +80,18 @@ func trialIdle(r *rand.Rand) error {
 	s.wants(a.conn.ReadyState() == Open, "idle before %v: %+v", idle, a.event)
 	s.pass(early + late)
 	a.cameBetween("OnClose", last, idle, idle)
-	s.wants(a.event.Code == StatusGoingAway && a.event.WasClean && a.closeCode() == StatusGoingAway && s.server.Stats().Causes["idle"] == 1,
-		"%+v %v", a.event, s.server.Stats().Causes)
+	s.wants(a.event.Code == StatusGoingAway && a.event.WasClean && a.closeCode() == StatusGoingAway && s.engine.snapshot().Causes["idle"] == 1,
+		"%+v %v", a.event, s.engine.snapshot().Causes)
 	return s.finish()
 }
 
-// unread ends our reading, in one of three ways: Pause, a queue above HighWater, or a full inbox, which is of so many
-// messages. goOn ends that.
+// unread ends our reading, in one of three ways: Pause, a queue above HighWater (of a server: a client reads on, and pauses), or a full
+// inbox, which is of so many messages. goOn ends that.
 func (a *actor) unread(how int) (messages int, goOn func()) {
 	s, c := a.s, a.conn
+	if how == 1 && s.client != nil {
+		how = 0
+	}
 	switch how {
 	case 0:
 		c.Pause()
@@ -138,7 +140,7 @@ func trialIdleAfterSlow(r *rand.Rand) error {
 	o := Options{Limits: quietly()}
 	idle := between(r, 4*time.Second, 20*time.Second)
 	o.Limits.IdleTimeout, o.Limits.WriteStallTimeout = idle, idle
-	s := newRig(r, o, nil)
+	s := newRig(r, o)
 	a := s.comes(64<<10, 10<<10)
 	a.fill(100 << 10)
 	for range 3 + r.IntN(4) {
@@ -168,7 +170,7 @@ func trialControlAfter(r *rand.Rand) error {
 	if how == 2 {
 		o.Workers = 1
 	}
-	s := newRig(r, o, nil)
+	s := newRig(r, o)
 	a := s.comes(64<<10, 3000)
 	_, goOn := a.unread(how)
 	for range 3 + r.IntN(5) {
@@ -187,7 +189,7 @@ func trialPings(r *rand.Rand) error {
 	o := Options{Limits: quietly()}
 	ping, pong := between(r, 300*time.Millisecond, 20*time.Second), between(r, 200*time.Millisecond, 20*time.Second)
 	o.Limits.PingInterval, o.Limits.PongTimeout = ping, pong
-	s := newRig(r, o, nil)
+	s := newRig(r, o)
 	a := s.comes(64<<10, 64<<10)
 	last := s.world.Now()
 	n := 1 + r.IntN(4)
@@ -226,7 +228,7 @@ func trialPings(r *rand.Rand) error {
 	}
 	s.pass(sent + pong + late - min(s.world.Now(), sent+pong+late))
 	a.cameBetween("OnClose", sent, pong, pong+30*time.Millisecond)
-	s.wants(a.event.Code == StatusAbnormalClosure && errors.Is(a.event.Err, ErrPongTimeout) && s.server.Stats().Causes["pong-timeout"] == 1, "%+v", a.event)
+	s.wants(a.event.Code == StatusAbnormalClosure && errors.Is(a.event.Err, ErrPongTimeout) && s.engine.snapshot().Causes["pong-timeout"] == 1, "%+v", a.event)
 	return s.finish()
 }
 
@@ -234,7 +236,7 @@ func trialLifetime(r *rand.Rand) error {
 	o := Options{Limits: quietly()}
 	life := between(r, 200*time.Millisecond, time.Minute)
 	o.Limits.MaxLifetime = life
-	s := newRig(r, o, nil)
+	s := newRig(r, o)
 	a := s.comes(64<<10, 64<<10)
 	opened := a.when("OnOpen")
 	for range r.IntN(5) {
@@ -245,7 +247,7 @@ func trialLifetime(r *rand.Rand) error {
 	s.wants(a.conn.ReadyState() == Open, "too early: %+v", a.event)
 	s.pass(early + late)
 	a.cameBetween("OnClose", opened, life, life)
-	s.wants(a.event.Code == StatusGoingAway && a.event.WasClean && s.server.Stats().Causes["lifetime"] == 1, "%+v", a.event)
+	s.wants(a.event.Code == StatusGoingAway && a.event.WasClean && s.engine.snapshot().Causes["lifetime"] == 1, "%+v", a.event)
 	return s.finish()
 }
 
@@ -254,7 +256,7 @@ func trialStall(r *rand.Rand) error {
 	o := Options{Limits: quietly()}
 	stall := between(r, 500*time.Millisecond, 20*time.Second)
 	o.Limits.WriteStallTimeout = stall
-	s := newRig(r, o, nil)
+	s := newRig(r, o)
 	a := s.comes(64<<10, 8<<10)
 	a.fill(200 << 10)
 	began := s.world.Now()
@@ -269,7 +271,7 @@ func trialStall(r *rand.Rand) error {
 	s.wants(a.conn.ReadyState() == Open, "too early: %+v", a.event)
 	s.pass(stall + early + late)
 	a.cameBetween("OnClose", began, stall, 2*stall)
-	s.wants(errors.Is(a.event.Err, ErrSlowConsumer) && a.event.Code == StatusAbnormalClosure && s.server.Stats().Causes["write-stall"] == 1, "%+v", a.event)
+	s.wants(errors.Is(a.event.Err, ErrSlowConsumer) && a.event.Code == StatusAbnormalClosure && s.engine.snapshot().Causes["write-stall"] == 1, "%+v", a.event)
 	s.wants(a.conn.BufferedAmount() > 0, "what was not delivered is not counted")
 	return s.finish()
 }
@@ -279,7 +281,7 @@ func trialCloseTimeout(r *rand.Rand) error {
 	o := Options{Limits: quietly()}
 	timeout := between(r, 100*time.Millisecond, 20*time.Second)
 	o.Limits.CloseTimeout = timeout
-	s := newRig(r, o, nil)
+	s := newRig(r, o)
 	a := s.comes(64<<10, 64<<10)
 	a.answers = false
 	s.pass(between(r, 0, time.Second))
@@ -304,7 +306,7 @@ func trialCloseTimeout(r *rand.Rand) error {
 func trialHandshakeTimeout(r *rand.Rand) error {
 	timeout := between(r, 200*time.Millisecond, 20*time.Second)
 	later := r.IntN(2) == 0
-	s := newRig(r, Options{HandshakeTimeout: timeout, Limits: quietly()}, func(a *actor) {
+	s := newServerRig(r, Options{HandshakeTimeout: timeout, Limits: quietly()}, func(a *actor) {
 		if later {
 			a.upgrade.Later()
 		}
@@ -334,7 +336,7 @@ func trialHandshakeTimeout(r *rand.Rand) error {
 	}
 	s.wants(a.ended == "end" && a.status == status && a.endedAt >= began+timeout-early && a.endedAt <= began+timeout+late,
 		"the peer sees %q, %q %v after it came, not %v", a.status, a.ended, a.endedAt-began, timeout)
-	s.wants(len(a.events) == 0 && s.server.Stats().Refusals[reason] == 1 && s.server.Stats().Connecting == 0, "%v %+v", a.events, s.server.Stats().Refusals)
+	s.wants(len(a.events) == 0 && s.engine.snapshot().Refusals[reason] == 1 && s.engine.snapshot().Connecting == 0, "%v %+v", a.events, s.engine.snapshot().Refusals)
 	if later && len(head) == 0 {
 		s.wants(a.upgrade != nil && a.upgrade.Accept() == ErrClosed, "Accept after that")
 	}
@@ -347,7 +349,7 @@ func trialClocksBeginAtOpen(r *rand.Rand) error {
 	o := Options{Limits: quietly(), HandshakeTimeout: 10 * span}
 	which := r.IntN(3)
 	*[]*time.Duration{&o.Limits.IdleTimeout, &o.Limits.MaxLifetime, &o.Limits.PingInterval}[which] = span
-	s := newRig(r, o, func(a *actor) { a.upgrade.Later() })
+	s := newServerRig(r, o, func(a *actor) { a.upgrade.Later() })
 	a := s.call(64<<10, 64<<10)
 	a.knock("")
 	s.pass(between(r, span/2, 3*span))
@@ -385,7 +387,7 @@ func trialReclocked(r *rand.Rand) error {
 
 // A peer that keeps its end open after it broke a rule is let go some time; nobody holds a descriptor for ever.
 func trialLinger(r *rand.Rand) error {
-	s := newRig(r, Options{Limits: quietly()}, nil)
+	s := newServerRig(r, Options{Limits: quietly()}, nil)
 	a := s.comes(64<<10, 64<<10)
 	refused := s.call(64<<10, 64<<10)
 	refused.pend = append(refused.pend, "GET / HTTP/1.0\r\n\r\n"...)
@@ -402,7 +404,7 @@ func trialLinger(r *rand.Rand) error {
 
 // After our half of the stream has ended the peer has lingerTime to end its own, and again that with each byte that it says.
 func trialLingerBytes(r *rand.Rand) error {
-	s := newRig(r, Options{Limits: quietly()}, nil)
+	s := newRig(r, Options{Limits: quietly()})
 	a := s.comes(64<<10, 64<<10)
 	a.reads = false
 	a.pend = append(a.pend, 0xff, 0xff)
@@ -413,15 +415,15 @@ func trialLingerBytes(r *rand.Rand) error {
 	}
 	for range r.IntN(8) {
 		s.pass(between(r, 0, lingerTime-early))
-		s.wants(s.world.OpenDescriptors() == 2, "let go %v after a byte", s.world.Now()-last)
+		s.wants(s.descriptors() == 1, "let go %v after a byte", s.world.Now()-last)
 		a.more(1)
 		s.settle()
 		last = s.world.Now()
 	}
 	s.pass(lingerTime - early)
-	s.wants(s.world.OpenDescriptors() == 2, "let go sooner than %v after a byte", lingerTime)
+	s.wants(s.descriptors() == 1, "let go sooner than %v after a byte", lingerTime)
 	s.pass(early + lingerTime/4 + late) // that is how often we look
-	s.wants(s.world.OpenDescriptors() == 1, "kept %v after a byte", s.world.Now()-last)
+	s.wants(s.descriptors() == 0, "kept %v after a byte", s.world.Now()-last)
 	return s.finish()
 }
 
@@ -434,7 +436,7 @@ func trialClockAndReset(r *rand.Rand) error {
 	} else {
 		o.Limits.MaxLifetime, why = after, ErrMaxLifetime
 	}
-	s := newRig(r, o, nil)
+	s := newRig(r, o)
 	a := s.comes(64<<10, 64<<10)
 	a.answers = false
 	s.pass(after + late)
@@ -450,7 +452,7 @@ func trialStallWhileHeld(r *rand.Rand) error {
 	o := Options{Limits: quietly()}
 	stall := between(r, 500*time.Millisecond, 20*time.Second)
 	o.Limits.WriteStallTimeout = stall
-	s := newRig(r, o, nil)
+	s := newRig(r, o)
 	a := s.comes(64<<10, 8<<10)
 	a.fill(50 << 10)
 	a.conn.mu.Lock()
@@ -471,7 +473,7 @@ func trialStallWhileHeld(r *rand.Rand) error {
 func trialPingWhileHeld(r *rand.Rand) error {
 	o := Options{Limits: quietly()}
 	o.Limits.PingInterval, o.Limits.PongTimeout = between(r, time.Second, 5*time.Second), time.Second
-	s := newRig(r, o, nil)
+	s := newRig(r, o)
 	a := s.comes(64<<10, 64<<10)
 	a.conn.mu.Lock()
 	for range 1 + r.IntN(5) {
@@ -498,7 +500,7 @@ func trialClockAndEnd(r *rand.Rand) error {
 	o := Options{Limits: quietly()}
 	o.Limits.PingInterval, o.Limits.PongTimeout = time.Second, time.Second
 	o.Limits.IdleTimeout = 10 * time.Second
-	s := newRig(r, o, nil)
+	s := newRig(r, o)
 	a := s.comes(64<<10, 64<<10)
 	a.answers = false
 	s.pass(time.Second + late)
@@ -518,7 +520,7 @@ func trialClockAndEnd(r *rand.Rand) error {
 	}
 	s.world.Advance(time.Minute) // the machine slept
 	s.settle()
-	causes := s.server.Stats().Causes
+	causes := s.engine.snapshot().Causes
 	s.wants(causes["pong-timeout"] == 0 && causes["idle"] == 0, "a clock ended a connection of which something had come: %v %+v", causes, a.event)
 	switch what {
 	case 3:
@@ -533,7 +535,7 @@ func trialClockAndEnd(r *rand.Rand) error {
 
 // With the default clocks who answers pings lives for ever, and who sends is not even pinged.
 func trialLives(r *rand.Rand) error {
-	s := newRig(r, Options{}, nil)
+	s := newRig(r, Options{})
 	quiet, talks := s.comes(64<<10, 64<<10), s.comes(64<<10, 64<<10)
 	for range 40 {
 		s.pass(30 * time.Second)

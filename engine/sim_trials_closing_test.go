@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"time"
-
-	"github.com/gannet-ws/gannet/codec"
 )
 
 var closingTrials = []trial{
@@ -28,7 +26,7 @@ var closingTrials = []trial{
 
 // What is queued leaves before our Close frame; then the peer's answer, and a clean end. Nothing is delivered after Close returned.
 func trialOurClose(r *rand.Rand) error {
-	s := newRig(r, Options{Limits: quietly(), Workers: r.IntN(2)}, nil)
+	s := newRig(r, Options{Limits: quietly(), Workers: r.IntN(2)})
 	if r.IntN(2) == 0 {
 		s.rough()
 	}
@@ -60,7 +58,7 @@ func trialOurClose(r *rand.Rand) error {
 
 // A handler that closes gets no other message, not even of those that the same read has brought.
 func trialHandlerCloses(r *rand.Rand) error {
-	s := newRig(r, Options{Limits: quietly(), Workers: r.IntN(2)}, nil)
+	s := newRig(r, Options{Limits: quietly(), Workers: r.IntN(2)})
 	a := s.comes(64<<10, 64<<10)
 	c := a.conn
 	end := []func(){c.Terminate, func() { _ = c.Close() }, func() { _ = c.CloseNoStatus() }}[r.IntN(3)]
@@ -86,7 +84,7 @@ func trialCloseBehindInbox(r *rand.Rand) error {
 	if full {
 		o.InboxBytes = 2000
 	}
-	s := newRig(r, o, nil)
+	s := newRig(r, o)
 	a := s.comes(64<<10, 64<<10)
 	_, goOn := a.unread(2)
 	if !full {
@@ -111,10 +109,10 @@ func trialCloseInMessage(r *rand.Rand) error {
 	timeout := between(r, time.Second, 3*time.Second)
 	stall := between(r, 3*timeout, 6*timeout)
 	o.Limits.CloseTimeout, o.Limits.WriteStallTimeout = timeout, stall
-	s := newRig(r, o, nil)
+	s := newRig(r, o)
 	a := s.comes(64<<10, 64<<10)
 	a.answers = false
-	a.pend = codec.AppendMaskedHeader(a.pend, OpBinary, true, false, 3000, [4]byte{})
+	a.header(OpBinary, 3000)
 	a.more(500)
 	s.settle()
 	_ = a.conn.Close()
@@ -140,7 +138,7 @@ func trialCloseInMessage(r *rand.Rand) error {
 // The peer's Close is answered once with its code, behind what is queued, though it may have ended its half already
 // (RFC 6455 5.5.1, 7.1.1). Nothing behind it is processed.
 func trialPeersClose(r *rand.Rand) error {
-	s := newRig(r, Options{Limits: quietly(), Workers: r.IntN(2)}, nil)
+	s := newRig(r, Options{Limits: quietly(), Workers: r.IntN(2)})
 	if r.IntN(2) == 0 {
 		s.rough()
 	}
@@ -172,7 +170,7 @@ func trialPeersClose(r *rand.Rand) error {
 
 // Both close at once: one frame each way, clean, and OnClose reports the peer's code.
 func trialCrossing(r *rand.Rand) error {
-	s := newRig(r, Options{Limits: quietly(), Workers: r.IntN(2)}, nil)
+	s := newRig(r, Options{Limits: quietly(), Workers: r.IntN(2)})
 	a := s.comes(64<<10, 64<<10)
 	a.answers = false
 	a.closes(4001)
@@ -185,7 +183,7 @@ func trialCrossing(r *rand.Rand) error {
 
 // RFC 6455 7.1.5: the code of the Close frame that was received is the connection's, whatever happens to what we had to say.
 func trialPeerClosesAndGoes(r *rand.Rand) error {
-	s := newRig(r, Options{Limits: quietly()}, nil)
+	s := newRig(r, Options{Limits: quietly()})
 	a := s.comes(64<<10, 500)
 	a.fill(1 + r.IntN(9000))
 	a.closes(4002)
@@ -200,7 +198,7 @@ func trialPeerClosesAndGoes(r *rand.Rand) error {
 
 // Terminate drops what is queued and resets; no Close frame leaves, and none of the peer's makes it a clean end.
 func trialTerminate(r *rand.Rand) error {
-	s := newRig(r, Options{Limits: quietly(), Workers: r.IntN(2)}, nil)
+	s := newRig(r, Options{Limits: quietly(), Workers: r.IntN(2)})
 	a := s.comes(64<<10, 500)
 	c := a.conn
 	how := r.IntN(5)
@@ -234,7 +232,7 @@ func trialTerminate(r *rand.Rand) error {
 func trialViolationInClosing(r *rand.Rand) error {
 	o := Options{Limits: quietly()}
 	o.Limits.CloseTimeout, o.Limits.WriteStallTimeout = 5e9, 5e9
-	s := newRig(r, o, nil)
+	s := newRig(r, o)
 	a := s.comes(64<<10, 500)
 	blocked := r.IntN(2) == 0
 	a.answers = false
@@ -259,7 +257,7 @@ func trialViolationInClosing(r *rand.Rand) error {
 
 // The peer ends its half without a Close, or resets: 1006, an error, and what it had sent before comes first.
 func trialPeersEnd(r *rand.Rand) error {
-	s := newRig(r, Options{Limits: quietly(), Workers: r.IntN(2)}, nil)
+	s := newRig(r, Options{Limits: quietly(), Workers: r.IntN(2)})
 	a := s.comes(64<<10, 500)
 	messages := r.IntN(4)
 	for range messages {
@@ -282,7 +280,7 @@ func trialPeersEnd(r *rand.Rand) error {
 
 // A panic of the handler's ends its connection with 1011, wherever it was, and no other.
 func trialPanic(r *rand.Rand) error {
-	s := newRig(r, Options{Limits: quietly(), Workers: r.IntN(2)}, nil)
+	s := newRig(r, Options{Limits: quietly(), Workers: r.IntN(2)})
 	other, a := s.comes(64<<10, 64<<10), s.comes(64<<10, 64<<10)
 	where := []string{"OnMessage", "OnPing", "OnPong", "OnHighWater", "OnDrain"}[r.IntN(5)]
 	a.on = func(what string) {
@@ -300,7 +298,7 @@ func trialPanic(r *rand.Rand) error {
 		a.reads = true
 	}
 	s.settle()
-	st := s.server.Stats()
+	st := s.engine.snapshot()
 	s.wants(st.Panics == 1 && st.Failures[StatusInternalServerError] == 1, "%d panics, %v", st.Panics, st.Failures)
 	a.failsWith(StatusInternalServerError, ErrHandlerPanic)
 	other.message(OpText, []byte("x"), 1)
@@ -311,7 +309,7 @@ func trialPanic(r *rand.Rand) error {
 
 // Whoever waits in Drain hears when all has left, and not before; and when the connection ends first.
 func trialDrain(r *rand.Rand) error {
-	s := newRig(r, Options{Limits: quietly()}, nil)
+	s := newRig(r, Options{Limits: quietly()})
 	a := s.comes(64<<10, 500)
 	a.fill(1 + r.IntN(4000))
 	first := drainOf(a.conn)
@@ -344,7 +342,7 @@ func trialDrain(r *rand.Rand) error {
 
 // A refusal that the peer does not take, or takes bit by bit, is one answer all the same, and holds nothing for ever.
 func trialRefusalNobodyTakes(r *rand.Rand) error {
-	s := newRig(r, Options{Limits: quietly()}, func(a *actor) { _ = a.upgrade.Refuse(403, string(make([]byte, 500))) })
+	s := newServerRig(r, Options{Limits: quietly()}, func(a *actor) { _ = a.upgrade.Refuse(403, string(make([]byte, 500))) })
 	a, never := s.call(64<<10, 20+r.IntN(200)), s.call(64<<10, 20)
 	for _, k := range []*actor{a, never} {
 		k.reads = false
@@ -359,14 +357,14 @@ func trialRefusalNobodyTakes(r *rand.Rand) error {
 	}
 	s.wants(a.status == "403" && a.ended == "end", "answered %q, then %q", a.status, a.ended)
 	s.pass(40e9)
-	s.wants(s.world.OpenDescriptors() == 1 && s.server.Stats().Buffers.Out == 0, "%d descriptors, %d buffers", s.world.OpenDescriptors(), s.server.Stats().Buffers.Out)
+	s.wants(s.world.OpenDescriptors() == 1 && s.engine.snapshot().Buffers.Out == 0, "%d descriptors, %d buffers", s.world.OpenDescriptors(), s.engine.snapshot().Buffers.Out)
 	return s.finish()
 }
 
 // Who wants to hear of messages alone misses nothing: pings are answered, the marks hold, errors end the connection.
 func trialFewHooks(r *rand.Rand) error {
-	s := newRig(r, Options{Limits: quietly(), Workers: r.IntN(2)}, nil)
-	h := &s.server.own.hooks
+	s := newServerRig(r, Options{Limits: quietly(), Workers: r.IntN(2)}, nil)
+	h := &s.engine.own.hooks
 	h.upgrade, h.ping, h.pong, h.highWater, h.drain, h.err, h.chunk = nil, nil, nil, nil, nil, nil, nil
 	a := s.call(64<<10, 2000)
 	h.open = func(c *Conn) {

@@ -50,7 +50,7 @@ func trialMessageSize(r *rand.Rand) error {
 	if r.IntN(2) == 0 {
 		o.Deflate, lines = &deflate.Policy{}, "Sec-WebSocket-Extensions: permessage-deflate\r\n"
 	}
-	s := newRig(r, o, nil)
+	s := newServerRig(r, o, nil)
 	if r.IntN(2) == 0 {
 		s.rough()
 	}
@@ -74,7 +74,7 @@ func trialFragments(r *rand.Rand) error {
 	limit := 1 + r.IntN(40)
 	o := Options{Limits: quietly()}
 	o.Limits.MaxFragments = limit
-	s := newRig(r, o, nil)
+	s := newRig(r, o)
 	a := s.comes(64<<10, 64<<10)
 	frames := func(n int) {
 		for k := range n {
@@ -102,7 +102,7 @@ func trialControlRate(r *rand.Rand) error {
 	limit := 1 + r.IntN(60)
 	o := Options{Limits: quietly()}
 	o.Limits.MaxControlRate = limit
-	s := newRig(r, o, nil)
+	s := newRig(r, o)
 	a := s.comes(64<<10, 64<<10)
 	controls := func(n int) {
 		for range n {
@@ -128,12 +128,12 @@ func trialControlRate(r *rand.Rand) error {
 func fullRig(r *rand.Rand, policy Overflow) (s *rig, a *actor, queued int) {
 	o := Options{Limits: quietly()}
 	o.Limits.HighWater, o.Limits.LowWater, o.Limits.Overflow = 1, 1, policy
-	s = newRig(r, o, nil)
+	s = newRig(r, o)
 	a = s.comes(64<<10, 200+r.IntN(20_000))
 	before := a.left
 	a.fill(200 + r.IntN(20_000))
 	first := a.conn.BufferedAmount()
-	return s, a, frameBytes(int(first)) - (a.left - before)
+	return s, a, s.frameBytes(int(first)) - (a.left - before)
 }
 
 func trialBufferedAmount(r *rand.Rand) error {
@@ -151,7 +151,7 @@ func trialBufferedAmount(r *rand.Rand) error {
 				s.broke("%s of one byte over MaxBufferedAmount: %v, %d, %v", way.name, err, c.BufferedAmount()-buffered, c.ReadyState())
 			}
 		}
-		s.wants(s.server.Stats().MessagesDropped == 2, "dropped: %d", s.server.Stats().MessagesDropped)
+		s.wants(s.engine.snapshot().MessagesDropped == 2, "dropped: %d", s.engine.snapshot().MessagesDropped)
 	}
 	if err := way.send(c, p[:n]); err != nil || c.BufferedAmount() != buffered+uint64(n) || c.ReadyState() != Open {
 		s.broke("%s of %d, %d are queued, up to MaxBufferedAmount %d: %v", way.name, n, queued, queued+n, err)
@@ -182,7 +182,7 @@ func trialBufferedAmount(r *rand.Rand) error {
 func trialFullAndDrain(r *rand.Rand) error {
 	o := Options{Limits: quietly(), Workers: r.IntN(2)}
 	o.Limits.Overflow, o.Limits.MaxBufferedAmount = DropMessage, int64(1+r.IntN(20_000))
-	s := newRig(r, o, nil)
+	s := newRig(r, o)
 	a := s.comes(64<<10, 2000)
 	for range 2 {
 		a.fill(100 + r.IntN(int(o.Limits.MaxBufferedAmount)))
@@ -239,20 +239,20 @@ func trialWriterBuffered(r *rand.Rand) error {
 // nothing, at it OnDrain comes, and what waited.
 func trialWaters(r *rand.Rand) error {
 	o := Options{Limits: quietly()}
-	s := newRig(r, o, nil)
+	s := newRig(r, o)
 	if r.IntN(2) == 0 {
 		s.rough()
 	}
 	a := s.comes(64<<10, 200+r.IntN(5000))
 	left := a.left
 	a.fill(300 + r.IntN(40_000))
-	total := frameBytes(int(a.conn.BufferedAmount()))
+	total := s.frameBytes(int(a.conn.BufferedAmount()))
 	queued := func() int { return total - (a.left - left) }
 	low := 64 + r.IntN(queued()-66) // a message costs 32 at least, whatever its length
-	a.relimit(func(l *Limits) { l.HighWater, l.LowWater = int64(queued()+2), int64(low) })
+	a.relimit(func(l *Limits) { l.HighWater, l.LowWater = int64(queued()+s.frameBytes(0)), int64(low) })
 	send := func() {
 		s.wants(a.conn.Ping(nil) == nil, "Ping")
-		total += 2
+		total += s.frameBytes(0)
 		s.settle()
 	}
 	send()
@@ -263,7 +263,7 @@ func trialWaters(r *rand.Rand) error {
 		a.say(OpText, true, []byte{byte('0' + i)})
 	}
 	s.settle()
-	s.wants(len(a.messages) == 0, "%d messages are delivered above HighWater", len(a.messages))
+	s.wants(len(a.messages) == s.readAbove(3), "%d messages are delivered above HighWater", len(a.messages))
 	for s.law == nil && queued() > low+1 {
 		a.take(queued() - low - 1)
 		s.settle()
@@ -276,13 +276,21 @@ func trialWaters(r *rand.Rand) error {
 	s.wants(a.count("OnDrain") == 1 && len(a.messages) == 3, "at LowWater: OnDrain %d times, %d of 3 messages", a.count("OnDrain"), len(a.messages))
 	a.reads = true
 	s.settle()
-	s.wants(a.count("OnDrain") == 1 && a.count("OnHighWater") == 1 && s.server.Stats().Pauses == 1, "%v", a.events)
+	s.wants(a.count("OnDrain") == 1 && a.count("OnHighWater") == 1 && s.engine.snapshot().Pauses == uint64(1-s.readAbove(1)), "%v", a.events)
 	return s.finish()
+}
+
+// readAbove is how many of n messages are delivered while more than HighWater is queued: a client reads on.
+func (s *rig) readAbove(n int) int {
+	if s.client != nil {
+		return n
+	}
+	return 0
 }
 
 // RFC 6455 5.5.3: with a pong in the queue that the peer has not taken, only the newest ping is answered; and that one is.
 func trialPongs(r *rand.Rand) error {
-	s := newRig(r, Options{Limits: quietly()}, nil)
+	s := newRig(r, Options{Limits: quietly()})
 	a := s.comes(64<<10, 100+r.IntN(300))
 	a.fill(1 + r.IntN(3000))
 	n := 2 + r.IntN(40)
@@ -303,35 +311,34 @@ func trialPongs(r *rand.Rand) error {
 
 // Past InboundBudget the one that holds most is closed, and nobody else; what was held is given back.
 func trialBudget(r *rand.Rand) error {
-	s := newRig(r, Options{Limits: quietly(), InboundBudget: 1 << 20}, nil)
+	s := newRig(r, Options{Limits: quietly(), InboundBudget: 1 << 20})
 	small, big := s.comes(64<<10, 64<<10), s.comes(64<<10, 64<<10)
 	begin := func(a *actor, n, of int) {
-		var key [4]byte
-		a.pend = codec.AppendMaskedHeader(a.pend, OpBinary, true, false, uint64(of), key)
+		a.header(OpBinary, uint64(of))
 		a.pend = append(a.pend, make([]byte, n)...)
 		s.settle()
 	}
 	few := reserveBytes + 1 + r.IntN(100<<10)
 	begin(small, few, few+5000)
-	s.wants(s.server.Stats().InboundBytes == int64(few-reserveBytes), "%d are charged for %d", s.server.Stats().InboundBytes, few)
+	s.wants(s.engine.snapshot().InboundBytes == int64(few-reserveBytes), "%d are charged for %d", s.engine.snapshot().InboundBytes, few)
 	room := 1<<20 - (few - reserveBytes)
 	begin(big, room+reserveBytes, 4<<20)
-	s.wants(s.server.Stats().InboundBytes == 1<<20 && big.conn.ReadyState() == Open, "a full budget: %d, %+v", s.server.Stats().InboundBytes, big.event)
+	s.wants(s.engine.snapshot().InboundBytes == 1<<20 && big.conn.ReadyState() == Open, "a full budget: %d, %+v", s.engine.snapshot().InboundBytes, big.event)
 	last := r.IntN(2) // whoever passes it
 	[]*actor{big, small}[last].more(1)
 	s.settle()
 	big.failsWith(StatusTryAgainLater, ErrInboundBudget)
-	s.wants(small.conn.ReadyState() == Open && s.server.Stats().InboundBytes == int64(few-reserveBytes+last), "the other: %+v, %d are charged", small.event, s.server.Stats().InboundBytes)
+	s.wants(small.conn.ReadyState() == Open && s.engine.snapshot().InboundBytes == int64(few-reserveBytes+last), "the other: %+v, %d are charged", small.event, s.engine.snapshot().InboundBytes)
 	small.more(5000 - last)
 	s.settle()
-	s.wants(len(small.messages) == 1 && len(small.messages[0]) == few+5000 && s.server.Stats().InboundBytes == 0,
-		"%d messages, %d are charged", len(small.messages), s.server.Stats().InboundBytes)
+	s.wants(len(small.messages) == 1 && len(small.messages[0]) == few+5000 && s.engine.snapshot().InboundBytes == 0,
+		"%d messages, %d are charged", len(small.messages), s.engine.snapshot().InboundBytes)
 	return s.finish()
 }
 
 // BufferedAmount is exact after each byte that leaves (WHATWG bufferedAmount).
 func trialCountsDown(r *rand.Rand) error {
-	s := newRig(r, Options{Limits: quietly()}, nil)
+	s := newRig(r, Options{Limits: quietly()})
 	a := s.comes(64<<10, 64+r.IntN(2000))
 	base := a.left
 	a.reads = false
@@ -342,11 +349,11 @@ func trialCountsDown(r *rand.Rand) error {
 		n := r.IntN(3000)
 		way := sendWays[r.IntN(len(sendWays))]
 		s.wants(way.send(a.conn, make([]byte, n)) == nil, "%s", way.name)
-		end += frameBytes(n)
+		end += s.frameBytes(n)
 		all = append(all, sent{end, n})
 		if r.IntN(4) == 0 {
 			s.wants(a.conn.Ping([]byte("ping")) == nil, "Ping")
-			end += 6
+			end += s.frameBytes(len("ping"))
 		}
 	}
 	for s.law == nil && a.left-base < end {
@@ -366,7 +373,7 @@ func trialCountsDown(r *rand.Rand) error {
 
 // SetLimits looks at the marks again: a LowWater above what is queued is reached, a HighWater below it is passed.
 func trialMarksMove(r *rand.Rand) error {
-	s := newRig(r, Options{Limits: quietly()}, nil)
+	s := newRig(r, Options{Limits: quietly()})
 	a := s.comes(64<<10, 2000)
 	a.fill(2000 + r.IntN(20_000))
 	a.message(OpText, []byte("a"), 1)
@@ -375,7 +382,7 @@ func trialMarksMove(r *rand.Rand) error {
 	a.relimit(func(l *Limits) { l.HighWater, l.LowWater = 1000, 500 })
 	a.message(OpText, []byte("b"), 1)
 	s.settle()
-	s.wants(a.count("OnHighWater") == 1 && len(a.messages) == 1, "HighWater was lowered below what is queued: %v", a.events)
+	s.wants(a.count("OnHighWater") == 1 && len(a.messages) == 1+s.readAbove(1), "HighWater was lowered below what is queued: %v", a.events)
 	a.relimit(func(l *Limits) { l.HighWater, l.LowWater = 1<<20, 1<<19 })
 	s.wants(a.count("OnDrain") == 1 && len(a.messages) == 2, "LowWater was raised above what is queued: %v", a.events)
 	return s.finish()

@@ -23,7 +23,7 @@ var openingTrials = []trial{
 // Whoever decides, whenever, and whatever happens meanwhile: one answer, OnOpen only behind a 101, and what came behind the
 // request is delivered after it.
 func trialLater(r *rand.Rand) error {
-	s := newRig(r, Options{Limits: quietly(), HandshakeTimeout: time.Hour, Workers: r.IntN(2)}, func(a *actor) {
+	s := newServerRig(r, Options{Limits: quietly(), HandshakeTimeout: time.Hour, Workers: r.IntN(2)}, func(a *actor) {
 		u := a.upgrade
 		for range 1 + r.IntN(2) { // once or twice
 			u.Later()
@@ -59,7 +59,7 @@ func trialLater(r *rand.Rand) error {
 		break // and nothing after that
 	}
 	s.wants(u.Target() == "/0" && u.Host() == "sim.test" && two == 2 && first == "Hostsim.test" && len(u.Protocols()) == 2, "the request: %q %d %q", u.Target(), two, first)
-	s.wants(a.status == "" && len(a.events) == 0 && s.server.Stats().Connecting == 1, "answered %q before anybody decided; %v", a.status, a.events)
+	s.wants(a.status == "" && len(a.events) == 0 && s.engine.snapshot().Connecting == 1, "answered %q before anybody decided; %v", a.status, a.events)
 	switch r.IntN(4) {
 	case 0, 1:
 		s.wants(a.upgrade.Accept() == nil && a.upgrade.Accept() == ErrInvalidState && a.upgrade.Refuse(403, "") == ErrInvalidState, "Accept")
@@ -77,21 +77,21 @@ func trialLater(r *rand.Rand) error {
 	case 2:
 		s.wants(a.upgrade.Refuse(451, "no") == nil && a.upgrade.Accept() == ErrInvalidState, "Refuse")
 		s.settle()
-		s.wants(a.status == "451" && a.ended == "end" && len(a.events) == 0 && s.server.Stats().Refusals["handler"] == 1, "%q %q %v", a.status, a.ended, a.events)
+		s.wants(a.status == "451" && a.ended == "end" && len(a.events) == 0 && s.engine.snapshot().Refusals["handler"] == 1, "%q %q %v", a.status, a.ended, a.events)
 	case 3:
 		_ = a.conn.Close()
 		s.wants(a.upgrade.Accept() == ErrClosed, "Accept after Close")
 		s.settle()
 		s.wants(a.status == "" && a.ended == "reset" && len(a.events) == 0 && a.conn.ReadyState() == Closed, "%q %q %v", a.status, a.ended, a.events)
 	}
-	s.wants(s.server.Stats().Connecting == 0, "%d are CONNECTING", s.server.Stats().Connecting)
+	s.wants(s.engine.snapshot().Connecting == 0, "%d are CONNECTING", s.engine.snapshot().Connecting)
 	return s.finish()
 }
 
 // However a request is cut, and whatever comes right behind it: the same answer (RFC 6455 4.2).
 func trialHeadInPieces(r *rand.Rand) error {
 	o := Options{Limits: quietly(), MaxHandshakeBytes: 512}
-	s := newRig(r, o, nil)
+	s := newServerRig(r, o, nil)
 	a, over := s.call(64<<10, 64<<10), s.call(64<<10, 64<<10)
 	a.knock("")
 	fits := 512 - len(a.pend) // with so many bytes more it is as long as it may be
@@ -114,13 +114,13 @@ func trialHeadInPieces(r *rand.Rand) error {
 
 func trialMaxConns(r *rand.Rand) error {
 	most := 1 + r.IntN(5)
-	s := newRig(r, Options{Limits: quietly(), MaxConns: most, Loops: 1 + r.IntN(3)}, nil)
+	s := newServerRig(r, Options{Limits: quietly(), MaxConns: most, Loops: 1 + r.IntN(3)}, nil)
 	for range most {
 		s.comes(64<<10, 64<<10)
 	}
 	a := s.call(64<<10, 64<<10)
 	s.settle()
-	s.wants(a.status == "503" && a.ended == "end" && s.server.Stats().Refusals["max-conns"] == 1, "one over MaxConns: %q %q", a.status, a.ended)
+	s.wants(a.status == "503" && a.ended == "end" && s.engine.snapshot().Refusals["max-conns"] == 1, "one over MaxConns: %q %q", a.status, a.ended)
 	gone := s.actors[r.IntN(most)]
 	gone.end.Reset()
 	s.settle()
@@ -131,7 +131,7 @@ func trialMaxConns(r *rand.Rand) error {
 
 func trialMaxConnsPerAddress(r *rand.Rand) error {
 	most := 1 + r.IntN(4)
-	s := newRig(r, Options{Limits: quietly(), MaxConnsPerAddress: most}, nil)
+	s := newServerRig(r, Options{Limits: quietly(), MaxConnsPerAddress: most}, nil)
 	var same []*actor
 	for range most + 1 {
 		a := s.call(64<<10, 64<<10)
@@ -154,7 +154,7 @@ func trialMaxConnsPerAddress(r *rand.Rand) error {
 
 // Out of descriptors: those that are open never notice, and who waited is served when some are free.
 func trialAcceptFails(r *rand.Rand) error {
-	s := newRig(r, Options{Limits: quietly(), Loops: 1 + r.IntN(2)}, nil)
+	s := newServerRig(r, Options{Limits: quietly(), Loops: 1 + r.IntN(2)}, nil)
 	a := s.comes(64<<10, 64<<10)
 	s.world.SetFaults(sim.Faults{NoDescriptors: 1000})
 	for range 1 + r.IntN(80) {
@@ -164,7 +164,7 @@ func trialAcceptFails(r *rand.Rand) error {
 	s.pass(between(r, 10*time.Millisecond, 10*time.Second))
 	took := s.world.Now() - began
 	s.wants(s.turns-turns <= 20+2*int(took/minAcceptPause), "%d turns in %v: it spins", s.turns-turns, took)
-	s.wants(took < 10*time.Second || s.server.Stats().AcceptErrors > 3, "%d errors in %v", s.server.Stats().AcceptErrors, took)
+	s.wants(took < 10*time.Second || s.engine.snapshot().AcceptErrors > 3, "%d errors in %v", s.engine.snapshot().AcceptErrors, took)
 	a.message(OpText, []byte("x"), 1)
 	s.settle()
 	s.wants(len(a.messages) == 1, "an open connection notices")
@@ -178,7 +178,7 @@ func trialAcceptFails(r *rand.Rand) error {
 
 // Shutdown: what is queued leaves, then 1001; who has not asked yet, and who waits to be accepted, gets a 503 and no reset.
 func trialShutdown(r *rand.Rand) error {
-	s := newRig(r, Options{Limits: quietly(), Loops: 1 + r.IntN(2)}, nil)
+	s := newServerRig(r, Options{Limits: quietly(), Loops: 1 + r.IntN(2)}, nil)
 	var open []*actor
 	for range 1 + r.IntN(4) {
 		a := s.comes(64<<10, 1000)
@@ -207,7 +207,7 @@ func trialShutdown(r *rand.Rand) error {
 			"an open one got %d: %+v", a.closeCode(), a.event)
 	}
 	select {
-	case <-s.server.gone:
+	case <-s.engine.gone:
 	default:
 		s.broke("all are gone, and Shutdown does not hear of it")
 	}
@@ -217,14 +217,14 @@ func trialShutdown(r *rand.Rand) error {
 
 // What somebody is to decide yet is his to end, and is told 1001 after its 101.
 func trialShutdownLater(r *rand.Rand) error {
-	s := newRig(r, Options{Limits: quietly(), HandshakeTimeout: time.Hour}, func(a *actor) { a.upgrade.Later() })
+	s := newServerRig(r, Options{Limits: quietly(), HandshakeTimeout: time.Hour}, func(a *actor) { a.upgrade.Later() })
 	a := s.call(64<<10, 64<<10)
 	a.knock("")
 	s.settle()
 	s.goAway()
 	s.wants(a.status == "" && a.ended == "", "%q %q before it was decided", a.status, a.ended)
 	select {
-	case <-s.server.gone:
+	case <-s.engine.gone:
 		s.broke("Shutdown is over with a handshake undecided")
 	default:
 	}
@@ -243,7 +243,7 @@ func trialShutdownLater(r *rand.Rand) error {
 // A client that goes while somebody thinks about its request is missed: Accept answers ErrClosed, as its doc says, nothing
 // opens, and its place is free.
 func trialLaterGone(r *rand.Rand) error {
-	s := newRig(r, Options{Limits: quietly(), HandshakeTimeout: time.Hour, MaxConns: 1}, func(a *actor) { a.upgrade.Later() })
+	s := newServerRig(r, Options{Limits: quietly(), HandshakeTimeout: time.Hour, MaxConns: 1}, func(a *actor) { a.upgrade.Later() })
 	a := s.call(64<<10, 64<<10)
 	a.knock("")
 	if r.IntN(2) == 0 { // its first words do not hide its end
@@ -258,7 +258,7 @@ func trialLaterGone(r *rand.Rand) error {
 	s.pass(time.Second)
 	s.wants(a.upgrade.Accept() == ErrClosed, "Accept when the client has gone")
 	s.settle()
-	s.wants(len(a.events) == 0 && a.conn.ReadyState() == Closed && s.server.Stats().Connecting == 0, "%v, %v", a.events, a.conn.ReadyState())
+	s.wants(len(a.events) == 0 && a.conn.ReadyState() == Closed && s.engine.snapshot().Connecting == 0, "%v, %v", a.events, a.conn.ReadyState())
 	b := s.call(64<<10, 64<<10)
 	b.knock("")
 	s.settle()

@@ -18,7 +18,7 @@ var pausingTrials = []trial{
 
 // While paused nothing that comes is delivered; Resume delivers all of it, in order.
 func trialPause(r *rand.Rand) error {
-	s := newRig(r, Options{Limits: quietly(), Workers: r.IntN(2)}, nil)
+	s := newRig(r, Options{Limits: quietly(), Workers: r.IntN(2)})
 	if r.IntN(2) == 0 {
 		s.rough()
 	}
@@ -57,7 +57,7 @@ func trialPause(r *rand.Rand) error {
 
 // Pause in a callback holds what was read already, compressed or not: the next message waits for Resume.
 func trialPauseInside(r *rand.Rand) error {
-	s := newRig(r, Options{Limits: quietly()}, nil)
+	s := newRig(r, Options{Limits: quietly()})
 	a := s.comes(64<<10, 64<<10)
 	n := 2 + r.IntN(60)
 	at := 1 + r.IntN(n-1)
@@ -81,7 +81,7 @@ func trialPauseInside(r *rand.Rand) error {
 
 // A peer that is not read, and resets, is noticed all the same: the connection is looked at every few seconds.
 func trialResetUnread(r *rand.Rand) error {
-	s := newRig(r, Options{Limits: quietly()}, nil)
+	s := newRig(r, Options{Limits: quietly()})
 	a := s.comes(64<<10, 2000)
 	if r.IntN(2) == 0 {
 		a.conn.Pause()
@@ -105,7 +105,7 @@ func trialClosingResumes(r *rand.Rand) error {
 	if how == 2 {
 		o.Workers = 1
 	}
-	s := newRig(r, o, nil)
+	s := newRig(r, o)
 	a := s.comes(2000, 2000)
 	switch how {
 	case 0:
@@ -137,7 +137,7 @@ func trialClosingResumes(r *rand.Rand) error {
 
 // What is posted runs in the sequence, once, in order, and not after OnClose.
 func trialPost(r *rand.Rand) error {
-	s := newRig(r, Options{Limits: quietly(), Workers: r.IntN(2)}, nil)
+	s := newRig(r, Options{Limits: quietly(), Workers: r.IntN(2)})
 	if r.IntN(2) == 0 {
 		s.rough()
 	}
@@ -172,7 +172,7 @@ func trialPost(r *rand.Rand) error {
 
 // A broadcast reaches those who are asked for, once each, on every loop; not those who close.
 func trialBroadcast(r *rand.Rand) error {
-	s := newRig(r, Options{Limits: quietly(), Loops: 1 + r.IntN(3), Workers: r.IntN(2)}, nil)
+	s := newRig(r, Options{Limits: quietly(), Loops: 1 + r.IntN(3), Workers: r.IntN(2)})
 	for range 1 + r.IntN(8) {
 		s.comes(64<<10, 64<<10)
 	}
@@ -184,7 +184,7 @@ func trialBroadcast(r *rand.Rand) error {
 	n := 1 + r.IntN(4)
 	for i := range n {
 		p, _ := Prepare(OpText, fmt.Append(nil, i))
-		s.server.Broadcast(p, func(c *Conn) bool { return s.of(c) != out || closing })
+		s.engine.broadcast(p, func(c *Conn) bool { return s.of(c) != out || closing })
 	}
 	s.settle()
 	for _, a := range s.actors {
@@ -206,7 +206,7 @@ func trialBroadcast(r *rand.Rand) error {
 func trialBroadcastPassesBy(r *rand.Rand) error {
 	o := Options{Limits: quietly(), Workers: r.IntN(2)}
 	o.Limits.Overflow, o.Limits.MaxBufferedAmount = DropMessage, 1+r.Int64N(2000)
-	s := newRig(r, o, nil)
+	s := newRig(r, o)
 	a := s.comes(64<<10, 64<<10)
 	c := a.conn
 	w := c.NewWriter(OpText)
@@ -215,7 +215,7 @@ func trialBroadcastPassesBy(r *rand.Rand) error {
 		err = c.SendText("behind it")
 	}
 	p, _ := Prepare(OpText, []byte("for others"))
-	s.server.Broadcast(p, func(*Conn) bool { return false })
+	s.engine.broadcast(p, func(*Conn) bool { return false })
 	full := c.SendBinary(make([]byte, 2<<20))
 	s.wants(err == nil && full == ErrBufferFull, "%v, %v", err, full)
 	if r.IntN(3) == 0 {

@@ -18,7 +18,7 @@ type trial struct {
 }
 
 func trials() (all []trial) {
-	for _, some := range [][]trial{limitTrials, clockTrials, openingTrials, closingTrials, pausingTrials, workerTrials, turnTrials} {
+	for _, some := range [][]trial{limitTrials, clockTrials, openingTrials, closingTrials, pausingTrials, workerTrials, turnTrials, diallingTrials, answerTrials, hearingOnTrials} {
 		all = append(all, some...)
 	}
 	return all
@@ -107,15 +107,23 @@ var sendWays = []struct {
 	}},
 }
 
-// frameBytes is how long a server's frame is with so much payload (RFC 6455 5.2).
-func frameBytes(n int) int {
+// frameBytes is how long a frame of the engine's is with so much payload (RFC 6455 5.2).
+func (s *rig) frameBytes(n int) int {
 	switch {
 	case n < 126:
-		return 2 + n
+		return 2 + n + s.keyBytes()
 	case n < 1<<16:
-		return 4 + n
+		return 4 + n + s.keyBytes()
 	}
-	return 10 + n
+	return 10 + n + s.keyBytes()
+}
+
+// keyBytes is how long the masking key is, if there is one.
+func (s *rig) keyBytes() int {
+	if s.client != nil {
+		return 4
+	}
+	return 0
 }
 
 // fill sends a message so long that exactly left bytes of it stay in the queue, as a peer that reads nothing has no room.
@@ -123,13 +131,13 @@ func (a *actor) fill(left int) {
 	a.s.settle()
 	a.reads = false
 	room := a.end.Room()
-	if err := a.conn.SendBinary(make([]byte, payloadFor(room+left))); err != nil {
+	if err := a.conn.SendBinary(make([]byte, payloadFor(room+left-a.s.keyBytes()))); err != nil {
 		a.s.broke("the first message: %v", err)
 	}
 	a.s.settle()
 }
 
-// payloadFor is the payload of a frame of n bytes; where there is no such frame, of one a little shorter.
+// payloadFor is the payload of a frame without a key of n bytes; where there is no such frame, of one a little shorter.
 func payloadFor(n int) int {
 	switch {
 	case n < 128:

@@ -17,7 +17,7 @@ var turnTrials = []trial{
 // Many connections have work that takes several turns each; one says a word now and then. However many they are, it
 // waits for a few turns of others, not for all of them.
 func trialFair(r *rand.Rand) error {
-	s := newRig(r, Options{Limits: quietly(), Deflate: &deflate.Policy{}}, nil)
+	s := newServerRig(r, Options{Limits: quietly(), Deflate: &deflate.Policy{}}, nil)
 	const busy, words = 30, 100
 	offer := []string{"", "Sec-WebSocket-Extensions: permessage-deflate\r\n"}[r.IntN(2)]
 	step := 300 * time.Microsecond
@@ -59,7 +59,7 @@ func trialFair(r *rand.Rand) error {
 
 // What one read brings is not all worked off while the others wait; it is delivered in order, all of it.
 func trialTurns(r *rand.Rand) error {
-	s := newRig(r, Options{Limits: quietly()}, nil)
+	s := newRig(r, Options{Limits: quietly()})
 	a, other := s.comes(256<<10, 64<<10), s.comes(64<<10, 64<<10)
 	a.on = func(string) { s.world.Advance(100 * time.Microsecond) }
 	n := 500 + r.IntN(1000)
@@ -86,7 +86,7 @@ func trialTurns(r *rand.Rand) error {
 
 // One wake goes on with unfinished work for about a turn's time, whatever waits: events come between.
 func trialWake(r *rand.Rand) error {
-	s := newRig(r, Options{Limits: quietly(), Deflate: &deflate.Policy{}}, nil)
+	s := newServerRig(r, Options{Limits: quietly(), Deflate: &deflate.Policy{}}, nil)
 	const busy = 30
 	for range busy {
 		a := s.call(64<<10, 64<<10)

@@ -17,7 +17,7 @@ var workerTrials = []trial{
 // the loop answers pings all the while.
 func trialInbox(r *rand.Rand) error {
 	inbox := 2000 + r.IntN(20_000)
-	s := newRig(r, Options{Limits: quietly(), Workers: 1 + r.IntN(2), InboxBytes: int64(inbox)}, nil)
+	s := newRig(r, Options{Limits: quietly(), Workers: 1 + r.IntN(2), InboxBytes: int64(inbox)})
 	room := 500 + r.IntN(2000)
 	a := s.comes(room, 64<<10)
 	n := 0
@@ -33,7 +33,7 @@ func trialInbox(r *rand.Rand) error {
 			sum += size
 		}
 		s.settle()
-		held := s.server.Stats().Buffers.OutBytes
+		held := s.engine.snapshot().Buffers.OutBytes
 		s.wants(len(a.pend) > inbox, "the peer got rid of all but %d, InboxBytes is %d", len(a.pend), inbox)
 		s.wants(len(a.messages) == before && held < int64(4*(inbox+room)+256<<10), "%d messages, %d bytes are held", len(a.messages)-before, held)
 		s.blocked = false
@@ -52,7 +52,7 @@ func trialInbox(r *rand.Rand) error {
 // in that: reading goes on some time. A worker takes 64 letters at once, so there is more of them.
 func trialInboxLetter(r *rand.Rand) error {
 	const all, inbox = 400, 50_000 // some 190 letters
-	s := newRig(r, Options{Limits: quietly(), Workers: 1, InboxBytes: inbox}, nil)
+	s := newRig(r, Options{Limits: quietly(), Workers: 1, InboxBytes: inbox})
 	a := s.comes(64<<10, 64<<10)
 	a.message(OpBinary, make([]byte, 1200), 1) // it runs alone
 	posted := 0
@@ -77,7 +77,7 @@ func trialInboxLetter(r *rand.Rand) error {
 
 // Two connections and more on few workers: each in its order, and what is sent leaves in order.
 func trialWorkersOrder(r *rand.Rand) error {
-	s := newRig(r, Options{Limits: quietly(), Workers: 2, Loops: 1 + r.IntN(2)}, nil)
+	s := newRig(r, Options{Limits: quietly(), Workers: 2, Loops: 1 + r.IntN(2)})
 	if r.IntN(2) == 0 {
 		s.rough()
 	}
@@ -114,7 +114,7 @@ func trialWorkersOrder(r *rand.Rand) error {
 
 // What the peer had sent before its end is delivered first; the state is OPEN until then.
 func trialInboxEnd(r *rand.Rand) error {
-	s := newRig(r, Options{Limits: quietly(), Workers: 1}, nil)
+	s := newRig(r, Options{Limits: quietly(), Workers: 1})
 	a := s.comes(64<<10, 64<<10)
 	s.blocked = true
 	n := 1 + r.IntN(200)
@@ -146,7 +146,7 @@ func trialInboxEnd(r *rand.Rand) error {
 
 // What waits for the workers is charged to InboundBudget, and given back when it was delivered, or dropped.
 func trialInboxBudget(r *rand.Rand) error {
-	s := newRig(r, Options{Limits: quietly(), Workers: 1, InboxBytes: 8 << 20, InboundBudget: 1 << 20}, nil)
+	s := newRig(r, Options{Limits: quietly(), Workers: 1, InboxBytes: 8 << 20, InboundBudget: 1 << 20})
 	a, b := s.comes(64<<10, 64<<10), s.comes(64<<10, 64<<10)
 	s.blocked = true
 	fill := func(k *actor, n int) {
@@ -156,11 +156,11 @@ func trialInboxBudget(r *rand.Rand) error {
 		s.settle()
 	}
 	fill(b, 200_000)
-	some := s.server.Stats().InboundBytes
+	some := s.engine.snapshot().InboundBytes
 	s.wants(some >= 200_000-reserveBytes && some < 500_000, "%d are charged for 200 messages of 1,000", some)
 	if r.IntN(2) == 0 { // too much: the one that holds most is closed, and its messages are dropped
 		fill(a, 1_500_000)
-		s.wants(s.server.Stats().InboundBytes < 500_000, "%d are charged yet", s.server.Stats().InboundBytes)
+		s.wants(s.engine.snapshot().InboundBytes < 500_000, "%d are charged yet", s.engine.snapshot().InboundBytes)
 		s.blocked = false
 		s.settle()
 		s.wants(a.closeCode() == StatusTryAgainLater && b.conn.ReadyState() == Open, "told %d, the other is %v", a.closeCode(), b.conn.ReadyState())
@@ -169,6 +169,6 @@ func trialInboxBudget(r *rand.Rand) error {
 	}
 	s.blocked = false
 	s.settle()
-	s.wants(len(b.messages) == 200 && s.server.Stats().InboundBytes == 0, "%d messages, %d are charged", len(b.messages), s.server.Stats().InboundBytes)
+	s.wants(len(b.messages) == 200 && s.engine.snapshot().InboundBytes == 0, "%d messages, %d are charged", len(b.messages), s.engine.snapshot().InboundBytes)
 	return s.finish()
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/gannet-ws/gannet/engine/internal/outgoing"
 )
 
-// wireEvents hears of what a server sent.
+// wireEvents hears of what the engine sent.
 type wireEvents interface {
 	onHead(head string)
 	onFrame(op Opcode, fin, rsv1 bool, n uint64)
@@ -23,11 +23,13 @@ type wireEvents interface {
 	onIllegal(what string)
 }
 
-// wireScanner reads a server's stream, in whatever pieces it comes: the HTTP head, then
+// wireScanner reads the engine's stream, a server's or a client's, in whatever pieces it comes: the HTTP head, then
 // frames. It is written anew and shares nothing with package codec, nor package deflate, so that
 // they do not agree on the same mistake.
 type wireScanner struct {
 	to      wireEvents
+	client  bool // its frames are masked
+	mask    simMask
 	skims   bool // it does not inflate: onData says nothing of compressed messages
 	opened  bool
 	refused bool   // what follows is not frames
@@ -53,22 +55,62 @@ func (s *wireScanner) feed(b []byte) {
 		case !s.opened:
 			s.head, b = append(s.head, b[0]), b[1:]
 			if strings.HasSuffix(string(s.head[max(0, len(s.head)-4):]), "\r\n\r\n") {
-				s.opened, s.refused = true, string(s.head[9:12]) != "101"
-				if s.agreed = parseSimAgreement(string(s.head)); s.agreed != nil {
-					s.inflater = s.agreed.inflater()
+				head := string(s.head)
+				s.opened, s.head = true, s.head[:0]
+				if !s.client {
+					s.refused = head[9:12] != "101"
+					s.agree(parseSimAgreement(head, "server", "client"))
 				}
-				s.to.onHead(string(s.head))
-				s.head = s.head[:0]
+				s.to.onHead(head)
 			}
 		case !s.inFrame:
 			s.head, b = append(s.head, b[0]), b[1:]
 			s.tryHeader()
 		default:
 			n := int(min(s.left, uint64(len(b))))
-			s.take(b[:n])
+			s.take(s.mask.off(b[:n]))
 			b = b[n:]
 		}
 	}
+}
+
+// agree notes what the answer says of permessage-deflate.
+func (s *wireScanner) agree(a *simAgreement) {
+	if s.agreed = a; a != nil {
+		s.inflater = a.inflater()
+	}
+}
+
+// simMask is what a client's frames are masked with (RFC 6455 5.3).
+type simMask struct {
+	key    [4]byte
+	at     int // of the payload
+	same   int // how many frames in a row had this key
+	masked bool
+	plain  []byte
+}
+
+// next begins a frame with this key. It reports false for one that nobody would have chosen.
+func (k *simMask) next(key []byte) (fresh bool) {
+	if k.at, k.masked = 0, true; [4]byte(key) != k.key {
+		k.same = 0
+	}
+	k.key = [4]byte(key)
+	k.same++
+	return k.same < 3 && k.key != [4]byte{}
+}
+
+// off is a part of the payload without its mask. It is the scanner's until the next one.
+func (k *simMask) off(p []byte) []byte {
+	if !k.masked {
+		return p
+	}
+	k.plain = append(k.plain[:0], p...)
+	for i := range k.plain {
+		k.plain[i] ^= k.key[k.at&3]
+		k.at++
+	}
+	return k.plain
 }
 
 // tryHeader begins a frame if its header is whole.
@@ -76,18 +118,32 @@ func (s *wireScanner) tryHeader() {
 	if len(s.head) < 2 {
 		return
 	}
-	n := uint64(s.head[1] & 0x7f)
-	switch {
-	case n == 126 && len(s.head) < 4, n == 127 && len(s.head) < 10:
+	n, size := uint64(s.head[1]&0x7f), 2
+	switch n {
+	case 126:
+		size = 4
+	case 127:
+		size = 10
+	}
+	header := size
+	if s.client {
+		size += 4
+	}
+	if len(s.head) < size {
 		return
-	case n == 126:
+	}
+	switch header {
+	case 4:
 		n = uint64(binary.BigEndian.Uint16(s.head[2:]))
-	case n == 127:
+	case 10:
 		n = binary.BigEndian.Uint64(s.head[2:])
+	}
+	if s.client && !s.mask.next(s.head[header:]) {
+		s.to.onIllegal(fmt.Sprintf("the masking key % x, %d times", s.mask.key, s.mask.same))
 	}
 	s.op, s.fin, s.left, s.inFrame = Opcode(s.head[0]&15), s.head[0]&0x80 != 0, n, true
 	rsv1 := s.head[0]&0x40 != 0 && s.agreed != nil && (s.op == OpText || s.op == OpBinary)
-	if s.head[0]&0x70 != 0 && !rsv1 || s.head[0]&0x30 != 0 || s.head[1]&0x80 != 0 {
+	if s.head[0]&0x70 != 0 && !rsv1 || s.head[0]&0x30 != 0 || (s.head[1]&0x80 != 0) != s.client {
 		s.to.onIllegal(fmt.Sprintf("a frame header % x", s.head))
 	}
 	s.head = s.head[:0]

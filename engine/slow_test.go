@@ -61,7 +61,8 @@ var slowWays = []slowWay{
 	{name: "deflate", door: "tcp", options: Options{Deflate: &deflate.Policy{}}, offers: true},
 	{name: "unix", door: "unix"},
 	{name: "bridge", door: "bridged tcp"},
-	{name: "tls", door: "bridged tls"},
+	{name: "tls", door: "tls"},
+	{name: "bridged tls", door: "bridged tls"},
 	{name: "pipe", door: "bridged pipe"},
 }
 

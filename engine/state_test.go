@@ -193,7 +193,7 @@ func TestConnWhileConnecting(t *testing.T) {
 			if n := c.BufferedAmount(); n != 0 {
 				t.Error("bufferedAmount while CONNECTING:", n)
 			}
-			if want := "ws://" + u.Host() + "/path?q=1"; c.URL() != want {
+			if want := schemeOf(t) + u.Host() + "/path?q=1"; c.URL() != want {
 				t.Errorf("URL %q, want %q", c.URL(), want)
 			}
 			if c.Protocol() != "" || c.Extensions() != "" {
@@ -213,7 +213,7 @@ func TestConnWhileConnecting(t *testing.T) {
 		if c.Value() != "mine" || c.ReadyState() != Open {
 			t.Error(c.Value(), c.ReadyState())
 		}
-		if host := s.Addr().String(); c.URL() != "ws://"+host+"/path?q=1" {
+		if host := s.Addr().String(); c.URL() != schemeOf(t)+host+"/path?q=1" {
 			t.Error("URL:", c.URL())
 		}
 		if c.RemoteAddr().String() != f.raw.LocalAddr().String() || c.LocalAddr().String() != f.raw.RemoteAddr().String() {
@@ -295,14 +295,14 @@ func TestPeerGoneWhileConnecting(t *testing.T) {
 			Upgrade: func(u *Upgrade) { u.Later(); asked <- u },
 		}, Options{})
 		for _, reset := range []bool{false, true} {
-			nc, err := net.Dial("tcp", s.Addr().String())
+			nc, err := connectTo(t, new(net.Dialer), "tcp", s.Addr().String())
 			if err != nil {
 				t.Fatal(err)
 			}
 			_, _ = nc.Write([]byte("GET / HTTP/1.1\r\nHost: x\r\nUpgr"))
 			within(t, timeoutOf(5), "a handshake", func() bool { return s.Stats().Connecting == 1 })
 			if reset {
-				_ = nc.(*net.TCPConn).SetLinger(0)
+				_ = under(nc).SetLinger(0)
 			}
 			nc.Close()
 			settled(t, s)
@@ -320,7 +320,7 @@ func TestPeerGoneWhileConnecting(t *testing.T) {
 // rawRequest sends an opening handshake over a bare connection.
 func rawRequest(t testing.TB, s *Server, headers string) net.Conn {
 	t.Helper()
-	nc, err := net.Dial("tcp", s.Addr().String())
+	nc, err := connectTo(t, new(net.Dialer), "tcp", s.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -351,7 +351,7 @@ func TestUpgradeRequest(t *testing.T) {
 	inEveryMode(t, func(t *testing.T, m mode) {
 		kept := make(chan *Upgrade, 1)
 		s := m.start(t, Funcs{Upgrade: func(u *Upgrade) {
-			if u.Method() != "GET" || u.Target() != "/path?q=1" || u.Header("x-one") != "1" || u.TLS() != nil {
+			if u.Method() != "GET" || u.Target() != "/path?q=1" || u.Header("x-one") != "1" || (u.TLS() != nil) != secured(t) {
 				t.Error(u.Method(), u.Target(), u.Header("x-one"), u.TLS())
 			}
 			if ck, err := u.Cookie("b"); err != nil || ck.Value != "2" {

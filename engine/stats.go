@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/gannet-ws/gannet/codec"
 	"github.com/gannet-ws/gannet/deflate"
 	"github.com/gannet-ws/gannet/engine/internal/incoming"
 	"github.com/gannet-ws/gannet/engine/internal/outgoing"
@@ -16,12 +17,15 @@ import (
 // it went or what became of it (MessagesIn, MessagesDropped); a number of bytes says Bytes. Unsigned fields count from the engine's start, and never fall;
 // signed ones are what there is now. Counters of messages lag by what a loop is doing just now, until it asks its poller again.
 type Stats struct {
-	Connecting int64  `json:"connecting"` // connections whose opening handshake is under way
+	Connecting int64  `json:"connecting"` // connections that are CONNECTING: of a client, from Start on
 	Open       int64  `json:"open"`       // connections that are OPEN
 	Closing    int64  `json:"closing"`    // connections that are CLOSING
-	Bridged    int64  `json:"bridged"`    // of all connections, those carried by goroutines
-	Accepted   uint64 `json:"accepted"`   // connections that came, within the limits
-	Opened     uint64 `json:"opened"`     // of them, those that became OPEN
+	Bridged    int64  `json:"bridged"`    // of all connections, those carried by goroutines: of listeners that are no plain sockets (tls.NewListener), of http.Server.ServeTLS, through proxies
+	Accepted   uint64 `json:"accepted"`   // of a server: connections that came, within the limits
+	Opened     uint64 `json:"opened"`     // of them, or of Dials, those that became OPEN
+
+	Dials       uint64            `json:"dials"`       // of a client: connections that were begun, within MaxConns
+	DialsFailed map[string]uint64 `json:"dialsFailed"` // of them, those that never opened, by the Reason of their DialError or HandshakeError
 
 	MessagesIn      uint64 `json:"messagesIn"`
 	BytesIn         uint64 `json:"bytesIn"` // payload of messages
@@ -32,11 +36,12 @@ type Stats struct {
 	PongsIn         uint64 `json:"pongsIn"`
 
 	Deflate DeflateStats `json:"deflate"`
+	TLS     TLSStats     `json:"tls"`
 
 	Closes   map[int]uint64    `json:"closes"`   // by the code that OnClose reported
 	Failures map[int]uint64    `json:"failures"` // connections that we failed, by the code we sent
 	Causes   map[string]uint64 `json:"causes"`   // closes of our own: idle, lifetime, pong-timeout, write-stall, inbound-budget
-	Refusals map[string]uint64 `json:"refusals"` // handshakes refused, by reason
+	Refusals map[string]uint64 `json:"refusals"` // opening handshakes refused, by reason; those of TLS are in TLS.Failed, and not here as well
 
 	Pauses       uint64 `json:"pauses"`       // readings paused because HighWater was passed
 	AcceptErrors uint64 `json:"acceptErrors"` // of listeners
@@ -124,7 +129,7 @@ type engineStats struct {
 	accepted, opened, panics, acceptErrors atomic.Uint64
 	slow                                   atomic.Uint64 // callbacks
 	closes, failures                       tally[int]
-	causes, refusals                       tally[string]
+	causes, refusals, dialsFailed          tally[string]
 }
 
 // tally counts by key.
@@ -155,13 +160,17 @@ func (e *engine) snapshot() Stats {
 	k := &e.stats
 	s := Stats{
 		Connecting: k.connecting.Load(), Open: k.open.Load(), Closing: k.closing.Load(), Bridged: k.bridged.Load(),
-		Accepted: k.accepted.Load(), Opened: k.opened.Load(), Panics: k.panics.Load(),
+		Accepted: k.accepted.Load(), Opened: k.opened.Load(), Panics: k.panics.Load(), DialsFailed: k.dialsFailed.copy(),
 		AcceptErrors: k.acceptErrors.Load(), BroadcastBytes: e.broadcasting.Load(),
 		SlowCallbacks: k.slow.Load(), LoopLag: e.dog.lag(),
 		Closes: k.closes.copy(), Failures: k.failures.copy(), Causes: k.causes.copy(), Refusals: k.refusals.copy(),
 		InboundBytes: e.budget.used.Load(), InboundBudgetBytes: e.budget.limit, Buffers: e.pool.Stats(),
 	}
+	if e.role == codec.RoleClient { // admit numbers them alike
+		s.Dials, s.Accepted = s.Accepted, 0
+	}
 	s.Deflate.Conns = k.deflating.Load()
+	s.TLS = e.tlsStats()
 	for _, l := range e.allLoops() {
 		t, out := &l.stats, &l.outgoing.Counts
 		s.MessagesIn += t.messagesIn.Load()

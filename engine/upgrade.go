@@ -155,7 +155,8 @@ func (u *Upgrade) LocalAddr() net.Addr {
 	return u.conn.LocalAddr()
 }
 
-// TLS is the state of a wss connection, nil for a ws one.
+// TLS is the state of a wss connection, nil for a ws one, and where a proxy ends TLS: what was agreed on by ALPN, the name that the client asked for, the
+// certificates that it has shown (Options.TLSConfig.ClientAuth).
 func (u *Upgrade) TLS() *tls.ConnectionState {
 	if u.ended() {
 		return nil
@@ -163,11 +164,7 @@ func (u *Upgrade) TLS() *tls.ConnectionState {
 	if m := u.limbo(); m != nil {
 		return m.request.TLS
 	}
-	if t, ok := u.conn.transport().(tlsConn); ok {
-		s := t.ConnectionState()
-		return &s
-	}
-	return nil
+	return u.conn.tlsState()
 }
 
 // Conn is the connection to be. Its state is CONNECTING; it may be kept.

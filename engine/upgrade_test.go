@@ -29,7 +29,7 @@ func behindHTTP(t testing.TB, h Handler, o Options) *house {
 
 // everyUpgrade runs a test behind the doors whose handshakes take different ways.
 func everyUpgrade(t *testing.T, test func(t *testing.T, build func(h Handler, o Options) *house)) {
-	for _, name := range []string{"tcp", "bridged tls", "bridged pipe"} {
+	for _, name := range []string{"tcp", "tls", "bridged tls", "bridged pipe"} {
 		for _, workers := range []int{0, 4} {
 			t.Run(fmt.Sprintf("%s, %d workers", name, workers), func(t *testing.T) {
 				test(t, func(h Handler, o Options) *house {

@@ -516,6 +516,9 @@ func TestStatsHaveOneStyle(t *testing.T) {
 		for i := range typ.NumField() {
 			f := typ.Field(i)
 			want := strings.ToLower(f.Name[:1]) + f.Name[1:]
+			if f.Name == strings.ToUpper(f.Name) { // an abbreviation: TLS
+				want = strings.ToLower(f.Name)
+			}
 			if f.Type == reflect.TypeFor[time.Duration]() {
 				want += "Nanoseconds"
 			}

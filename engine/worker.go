@@ -45,7 +45,9 @@ func startWorkers(n int) *workers {
 }
 
 // onWorker tells whether the caller runs on one of the engine's workers.
-func (e *engine) onWorker() bool { return e.workerHere(goroutineID()) != nil }
+func (e *engine) onWorker() bool {
+	return e.conf != nil && e.conf.Workers > 0 && e.workerHere(goroutineID()) != nil // a goroutine's number costs a malloc
+}
 
 // workerHere is the worker whose goroutine has this number; nil: none.
 func (e *engine) workerHere(id uint64) *worker {
@@ -158,7 +160,7 @@ func (w *worker) delivers(t *letter) bool {
 		return false
 	}
 	w.mail++
-	return t.kind == letterEnd || w.conn.ReadyState() == Open
+	return t.kind == letterEnd || w.conn.hears()
 }
 
 // putAway releases the buffers of what has run.
@@ -194,10 +196,12 @@ func (w *worker) runLetter(t *letter) {
 		h.chunk(c, Chunk{Op: t.op, Data: t.data, First: t.flags&letterFirst != 0, Last: t.flags&letterLast != 0})
 		spoil(t.data)
 	case letterControl:
+		f := h.pong
 		if t.op == OpPing {
-			h.ping(c, t.data)
-		} else {
-			h.pong(c, t.data)
+			f = h.ping
+		}
+		if f != nil { // else SetHandler has come between
+			f(c, t.data)
 		}
 		spoil(t.data)
 	case letterEnd:
