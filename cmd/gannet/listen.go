@@ -77,16 +77,32 @@ func closeAll(all []net.Listener) {
 	}
 }
 
+// connectLine is what to type in another terminal on this machine to be a client of a server that listens there. flags begin with a space, if there are any:
+// without one that is for TLS, an address without a scheme is ws.
+func connectLine(scheme, flags string, at net.Addr) string {
+	command := "gannet connect" + flags
+	switch at := at.(type) {
+	case *net.TCPAddr:
+		host := at.AddrPort()
+		if host.Addr().Unmap().IsUnspecified() {
+			return fmt.Sprintf("%s :%d", command, host.Port())
+		}
+		return command + " " + scheme + "://" + netip.AddrPortFrom(host.Addr().Unmap(), host.Port()).String()
+	default:
+		return command + " --unix " + at.String()
+	}
+}
+
 // pageURL is where a browser on this machine finds the page; "" where none can.
-func pageURL(at net.Addr) string {
+func pageURL(scheme string, at net.Addr) string {
 	tcp, ok := at.(*net.TCPAddr)
 	if !ok {
 		return ""
 	}
 	host := tcp.AddrPort()
 	if host.Addr().Unmap().IsUnspecified() {
-		return fmt.Sprintf("http://localhost:%d/", host.Port())
+		return fmt.Sprintf("%s://localhost:%d/", scheme, host.Port())
 	}
-	u := url.URL{Scheme: "http", Host: netip.AddrPortFrom(host.Addr().Unmap(), host.Port()).String(), Path: "/"}
+	u := url.URL{Scheme: scheme, Host: netip.AddrPortFrom(host.Addr().Unmap(), host.Port()).String(), Path: "/"}
 	return u.String()
 }

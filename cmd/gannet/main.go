@@ -1,8 +1,9 @@
-// Command gannet serves WebSocket connections: gannet serve.
+// Command gannet serves WebSocket connections, and opens them: gannet serve, gannet connect.
 package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -17,9 +18,20 @@ func main() {
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal does not wait
 	if err := command().Run(ctx, os.Args); err != nil {
-		fmt.Fprintln(os.Stderr, "gannet:", withoutName(err.Error()))
-		os.Exit(1)
+		if said := err.Error(); said != "" {
+			fmt.Fprintln(os.Stderr, "gannet:", withoutName(said))
+		}
+		os.Exit(exitStatus(err))
 	}
+}
+
+// exitStatus is that of an error which names one, and 1 of others.
+func exitStatus(err error) int {
+	var of interface{ ExitStatus() int }
+	if errors.As(err, &of) {
+		return of.ExitStatus()
+	}
+	return 1
 }
 
 // withoutName takes out what the engine's own errors begin with, here or inside of another: a path may end with it as well.
@@ -30,10 +42,12 @@ func withoutName(said string) string {
 // command is what the arguments of gannet are for. Its errors are main's to say, once.
 func command() *cli.Command {
 	return &cli.Command{
-		Name:         "gannet",
-		Usage:        "a WebSocket engine",
+		Name:  "gannet",
+		Usage: "a WebSocket engine: a server and a client to try it with",
+		Description: "gannet serve is a server of echoes, with a page to try it; gannet connect :8080 in another terminal is a client of it.\n" +
+			"gannet COMMAND --help says what each of them can do.",
 		Version:      version(),
-		Commands:     []*cli.Command{serveCommand(), versionCommand()},
+		Commands:     []*cli.Command{serveCommand(), connectCommand(), versionCommand()},
 		OnUsageError: usageError,
 		Action: func(ctx context.Context, c *cli.Command) error {
 			if err := noArguments(c); err != nil {
@@ -49,8 +63,19 @@ func usageError(_ context.Context, c *cli.Command, err error, _ bool) error { re
 
 // misused adds to an error how to find out what is right.
 func misused(c *cli.Command, err error) error {
-	return fmt.Errorf("%w\nusage: %s [options]; %s --help lists them", err, c.FullName(), c.FullName())
+	arguments := ""
+	if c.ArgsUsage != "" {
+		arguments = " " + c.ArgsUsage
+	}
+	return usageFailure{fmt.Errorf("%w\nusage: %s [options]%s; %s --help lists them", err, c.FullName(), arguments, c.FullName())}
 }
+
+// usageFailure is an argument that can not be.
+type usageFailure struct{ error }
+
+func (usageFailure) ExitStatus() int { return 2 }
+
+func (f usageFailure) Unwrap() error { return f.error }
 
 // noArguments refuses what stands behind a command and its flags.
 func noArguments(c *cli.Command) error {

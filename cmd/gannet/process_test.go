@@ -112,11 +112,11 @@ func TestPageURL(t *testing.T) {
 		"192.0.2.1:80": "http://192.0.2.1:80/", "[::ffff:192.0.2.1]:80": "http://192.0.2.1:80/", "[2001:db8::1]:443": "http://[2001:db8::1]:443/",
 		"[fe80::1%eth0]:80": "http://[fe80::1%25eth0]:80/",
 	} {
-		if got := pageURL(net.TCPAddrFromAddrPort(netip.MustParseAddrPort(addr))); got != want {
+		if got := pageURL("http", net.TCPAddrFromAddrPort(netip.MustParseAddrPort(addr))); got != want {
 			t.Errorf("%s: %s, want %s", addr, got, want)
 		}
 	}
-	if got := pageURL(&net.UnixAddr{Name: "/s", Net: "unix"}); got != "" {
+	if got := pageURL("http", &net.UnixAddr{Name: "/s", Net: "unix"}); got != "" {
 		t.Error(got)
 	}
 }

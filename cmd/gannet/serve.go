@@ -21,11 +21,13 @@ const shutdownTime = 5*time.Minute + 10*time.Second
 
 func serveCommand() *cli.Command {
 	return &cli.Command{
-		Name:         "serve",
-		Usage:        "serve WebSocket connections on every path, with a page to try it at / and figures at /stats",
-		Description:  "Where systemd has opened sockets for it (systemd.socket), it serves those, and needs neither --addr nor --unix.",
+		Name:  "serve",
+		Usage: "serve WebSocket connections on every path, with a page to try it at / and figures at /stats",
+		Description: "The line that it logs first says where: url is for a browser, and try is what to type in another terminal (gannet connect).\n\n" +
+			"Where systemd has opened sockets for it (systemd.socket), it serves those, and needs neither --addr nor --unix.\n\n" +
+			"With --cert or --self-signed it speaks TLS on all of them: the page is at https://, and WebSockets are wss://.",
 		OnUsageError: usageError,
-		Flags: []cli.Flag{
+		Flags: append([]cli.Flag{
 			&cli.StringFlag{Name: "addr", OnlyOnce: true, Value: ":8080", Usage: "TCP `address` to listen on; port 0: a free one, which the log names; empty: none"},
 			&cli.StringFlag{Name: "unix", OnlyOnce: true, Usage: "unix socket `path` to listen on as well"},
 			&cli.StringFlag{Name: "mode", OnlyOnce: true, Value: "echo", Usage: "what to do with messages: echo, discard or broadcast"},
@@ -40,7 +42,7 @@ func serveCommand() *cli.Command {
 			&cli.IntFlag{Name: "deflate-frame", OnlyOnce: true, Usage: "the longest compressed message that is sent in one frame, in `bytes`; 0: 4 MiB; -1: long ones leave in fragments at once"},
 			&cli.DurationFlag{Name: "shutdown-time", OnlyOnce: true, Value: shutdownTime, Usage: "how long connections have to close after SIGTERM or an interrupt; a second one ends at once"},
 			&cli.StringFlag{Name: "log", OnlyOnce: true, Value: "info", Usage: "`level`: debug, info, warn or error"},
-		},
+		}, secureFlags()...),
 		Action: func(ctx context.Context, c *cli.Command) error {
 			if err := errors.Join(noArguments(c), saidRight(c)); err != nil {
 				return err
@@ -55,6 +57,10 @@ func serveCommand() *cli.Command {
 			}
 			all, err := listeners(ctx, c)
 			if err != nil {
+				return err
+			}
+			if err := s.sign(c.String("addr"), all); err != nil {
+				closeAll(all)
 				return err
 			}
 			leaveRoomBeside(loops)
@@ -90,6 +96,7 @@ func leaveRoomBeside(loops int) {
 type service struct {
 	*engine.Server
 	log          *slog.Logger
+	tls          *security // nil: without
 	shutdownTime time.Duration
 }
 
@@ -107,7 +114,10 @@ func newService(c *cli.Command, loops int) (*service, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.Server, err = engine.NewServer(h, engine.Options{
+	if s.tls, err = newSecurity(c, s.log); err != nil {
+		return nil, err
+	}
+	o := engine.Options{
 		Deflate:  policy,
 		Loops:    loops,
 		Limits:   engine.Limits{MaxMessageSize: c.Int64("max-message"), IdleTimeout: c.Duration("idle")},
@@ -116,8 +126,32 @@ func newService(c *cli.Command, loops int) (*service, error) {
 
 		RepeatCloseReason: true, // for the page, which shows what comes back
 		Logger:            s.log,
-	})
+	}
+	if s.tls != nil {
+		o.TLSConfig = s.tls.config
+	}
+	s.Server, err = engine.NewServer(h, o)
 	return s, err
+}
+
+// sign makes a certificate for where the server listens, if it was told to.
+func (s *service) sign(addr string, listeners []net.Listener) error {
+	if s.tls == nil || s.tls.certificate() != nil {
+		return nil
+	}
+	var at []net.Addr
+	for _, ln := range listeners {
+		at = append(at, ln.Addr())
+	}
+	return s.tls.signFor(addr, at)
+}
+
+// serve serves a listener, with TLS or without.
+func (s *service) serve(ln net.Listener) error {
+	if s.tls != nil {
+		return s.ServeTLS(ln)
+	}
+	return s.Serve(ln)
 }
 
 // handler is what a mode does with messages.
@@ -160,7 +194,7 @@ func (s *service) run(ctx context.Context, listeners []net.Listener) error {
 	failed := make(chan error, len(listeners))
 	for _, ln := range listeners {
 		s.logListening(ln.Addr())
-		go func() { failed <- s.Serve(ln) }()
+		go func() { failed <- s.serve(ln) }()
 	}
 	select {
 	case err := <-failed:
@@ -179,9 +213,14 @@ func (s *service) run(ctx context.Context, listeners []net.Listener) error {
 
 // logListening says where, for people, who get a link, and for scripts, which may connect from this line on.
 func (s *service) logListening(at net.Addr) {
-	var link []any
-	if u := pageURL(at); u != "" {
-		link = []any{"url", u}
+	var attrs []any
+	web, socket, flags := "http", "ws", ""
+	if s.tls != nil {
+		web, socket, flags = "https", "wss", s.tls.connectFlags()
 	}
-	s.log.Info("listening", append(link, "network", at.Network(), "addr", at.String(), "pid", os.Getpid())...)
+	if u := pageURL(web, at); u != "" {
+		attrs = append(attrs, "url", u)
+	}
+	attrs = append(attrs, "network", at.Network(), "addr", at.String(), "pid", os.Getpid(), "try", connectLine(socket, flags, at))
+	s.log.Info("listening", attrs...)
 }
