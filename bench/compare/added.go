@@ -25,10 +25,12 @@ func (f *serverFlag) Set(value string) error {
 	if slices.ContainsFunc(taken, func(s server) bool { return s.Name == name }) {
 		return fmt.Errorf("there is a server %q already", name)
 	}
-	f.servers = append(f.servers, server{Name: name, Role: roleExtra, argv: func(_ *toolset, port int, _ settings) []string {
+	secured := strings.Contains(command, "{cert}") && strings.Contains(command, "{key}")
+	f.servers = append(f.servers, server{Name: name, Role: roleExtra, secured: secured, argv: func(t *toolset, port int, _ settings) []string {
+		known := strings.NewReplacer("{port}", strconv.Itoa(port), "{cert}", t.cert, "{key}", t.key)
 		argv := slices.Clone(fields)
 		for i := range argv {
-			argv[i] = strings.ReplaceAll(argv[i], "{port}", strconv.Itoa(port))
+			argv[i] = known.Replace(argv[i])
 		}
 		return argv
 	}})

@@ -20,6 +20,8 @@ type toolset struct {
 	wsblast string
 	gannet  string // empty when Gannet does not take part
 	peers   string // empty when no peer takes part
+	cert    string // PEM files of the certificate and its key, for all servers; empty when no cell is over TLS
+	key     string
 }
 
 // build compiles what p needs into bin/bench of the repository. Go's and the C compiler's defaults are used,
@@ -38,10 +40,14 @@ func build(ctx context.Context, p plan, progress io.Writer) (*toolset, error) {
 	}
 	t := &toolset{root: root, rawecho: filepath.Join(bin, "rawecho"), wsblast: filepath.Join(bin, "wsblast")}
 	native := filepath.Join(root, "bench", "native")
-	commands := [][]string{
-		{"cc", "-O2", "-o", t.rawecho, filepath.Join(native, "rawecho.c")},
-		{"cc", "-O2", "-o", t.wsblast, filepath.Join(native, "wsblast.c"), "-lz"},
+	blast := []string{"cc", "-O2", "-o", t.wsblast, filepath.Join(native, "wsblast.c"), "-lz"}
+	if p.overTLS() {
+		blast = append(blast, "-DTLS", "-lssl", "-lcrypto")
+		if t.cert, t.key, err = rig.WriteCertificate(bin); err != nil {
+			return nil, err
+		}
 	}
+	commands := [][]string{{"cc", "-O2", "-o", t.rawecho, filepath.Join(native, "rawecho.c")}, blast}
 	if p.has(roleSubject) {
 		t.gannet = filepath.Join(bin, "gannet")
 		commands = append(commands, rig.BuildGannet(root, t.gannet))

@@ -9,11 +9,17 @@ import (
 
 // settings are what a server is started with for a cell.
 type settings struct {
-	mode   string // wsblast's
+	mode   string // wsblast's; "tls" is an echo over TLS
 	window int    // logarithm of the DEFLATE windows; 0: no permessage-deflate
 }
 
 func (c echoCell) settings() settings { return settings{c.Mode, c.Window} }
+
+// tlsMode is wsblast's mode for an echo over TLS 1.3 with TLS_AES_128_GCM_SHA256.
+const tlsMode = "tls"
+
+// overTLS: every WebSocket server runs with one and the same certificate then.
+func (s settings) overTLS() bool { return s.mode == tlsMode }
 
 // minRounds is how many interleaved rounds a ratio needs before it may be quoted.
 const minRounds = 9
@@ -35,14 +41,16 @@ type echoCell struct {
 	Default  bool     `json:"-"`
 }
 
-// echoCells: every echo bar of the project, and nowhere else. In the deflate cells the floor echoes the
-// uncompressed size and serves only to see whether the machine's clock moved; gorilla has no context takeover and no
+// echoCells: every echo bar of the project, and nowhere else. In the cells over TLS the floor echoes in the clear, and in
+// the deflate cells the uncompressed size: there it serves only to see whether the machine's clock moved. gorilla has no context takeover and no
 // choice of window, so it can run with the settings of the last only.
 var echoCells = []echoCell{
 	{Name: "echo-128", Title: "128 B, depth 1", Conns: 100, Payload: 128, Depth: 1, Mode: "ws", Peers: bothPeers, FloorBar: 1.05, PeerBar: 0.8, Default: true},
 	{Name: "echo-128x16", Title: "128 B, depth 16", Conns: 100, Payload: 128, Depth: 16, Mode: "ws", Peers: bothPeers, FloorBar: 1.15, PeerBar: 0.8, Default: true},
 	{Name: "echo-16k", Title: "16 KiB", Conns: 100, Payload: 16 << 10, Depth: 1, Mode: "ws", Peers: bothPeers, FloorBar: 1.12, PeerBar: 0.8, Default: true},
 	{Name: "echo-1m", Title: "1 MiB", Conns: 20, Payload: 1 << 20, Depth: 1, Mode: "ws", Peers: bothPeers, FloorBar: 1.20, PeerBar: 0.8, Default: true},
+	{Name: "tls-1k", Title: "over TLS 1.3, 1 KiB", Conns: 100, Payload: 1 << 10, Depth: 1, Mode: tlsMode, Peers: bothPeers, PeerBar: 0.9},
+	{Name: "tls-16k", Title: "over TLS 1.3, 16 KiB", Conns: 100, Payload: 16 << 10, Depth: 1, Mode: tlsMode, Peers: bothPeers, PeerBar: 0.85},
 	{Name: "deflate", Title: "deflate, 1 KiB JSON, server keeps its context, 15-bit windows", Conns: 100, Payload: 1 << 10, Depth: 1, Mode: "deflate", Window: 15,
 		Peers: []string{"gws"}, PeerBar: 0.85, Note: takeoverNote},
 	{Name: "deflate-12", Title: "deflate, 1 KiB JSON, server keeps its context, 12-bit windows", Conns: 100, Payload: 1 << 10, Depth: 1, Mode: "deflate", Window: 12,
@@ -71,15 +79,22 @@ type idleCell struct {
 	Title   string  `json:"title"`
 	Few     int     `json:"few"`
 	Many    int     `json:"many"`
-	Echoes  int     `json:"echoes"` // 128 B messages that each connection has echoed before it falls silent
-	Bar     float64 `json:"bar_bytes"`
+	Echoes  int     `json:"echoes"`    // 128 B messages that each connection has echoed before it falls silent
+	Mode    string  `json:"mode"`      // ws or tls
+	Bar     float64 `json:"bar_bytes"` // 0: none
 	Default bool    `json:"-"`
 }
 
-// idleCells: 18,000 is what fits under a descriptor limit of 20,000 per process with room to spare.
+func (c idleCell) settings() settings { return settings{mode: c.Mode} }
+
+// idleCells: 18,000 is what fits under a descriptor limit of 20,000 per process with room to spare. The cells over TLS
+// have no bar: what a Go heap keeps resident of so many handshakes' garbage outweighs what a connection keeps. Package
+// engine's tests bound that.
 var idleCells = []idleCell{
-	{Name: "idle", Title: "idle since the handshake", Few: 1000, Many: 18000, Bar: 300, Default: true},
-	{Name: "idle-used", Title: "idle after one 128 B echo", Few: 1000, Many: 18000, Echoes: 1, Bar: 300, Default: true},
+	{Name: "idle", Title: "idle since the handshake", Few: 1000, Many: 18000, Mode: "ws", Bar: 300, Default: true},
+	{Name: "idle-used", Title: "idle after one 128 B echo", Few: 1000, Many: 18000, Echoes: 1, Mode: "ws", Bar: 300, Default: true},
+	{Name: "idle-tls", Title: "over TLS, idle since the handshake", Few: 1000, Many: 10000, Mode: tlsMode},
+	{Name: "idle-tls-used", Title: "over TLS, idle after one 128 B echo", Few: 1000, Many: 10000, Echoes: 1, Mode: tlsMode},
 }
 
 // plan is what one run measures.
@@ -130,6 +145,12 @@ func (p *plan) pickCells(wanted []string) error {
 	return nil
 }
 
+// overTLS tells whether a cell of p needs a certificate.
+func (p plan) overTLS() bool {
+	return slices.ContainsFunc(p.echo, func(c echoCell) bool { return c.Mode == tlsMode }) ||
+		slices.ContainsFunc(p.idle, func(c idleCell) bool { return c.Mode == tlsMode })
+}
+
 func splitNames(list string) []string {
 	return strings.FieldsFunc(list, func(r rune) bool { return r == ',' || r == ' ' })
 }
@@ -137,12 +158,15 @@ func splitNames(list string) []string {
 func printCells(w io.Writer) {
 	mark := map[bool]string{true: "*", false: " "}
 	for _, c := range echoCells {
-		fmt.Fprintf(w, "%s %-12s %s, %d connections, wsblast mode %s, bar to the floor %s, to the best of %s %s\n",
+		fmt.Fprintf(w, "%s %-13s %s, %d connections, wsblast mode %s, bar to the floor %s, to the best of %s %s\n",
 			mark[c.Default], c.Name, c.Title, c.Conns, c.Mode, barText(c.FloorBar), strings.Join(c.Peers, " and "), barText(c.PeerBar))
 	}
 	for _, c := range idleCells {
-		fmt.Fprintf(w, "%s %-12s %s, slope of RSS from %d to %d connections, at most %.0f B each\n",
-			mark[c.Default], c.Name, c.Title, c.Few, c.Many, c.Bar)
+		bar := "no bar"
+		if c.Bar > 0 {
+			bar = fmt.Sprintf("at most %.0f B each", c.Bar)
+		}
+		fmt.Fprintf(w, "%s %-13s %s, slope of RSS from %d to %d connections, %s\n", mark[c.Default], c.Name, c.Title, c.Few, c.Many, bar)
 	}
 }
 

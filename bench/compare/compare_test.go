@@ -32,25 +32,6 @@ func TestParseSample(t *testing.T) {
 	}
 }
 
-func TestSpread(t *testing.T) {
-	for _, c := range []struct {
-		values []float64
-		want   spread
-	}{
-		{nil, spread{}},
-		{[]float64{3}, spread{3, 3, 3}},
-		{[]float64{4, 1}, spread{2.5, 1, 4}},
-		{[]float64{9, 1, 5}, spread{5, 1, 9}},
-	} {
-		if got := spreadOf(c.values); got != c.want {
-			t.Errorf("%v: got %v, want %v", c.values, got, c.want)
-		}
-	}
-	if got := spreadOf([]float64{100, 109, 105}).moved(); got < 0.0899 || got > 0.0901 {
-		t.Errorf("moved by %v, want 0.09", got)
-	}
-}
-
 // scripted makes a bencher whose servers cost what the script says, round by round; the floor drifts as given.
 func scripted(rounds, retries int, cost map[string]float64, floor func(sample int) float64) *bencher {
 	taken := 0
@@ -197,7 +178,7 @@ func TestOptions(t *testing.T) {
 		t.Fatalf("plan %+v", o.plan)
 	}
 	old := o.plan.servers[2]
-	if got := strings.Join(old.argv(nil, 4711, settings{mode: "ws"}), " "); got != "/bin/old serve --addr 127.0.0.1:4711" || old.Role != roleExtra {
+	if got := strings.Join(old.argv(new(toolset), 4711, settings{mode: "ws"}), " "); got != "/bin/old serve --addr 127.0.0.1:4711" || old.Role != roleExtra {
 		t.Errorf("%q, %s", got, old.Role)
 	}
 	for _, line := range []string{
@@ -207,6 +188,39 @@ func TestOptions(t *testing.T) {
 	} {
 		if _, err := parseOptions(strings.Fields(line), io.Discard); err == nil {
 			t.Errorf("%q was accepted", line)
+		}
+	}
+}
+
+// TestAddedServerSpeaksOneOfThem: whoever is started with the certificate runs in the cells over TLS, and nowhere else.
+func TestAddedServerSpeaksOneOfThem(t *testing.T) {
+	o, err := parseOptions([]string{"-add", "plain=/bin/plain {port}", "-add", "tls=/bin/tls {port} {cert} --key={key}"}, io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range echoCells {
+		var names []string
+		for _, s := range o.plan.servers {
+			if s.Role == roleExtra && s.runsIn(c) {
+				names = append(names, s.Name)
+			}
+		}
+		want := "plain"
+		if strings.HasPrefix(c.Name, "tls") {
+			want = "tls"
+		}
+		if got := strings.Join(names, " "); got != want {
+			t.Errorf("%s: %s run, want %s", c.Name, got, want)
+		}
+	}
+	secured := o.plan.servers[len(o.plan.servers)-1]
+	if got := strings.Join(secured.argv(&toolset{cert: "C", key: "K"}, 4711, settings{mode: tlsMode}), " "); got != "/bin/tls 4711 C --key=K" {
+		t.Error(got)
+	}
+	for cells, want := range map[string]bool{"": false, "echo-128,idle": false, "tls-1k": true, "idle-tls": true} {
+		p, err := newPlan(cells, "", nil)
+		if err != nil || p.overTLS() != want {
+			t.Errorf("cells %q need a certificate: %v, %v; want %v", cells, p.overTLS(), err, want)
 		}
 	}
 }
@@ -229,10 +243,12 @@ func TestDefaultsAreTheFourEchoesAndIdle(t *testing.T) {
 }
 
 func TestServerCommands(t *testing.T) {
-	tools := &toolset{rawecho: "R", gannet: "G", peers: "P"}
+	tools := &toolset{rawecho: "R", gannet: "G", peers: "P", cert: "C", key: "K"}
 	for with, want := range map[settings]string{
 		{"ws", 0}: "R 9000|G serve --addr 127.0.0.1:9000 --loops 1 --log error|" +
 			"P -peer gws -addr 127.0.0.1:9000 -deflate none|P -peer gorilla -addr 127.0.0.1:9000 -deflate none",
+		{"tls", 0}: "R 9000|G serve --addr 127.0.0.1:9000 --loops 1 --log error --cert C --key K|" +
+			"P -peer gws -addr 127.0.0.1:9000 -cert C -key K -deflate none|P -peer gorilla -addr 127.0.0.1:9000 -cert C -key K -deflate none",
 		{"deflate", 12}: "R 9000|G serve --addr 127.0.0.1:9000 --loops 1 --log error --deflate shared --deflate-window 12|" +
 			"P -peer gws -addr 127.0.0.1:9000 -deflate takeover -window 12|P -peer gorilla -addr 127.0.0.1:9000 -deflate takeover -window 12",
 		{"deflate-nct", 15}: "R 9000|G serve --addr 127.0.0.1:9000 --loops 1 --log error --deflate shared --deflate-window 15|" +

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -38,12 +39,12 @@ type idleRun struct {
 	BytesPerConn float64 `json:"bytes_per_conn"`
 }
 
-func (s idleServerResult) slope() spread {
+func (s idleServerResult) slope() rig.Spread {
 	values := make([]float64, len(s.Runs))
 	for i, r := range s.Runs {
 		values[i] = r.BytesPerConn
 	}
-	return spreadOf(values)
+	return rig.SpreadOf(values)
 }
 
 // measureIdle runs c against every server but the floor, interleaved like the echo cells.
@@ -51,7 +52,7 @@ func (b *bencher) measureIdle(ctx context.Context, c idleCell) (idleResult, erro
 	result := idleResult{Cell: c}
 	var servers []server
 	for _, s := range b.options.plan.servers {
-		if s.Role != roleFloor {
+		if s.Role != roleFloor && (s.Role != roleExtra || s.secured == c.settings().overTLS()) {
 			servers = append(servers, s)
 			result.Servers = append(result.Servers, idleServerResult{Name: s.Name, Role: s.Role})
 		}
@@ -74,7 +75,7 @@ func (b *bencher) idleOnce(ctx context.Context, c idleCell, s server) (idleRun, 
 	if err != nil {
 		return idleRun{}, err
 	}
-	p, err := rig.Start(ctx, rig.Pinned(b.options.serverCore, s.argv(b.tools, port, settings{mode: "ws"})), port)
+	p, err := rig.Start(ctx, rig.Pinned(b.options.serverCore, s.argv(b.tools, port, c.settings())), port)
 	if err != nil {
 		return idleRun{}, err
 	}
@@ -92,7 +93,7 @@ func holdConnections(ctx context.Context, c idleCell, port, pid int) (idleRun, e
 	defer held.close()
 	var rss [2]int64
 	for i, count := range []int{c.Few, c.Many} {
-		if err := held.grow(ctx, count, port, c.Echoes); err != nil {
+		if err := held.grow(ctx, count, port, c); err != nil {
 			return idleRun{}, fmt.Errorf("connection %d: %w", len(held.conns)+1, err)
 		}
 		select {
@@ -112,7 +113,7 @@ func holdConnections(ctx context.Context, c idleCell, port, pid int) (idleRun, e
 // holder keeps connections open.
 type holder struct{ conns []net.Conn }
 
-func (h *holder) grow(ctx context.Context, count, port, echoes int) error {
+func (h *holder) grow(ctx context.Context, count, port int, c idleCell) error {
 	for len(h.conns) < count {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -122,16 +123,27 @@ func (h *holder) grow(ctx context.Context, count, port, echoes int) error {
 			return err
 		}
 		h.conns = append(h.conns, conn)
-		if err := conn.SetDeadline(time.Now().Add(idleTimeout)); err != nil {
+		if err := useOnce(conn, port, c); err != nil {
 			return err
 		}
-		if err := upgrade(conn, port); err != nil {
+	}
+	return nil
+}
+
+// useOnce does what c's connections do before they fall silent. What the client keeps of TLS is not needed any more then.
+func useOnce(conn net.Conn, port int, c idleCell) error {
+	if err := conn.SetDeadline(time.Now().Add(idleTimeout)); err != nil {
+		return err
+	}
+	if c.settings().overTLS() {
+		conn = tls.Client(conn, &tls.Config{InsecureSkipVerify: true}) // the certificate has signed itself
+	}
+	if err := rig.Upgrade(conn, rig.LocalAddr(port)); err != nil {
+		return err
+	}
+	for range c.Echoes {
+		if err := echoOnce(conn); err != nil {
 			return err
-		}
-		for range echoes {
-			if err := echoOnce(conn); err != nil {
-				return err
-			}
 		}
 	}
 	return nil
@@ -145,32 +157,6 @@ func (h *holder) close() {
 		}
 		_ = conn.Close()
 	}
-}
-
-// upgrade sends the opening handshake and reads the answer up to the empty line. No server here speaks first, so
-// nothing can follow it.
-func upgrade(conn net.Conn, port int) error {
-	_, err := fmt.Fprintf(conn, "GET /ws HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"+
-		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n", rig.LocalAddr(port))
-	if err != nil {
-		return err
-	}
-	var answer [4096]byte
-	for n := 0; n < len(answer); {
-		more, err := conn.Read(answer[n:])
-		if err != nil {
-			return fmt.Errorf("handshake: %w", err)
-		}
-		n += more
-		if !bytes.HasSuffix(answer[:n], []byte("\r\n\r\n")) {
-			continue
-		}
-		if line, _, _ := bytes.Cut(answer[:n], []byte("\r\n")); !bytes.HasPrefix(line, []byte("HTTP/1.1 101 ")) {
-			return fmt.Errorf("handshake: the server answered %q", line)
-		}
-		return nil
-	}
-	return errors.New("handshake: the answer is too long")
 }
 
 // echoRequest and echoAnswer are a binary message of 128 zero bytes, from the client under the masking key 1 2 3 4

@@ -21,7 +21,7 @@ func describeMachine(ctx context.Context, t *toolset) machine {
 		Compiler: firstLine(rig.OutputOr(ctx, "cc", "--version")),
 	}
 	if t.peers != "" {
-		modules := rig.OutputOr(ctx, "go", "-C", t.root+"/bench/peers", "list", "-m", "-f", "{{.Path}} {{.Version}}",
+		modules := rig.OutputOr(ctx, "env", "GOWORK=off", "go", "-C", t.root+"/bench/peers", "list", "-m", "-f", "{{.Path}} {{.Version}}",
 			"github.com/lxzan/gws", "github.com/gorilla/websocket")
 		m.Peers = strings.Split(modules, "\n")
 	}

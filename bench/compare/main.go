@@ -6,7 +6,7 @@
 //	go run ./bench/compare -check               # exit status 3 if a bar is missed, 4 if a cell is void
 //	go run ./bench/compare -add 'old=/path/to/old serve --addr 127.0.0.1:{port} --loops 1' -bar 'old=echo-128:1.0'
 //
-// It needs Linux, two cores, taskset, a C compiler and zlib's header. Read bench/README.md before quoting
+// It needs Linux, two cores, taskset, a C compiler and zlib's header, and OpenSSL's for the cells over TLS. Read bench/README.md before quoting
 // what it prints.
 package main
 
@@ -89,7 +89,7 @@ func parseOptions(args []string, usage io.Writer) (options, error) {
 	flags.SetOutput(usage)
 	flags.StringVar(&cells, "cells", "", "cells to measure, comma-separated (default: those marked * by -list)")
 	flags.StringVar(&servers, "servers", "", "servers to measure, comma-separated, of rawecho, gannet, gws and gorilla (default: all)")
-	flags.Var(&added, "add", "another server to measure: `NAME=COMMAND`, where {port} stands for the port; may be repeated")
+	flags.Var(&added, "add", "another server to measure: `NAME=COMMAND`, where {port} stands for the port, and {cert} and {key}, for a server of the cells over TLS, for its certificate's files; may be repeated")
 	flags.Var(&bars, "bar", "bars for a server of -add: `NAME=CELL:RATIO,...`, the most that Gannet may cost of what it costs; may be repeated")
 	flags.IntVar(&o.rounds, "rounds", minRounds, "interleaved rounds per cell; fewer than 9 are marked as no result")
 	flags.DurationVar(&o.duration, "time", 2*time.Second, "measured time per server and round")

@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/gannet-ws/gannet/bench/internal/rig"
 )
 
 // report is all that a run found out; its JSON holds every sample.
@@ -89,10 +91,10 @@ func (r echoResult) markdown(w io.Writer) {
 		s := &r.Servers[i]
 		toSubject := ""
 		if subject != nil && s != subject {
-			toSubject = spreadOf(ratios(subject.Samples, s.Samples)).ratio()
+			toSubject = rig.SpreadOf(ratios(subject.Samples, s.Samples)).Ratio()
 		}
 		fmt.Fprintf(w, "| %s | %s | %s | %s | %.0f | %.0f | %.0f | %.0f | %.0f %% | %.0f %% |\n",
-			s.Name, s.spread(cpu).micros(), spreadOf(ratios(s.Samples, floor.Samples)).ratio(), toSubject,
+			s.Name, s.spread(cpu).Micros(), rig.SpreadOf(ratios(s.Samples, floor.Samples)).Ratio(), toSubject,
 			s.median(func(s sample) float64 { return s.MsgsPerSec }),
 			s.median(func(s sample) float64 { return s.P50Micros }),
 			s.median(func(s sample) float64 { return s.P99Micros }),
@@ -111,8 +113,8 @@ func (r echoResult) busiest() float64 {
 	return r.Servers[0].median(func(s sample) float64 { return max(s.ServerCPU, s.LoadCPU) })
 }
 
-func (s serverResult) spread(field func(sample) float64) spread {
-	return spreadOf(of(s.Samples, field))
+func (s serverResult) spread(field func(sample) float64) rig.Spread {
+	return rig.SpreadOf(of(s.Samples, field))
 }
 
 func (s serverResult) median(field func(sample) float64) float64 { return s.spread(field).Median }
@@ -134,7 +136,7 @@ func (r *report) markdownVerdicts(w io.Writer) {
 	}
 	fmt.Fprint(w, "\n### Bars\n\n| cell | Gannet against | bar | measured | |\n|---|---|---|---|---|\n")
 	for _, v := range r.Verdicts {
-		bar, measured := fmt.Sprintf("%.2f x", v.Bar), v.Measured.ratio()
+		bar, measured := fmt.Sprintf("%.2f x", v.Bar), v.Measured.Ratio()
 		if v.Bar >= 2 { // bytes, not a ratio
 			bar, measured = fmt.Sprintf("%.0f B", v.Bar), fmt.Sprintf("%.0f B", v.Measured.Median)
 		}
@@ -143,18 +145,4 @@ func (r *report) markdownVerdicts(w io.Writer) {
 		}
 		fmt.Fprintf(w, "| %s | %s | %s | %s | %s |\n", v.Cell, v.Against, bar, measured, v.Outcome)
 	}
-}
-
-func (s spread) ratio() string { return fmt.Sprintf("%.2f [%.2f-%.2f]", s.Median, s.Min, s.Max) }
-
-// micros prints with three significant digits or so: depth 16 costs a third of a microsecond, 1 MiB some hundreds.
-func (s spread) micros() string {
-	digits := 2
-	switch {
-	case s.Median < 1:
-		digits = 3
-	case s.Median >= 100:
-		digits = 0
-	}
-	return fmt.Sprintf("%.*f [%.*f-%.*f]", digits, s.Median, digits, s.Min, digits, s.Max)
 }

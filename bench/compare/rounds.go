@@ -111,7 +111,7 @@ func (b *bencher) attempt(ctx context.Context, r echoResult, last bool) (echoRes
 		if err := b.round(ctx, &r, round); err != nil {
 			return r, err
 		}
-		r.FloorMove = spreadOf(of(r.Servers[0].Samples, cpu)).moved()
+		r.FloorMove = rig.SpreadOf(of(r.Servers[0].Samples, cpu)).Moved()
 		if r.Void = r.FloorMove > maxFloorMove; r.Void && !last {
 			fmt.Fprintf(b.progress, "%s: the floor moved by %.0f %% in %d rounds, starting again\n", c.Name, 100*r.FloorMove, round+1)
 			return r, nil

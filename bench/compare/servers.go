@@ -27,6 +27,8 @@ type server struct {
 	argv func(t *toolset, port int, with settings) []string
 	// keeps says what the server compresses a message with besides the message, where contexts are kept.
 	keeps func(with settings, payload int) string
+	// secured: a server of -add that speaks TLS takes part in the cells over TLS, and in no other.
+	secured bool
 	// bars are upper limits on Gannet's ratio to a server of -add, by the cell's name.
 	bars map[string]float64
 }
@@ -47,6 +49,9 @@ func rawechoArgv(t *toolset, port int, _ settings) []string {
 
 func gannetArgv(t *toolset, port int, with settings) []string {
 	argv := []string{t.gannet, "serve", "--addr", rig.LocalAddr(port), "--loops", "1", "--log", "error"}
+	if with.overTLS() {
+		argv = append(argv, "--cert", t.cert, "--key", t.key)
+	}
 	return append(argv, gannetDeflate(with)...)
 }
 
@@ -73,7 +78,11 @@ func gwsKeeps(with settings, _ int) string {
 
 func peerArgv(name string) func(*toolset, int, settings) []string {
 	return func(t *toolset, port int, with settings) []string {
-		return append([]string{t.peers, "-peer", name, "-addr", rig.LocalAddr(port)}, peerDeflate(with)...)
+		argv := []string{t.peers, "-peer", name, "-addr", rig.LocalAddr(port)}
+		if with.overTLS() {
+			argv = append(argv, "-cert", t.cert, "-key", t.key)
+		}
+		return append(argv, peerDeflate(with)...)
 	}
 }
 
@@ -96,7 +105,14 @@ func (s server) deflateFlags(with settings) string {
 
 // runsIn reports whether s can take part in c with the same settings as the others.
 func (s server) runsIn(c echoCell) bool {
-	return s.Role != rolePeer || slices.Contains(c.Peers, s.Name)
+	switch s.Role {
+	case rolePeer:
+		return slices.Contains(c.Peers, s.Name)
+	case roleExtra:
+		return s.secured == c.settings().overTLS()
+	default:
+		return true
+	}
 }
 
 // loadMode is the mode wsblast needs to talk to s in c.

@@ -1,5 +1,7 @@
 package main
 
+import "github.com/gannet-ws/gannet/bench/internal/rig"
+
 // outcome is what became of a bar.
 type outcome string
 
@@ -13,11 +15,11 @@ const (
 
 // verdict is one bar, held against what was measured.
 type verdict struct {
-	Cell     string  `json:"cell"`
-	Against  string  `json:"against"`
-	Bar      float64 `json:"bar"`
-	Measured spread  `json:"measured"`
-	Outcome  outcome `json:"outcome"`
+	Cell     string     `json:"cell"`
+	Against  string     `json:"against"`
+	Bar      float64    `json:"bar"`
+	Measured rig.Spread `json:"measured"`
+	Outcome  outcome    `json:"outcome"`
 }
 
 // judgeEcho holds c's bars against its samples.
@@ -58,7 +60,7 @@ func (r echoResult) against(other *serverResult, bar float64) verdict {
 	if subject == nil {
 		return v
 	}
-	v.Measured = spreadOf(ratios(subject.Samples, other.Samples))
+	v.Measured = rig.SpreadOf(ratios(subject.Samples, other.Samples))
 	switch {
 	case r.Void:
 		v.Outcome = void
@@ -93,7 +95,9 @@ func (r *report) judge() {
 		r.Verdicts = append(r.Verdicts, judgeEcho(c)...)
 	}
 	for _, c := range r.Idle {
-		r.Verdicts = append(r.Verdicts, judgeIdle(c))
+		if c.Cell.Bar > 0 {
+			r.Verdicts = append(r.Verdicts, judgeIdle(c))
+		}
 	}
 }
 

@@ -13,14 +13,11 @@
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/server.sh"
+. "$here/programs.sh"
 
 # --deflate, --deflate-window, and what is asked: all of it, or what is about compression.
 rounds=('off 15 all' 'shared 15 all' 'alone 15 deflate' 'own 15 deflate' 'shared 9 deflate')
 [ -z "${GANNET_ADDR:-}${GANNET_DEFLATE:-}${GANNET_WINDOW:-}" ] || rounds=("${GANNET_DEFLATE:-off} ${GANNET_WINDOW:-15} all")
-
-need() { # program, what brings it
-	command -v "$1" >/dev/null || { echo "interop: $1 is missing ($2)"; return 1; }
-}
 
 # tests FILE...: those that the round asks for, deflate's last.
 tests() {
@@ -42,21 +39,12 @@ chromium() {
 ws() {
 	local files
 	mapfile -t files < <(tests "$here/node/ws.test.mjs" "$here/node/deflate.test.mjs")
-	need npm 'Node 20 or newer' && (
-		cd "$here/node" && { [ -n "${ws_installed:-}" ] || npm ci --no-audit --no-fund --loglevel=error; } &&
-			echo "node $(node --version), ws $(node -p 'require("ws/package.json").version')" && node_test 180 "${files[@]}"
-	) && ws_installed=yes
+	install_ws && node_test 180 "${files[@]}"
 }
 
 websockets() {
-	local venv file
-	venv=$cache/venv-$(sha256sum "$here/python/requirements.txt" | cut -c1-12)
-	need python3 'Python 3.11 or newer' || return 1
-	[ -e "$venv/installed" ] || {
-		rm -rf "$venv" && python3 -m venv "$venv" &&
-			"$venv/bin/pip" install --quiet -r "$here/python/requirements.txt" && touch "$venv/installed"
-	} || return 1
-	"$venv/bin/python" --version || return 1
+	local file
+	install_python || return 1
 	for file in $(tests websockets_test.py deflate_test.py); do
 		timeout -k 5 180 "$venv/bin/python" -B "$here/python/$file" || return 1
 	done
@@ -73,17 +61,6 @@ go_() {
 	need go 'Go 1.26' && GOWORK=off go -C "$here/goclients" list -m all | grep -E 'coder|gobwas/ws' &&
 		GOWORK=off GANNET_ADDR=$server_addr timeout -k 5 180 go -C "$here/goclients" test -count=1 -v -run "$only" ./... |
 		{ grep -vE '^(=== |    --- PASS|        --- PASS)' || true; }
-}
-
-passed=0
-failed=()
-try() { # name command...
-	echo "--- $1"
-	if "${@:2}" 2>&1; then
-		passed=$((passed + 1))
-	else
-		failed+=("$1")
-	fi
 }
 
 # round MODE WINDOW EXTENT CLIENT...
@@ -110,6 +87,4 @@ for parameters in "${rounds[@]}"; do
 	# shellcheck disable=SC2086 # parameters are words
 	round $parameters "$@"
 done
-[ ${#failed[@]} -eq 0 ] || printf 'FAIL %s\n' "${failed[@]}"
-echo "interop: $passed passed, ${#failed[@]} failed"
-[ ${#failed[@]} -eq 0 ]
+tally

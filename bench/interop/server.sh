@@ -25,7 +25,7 @@ answers() { (exec 3<>"/dev/tcp/${1%:*}/${1##*:}") 2>/dev/null; }
 
 wait_for_server() {
 	local tick
-	for tick in $(seq 100); do
+	for tick in $(seq 600); do
 		answers "$server_addr" && return
 		kill -0 "$server_pid" 2>/dev/null || break
 		sleep 0.1
@@ -35,13 +35,18 @@ wait_for_server() {
 	return 1
 }
 
+# build NAME PACKAGE: a program of this repository, in .cache/bin.
+build() {
+	mkdir -p "$cache/bin"
+	(cd "$root" && GOWORK=$root/go.work go build -o "$cache/bin/$1" "$2")
+}
+
 start_server() { # [flags of gannet serve...]
 	if [ -n "${GANNET_ADDR:-}" ]; then
 		server_addr=$GANNET_ADDR
 	else
 		local binary=${GANNET_BINARY:-$cache/bin/gannet}
-		mkdir -p "$cache/bin"
-		[ -n "${GANNET_BINARY:-}" ] || (cd "$root" && GOWORK=$root/go.work go build -o "$binary" ./cmd/gannet)
+		[ -n "${GANNET_BINARY:-}" ] || build gannet ./cmd/gannet
 		server_addr=127.0.0.1:$(free_port)
 		server_log=$(mktemp "$cache/server.XXXXXX.log")
 		"$binary" serve --addr "$server_addr" "$@" >"$server_log" 2>&1 </dev/null &

@@ -1,12 +1,12 @@
 // Building (Linux; needs zlib's header, Debian: zlib1g-dev; for TLS also OpenSSL's, Debian: libssl-dev):
 //   cc -O2 -o wsblast wsblast.c -lz
 //   cc -O2 -DTLS -o wsblast wsblast.c -lz -lssl -lcrypto
-// `go run ./bench/compare` builds and runs it by itself, without TLS.
+// `go run ./bench/compare` builds and runs it by itself, with TLS where a cell wants it.
 //
 // wsblast: closed-loop WebSocket (or raw TCP) echo load generator.
 // usage: wsblast host port conns payload depth seconds [mode] [server_pid]
 //   mode: ws (default) | raw (plus the bytes of a client's frame header) | deflate (context takeover allowed) | deflate-nct (no takeover either side)
-//   tls (echo over wss; build with -DTLS ... -lssl -lcrypto)
+//   tls (echo over wss, TLS 1.3 with TLS_AES_128_GCM_SHA256 alone, so that all servers seal alike; build with -DTLS ... -lssl -lcrypto)
 // build: cc -O2 -o wsblast wsblast.c -lz
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -77,7 +77,7 @@ int main(int ac,char**av){
     if(nc>20000){ char s[32]; snprintf(s,32,"127.0.%d.%d",1+(i/20000)/250,1+(i/20000)%250); inet_pton(AF_INET,s,&src.sin_addr); int one=1; setsockopt(fd,IPPROTO_IP,24,&one,4); bind(fd,(void*)&src,sizeof src);} 
     struct sockaddr_in a={.sin_family=AF_INET,.sin_port=htons(port)}; inet_pton(AF_INET,host,&a.sin_addr); if(connect(fd,(void*)&a,sizeof a)){ perror("connect"); return 1; } int one=1; setsockopt(fd,IPPROTO_TCP,TCP_NODELAY,&one,4);
     #ifdef TLS
-    if(!strcmp(mode,"tls")){ if(!ctx){ ctx=SSL_CTX_new(TLS_client_method()); SSL_CTX_set_mode(ctx,SSL_MODE_ENABLE_PARTIAL_WRITE|SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER); } cs[i].ssl=SSL_new(ctx); SSL_set_fd(cs[i].ssl,fd); if(SSL_connect(cs[i].ssl)!=1){ fprintf(stderr,"tls handshake failed\n"); return 1; } }
+    if(!strcmp(mode,"tls")){ if(!ctx){ ctx=SSL_CTX_new(TLS_client_method()); if(!SSL_CTX_set_min_proto_version(ctx,TLS1_3_VERSION)||!SSL_CTX_set_ciphersuites(ctx,"TLS_AES_128_GCM_SHA256")) return 1; SSL_CTX_set_read_ahead(ctx,1); SSL_CTX_set_mode(ctx,SSL_MODE_ENABLE_PARTIAL_WRITE|SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER); } cs[i].ssl=SSL_new(ctx); SSL_set_fd(cs[i].ssl,fd); if(SSL_connect(cs[i].ssl)!=1){ fprintf(stderr,"tls handshake failed\n"); return 1; } }
 #endif
     cs[i].fd=fd;
     if(!raw){ char b[2048]; int n=snprintf(b,sizeof b,"GET /ws HTTP/1.1\r\nHost: %s:%d\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n%s\r\n",host,port,!defl?"":nct?"Sec-WebSocket-Extensions: permessage-deflate; client_no_context_takeover; server_no_context_takeover\r\n":"Sec-WebSocket-Extensions: permessage-deflate; client_no_context_takeover\r\n"); if(XWRITE((&cs[i]),b,n)!=n){perror("hs");return 1;} int got=0; while(1){ n=XREAD((&cs[i]),b+got,sizeof b-1-got); if(n<=0){ fprintf(stderr,"handshake failed\n"); return 1;} got+=n; b[got]=0; if(strstr(b,"\r\n\r\n")) break; } if(strncmp(b,"HTTP/1.1 101",12)){ fprintf(stderr,"handshake: %s\n",b); return 1; } if(defl&&!strcasestr(b,"permessage-deflate")){ fprintf(stderr,"deflate declined\n"); return 1; } if(i==0&&defl){ char*x=strcasestr(b,"sec-websocket-extensions"); char*e=x?strstr(x,"\r\n"):0; if(e) fprintf(stderr,"%.*s\n",(int)(e-x),x); } }
@@ -96,7 +96,7 @@ int main(int ac,char**av){
         if(done){ hist[hidx(now_ns()-c->t0)]++; if(raw){ nmsg+=depth; c->need=(uint64_t)pl*depth; } kick(c); }
         if((size_t)r<bufsz
 #ifdef TLS
-        && !ctx
+        && (!ctx||done) // what is done has nothing more to come; else OpenSSL may hold a record
 #endif
         ) break; } } }
   double el=(now_ns()-ts)/1e9; uint64_t m=nmsg-m0; double cpu=pid?proc_cpu(pid)-cpu0:0; getrusage(RUSAGE_SELF,&ru1);

@@ -1,7 +1,7 @@
 // Command peers is a WebSocket echo server written with another Go library: the servers that Gannet's
 // speed is measured against. It is a module of its own, so that no peer enters Gannet's go.mod.
 //
-//	GOWORK=off go run . -peer gws|gorilla|coder -addr 127.0.0.1:9001 [-deflate none|takeover|both|nct] [-level 1] [-window 15] [-readbuf 4096]
+//	GOWORK=off go run . -peer gws|gorilla|coder -addr 127.0.0.1:9001 [-deflate none|takeover|both|nct] [-level 1] [-window 15] [-readbuf 4096] [-cert FILE -key FILE]
 //
 // Each peer is set up the way its authors recommend for speed; gws.go, gorilla.go and coder.go say which
 // settings were chosen and why. None runs with anything Gannet has to do without: no ping timers, no deadlines,
@@ -23,9 +23,10 @@ import (
 // settings are the knobs that the peers share; one that lacks a knob refuses all but its own setting.
 type settings struct {
 	deflate     deflateMode
-	level       int // DEFLATE level, 1 to 9; 1 is what all peers use by default
-	windowBits  int // both ways, 8 to 15
-	readBufSize int // bytes of read buffer per connection; 4096 is what all peers use by default
+	level       int    // DEFLATE level, 1 to 9; 1 is what all peers use by default
+	windowBits  int    // both ways, 8 to 15
+	readBufSize int    // bytes of read buffer per connection; 4096 is what all peers use by default
+	cert, key   string // PEM files: with them the server speaks TLS, by crypto/tls as net/http sets it up
 }
 
 // deflateMode is what the server agrees to when a client offers permessage-deflate (RFC 7692).
@@ -67,6 +68,9 @@ func run(args []string, usage io.Writer) error {
 	if err != nil {
 		return err
 	}
+	if s.cert != "" {
+		return http.ServeTLS(listener, handler, s.cert, s.key)
+	}
 	return http.Serve(listener, handler)
 }
 
@@ -79,6 +83,8 @@ func parse(args []string, usage io.Writer) (name, addr string, s settings, err e
 	flags.IntVar(&s.level, "level", 1, "DEFLATE level, 1 to 9")
 	flags.IntVar(&s.windowBits, "window", 15, "logarithm of the DEFLATE window, 8 to 15, both ways")
 	flags.IntVar(&s.readBufSize, "readbuf", 4096, "read buffer per connection, bytes")
+	flags.StringVar(&s.cert, "cert", "", "PEM file of a certificate: serve over TLS")
+	flags.StringVar(&s.key, "key", "", "PEM file of its key")
 	if err := flags.Parse(args); err != nil {
 		return "", "", s, err
 	}
@@ -100,6 +106,9 @@ func (s settings) check() error {
 	}
 	if s.windowBits < 8 || s.windowBits > 15 {
 		return fmt.Errorf("-window %d: want 8 to 15", s.windowBits)
+	}
+	if (s.cert == "") != (s.key == "") {
+		return errors.New("-cert and -key belong together")
 	}
 	if s.readBufSize < 512 {
 		return fmt.Errorf("-readbuf %d: want at least 512 bytes", s.readBufSize)

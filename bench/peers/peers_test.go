@@ -145,6 +145,9 @@ func TestSettingsAreRefused(t *testing.T) {
 		"-peer coder -level 2",
 		"-peer coder -readbuf 8192",
 		"-peer gws stray",
+		"-peer gws -cert a.pem",
+		"-peer gws -key a.pem",
+		"-peer gws -addr 127.0.0.1:0 -cert /no/such.pem -key /no/such.pem",
 		"-peer gws -addr 127.0.0.1:notaport",
 	} {
 		if err := run(strings.Fields(line), io.Discard); err == nil {

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Judges Autobahn fuzzingclient reports: check.py NUMBER_OF_CASES INDEX_JSON...
+"""Judges the reports of Autobahn, of either side: check.py NUMBER_OF_CASES INDEX_JSON...
 
 The reports are parts of one run. Every case must be there, in one of them, and `behavior` and `behaviorClose` must both be OK. Three
 cases, of which the RFC leaves the outcome open, the suite marks INFORMATIONAL in both;

@@ -172,7 +172,7 @@ test('a sub-protocol that is no token throws; one the server does not speak fail
 
 test('a port where nothing listens: error, then close 1006, never OPEN', LIMIT, async () => {
   const tab = await openPage();
-  await tab.fill('url', 'ws://127.0.0.1:9999/ws');
+  await tab.fill('url', socketURL.replace(/:\d+\//, ':9999/'));
   await tab.click('connect');
   await tab.until(logged('close', 'code 1006'));
   assert.deepEqual((await logLines(tab)).map((line) => line.split(' ')[0]), ['state', 'state', 'error', 'close']);

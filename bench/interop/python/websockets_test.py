@@ -103,7 +103,8 @@ class WebsocketsTest(unittest.IsolatedAsyncioTestCase):
                 self.assertEqual(caught.exception.rcvd.code, code)
 
     async def test_a_plain_request_is_told_to_upgrade(self):
-        reader, writer = await asyncio.open_connection(*URL.split("/")[2].split(":"))
+        host, port = URL.split("/")[2].split(":")
+        reader, writer = await asyncio.open_connection(host, port, ssl=URL.startswith("wss:") or None)
         writer.write(b"GET /ws HTTP/1.1\r\nHost: gannet\r\nConnection: close\r\n\r\n")
         self.assertIn(b" 426 ", await reader.readline())
         writer.close()
