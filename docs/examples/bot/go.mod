@@ -1,0 +1,30 @@
+module github.com/gannet-ws/gannet/docs/examples/bot
+
+go 1.26
+
+require (
+	github.com/gannet-ws/gannet v0.1.0
+	github.com/gannet-ws/gannet/engine/reconnect v0.1.0
+)
+
+require (
+	github.com/cenkalti/backoff/v5 v5.0.3 // indirect
+	github.com/gobwas/httphead v0.1.0 // indirect
+	github.com/gobwas/ws v1.5.0 // indirect
+	github.com/klauspost/compress v1.20.3 // indirect
+	github.com/panjf2000/gnet/v2 v2.10.0 // indirect
+	github.com/pires/go-proxyproto v0.12.0 // indirect
+	github.com/valyala/bytebufferpool v1.0.0 // indirect
+	go.uber.org/multierr v1.11.0 // indirect
+	go.uber.org/zap v1.28.0 // indirect
+	golang.org/x/net v0.54.0 // indirect
+	golang.org/x/sys v0.44.0 // indirect
+	golang.org/x/text v0.37.0 // indirect
+	gopkg.in/natefinch/lumberjack.v2 v2.2.1 // indirect
+)
+
+// Nobody installs the example: it is built with what is here.
+replace (
+	github.com/gannet-ws/gannet => ../../..
+	github.com/gannet-ws/gannet/engine/reconnect => ../../../engine/reconnect
+)
