@@ -6,7 +6,7 @@
 # make mutants: planted bugs, each of which a test must notice.   make drawn: 200 ordinary changes, of which most must be.
 # make turns: the engine's own time a message, an old commit against this tree.
 # make curve: measure and chart compression, docs/deflate-curve.*, two minutes.
-# make gen: regenerate assembly.   make autobahn: the quick set (SET=all for every case).   make ci: what CI runs.
+# make gen: regenerate assembly.   make autobahn: the quick set (SET=all for every case); make autobahn-client: against our client.   make ci: what CI runs.
 SHELL   := bash -o pipefail
 TIME    ?= 15m
 # Tests that mostly wait run eight at a time. -short leaves out those whose result the other passes cannot change: see once in engine/once_test.go.
@@ -14,12 +14,12 @@ TESTS    = go test -parallel 8 -timeout $(TIME)
 FUZZTIME ?= 20s
 SET     ?= quick
 
-.PHONY: run test race sim purego 386 foreign bench turns curve fuzz mutants drawn lint gen autobahn ci
+.PHONY: run test race sim purego 386 foreign bench turns curve fuzz mutants drawn lint gen autobahn autobahn-client ci
 run:      ; go run ./cmd/gannet serve
 test:     ; @.ci/modules | while read -r work m; do echo "go -C $$m test ./..."; GOWORK=$$work go -C $$m test -parallel 8 -timeout $(TIME) ./... || exit 1; done
-race:     ; $(TESTS) -short -race -tags gannetdebug ./... ./cmd/gannet/...
+race:     ; $(TESTS) -short -race -tags gannetdebug ./... ./cmd/gannet/... ./engine/reconnect/...
 sim:      ; $(TESTS) -tags gannetdebug -run '^TestSim' ./engine
-purego:   ; GOWORK=off $(TESTS) -short -tags purego,poll_opt ./... && go -C cmd/gannet test -tags purego,poll_opt ./...
+purego:   ; GOWORK=off $(TESTS) -short -tags purego,poll_opt ./... && go test -tags purego,poll_opt ./cmd/gannet/... ./engine/reconnect/...
 386:      ; GOARCH=386 CGO_ENABLED=0 $(TESTS) -short ./engine
 foreign:  ; .ci/foreign arm64 aarch64 && .ci/foreign s390x s390x && .ci/foreign 386
 bench:    ; go test -run '^$$' -bench . -benchmem ./...
@@ -31,4 +31,5 @@ fuzz:     ; @.ci/fuzz $(FUZZTIME)
 lint:     ; @.ci/lint
 gen:      ; go generate ./...
 autobahn: ; @bench/interop/autobahn.sh $(SET)
+autobahn-client: ; @bench/interop/autobahn.sh $(SET) client
 ci:       ; @.ci/run
