@@ -7,8 +7,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// fullListener is an address of this machine where a listener, on that port, has a queue that is full: what else connects there waits.
-func fullListener(t *testing.T, port uint16) netip.Addr {
+// nowhere is an address that answers nothing: one of this machine's, where a listener on that port has a queue that is full, so that
+// what else connects there waits. No address outside would do: a router may say at any time that there is no way to it.
+func nowhere(t *testing.T, port uint16) []netip.Addr {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM, 0)
 	if err != nil {
 		t.Fatal(err)
@@ -32,6 +33,6 @@ func fullListener(t *testing.T, port uint16) netip.Addr {
 			_ = unix.Connect(s, &unix.SockaddrInet4{Addr: a.As4(), Port: int(port)})
 			t.Cleanup(func() { unix.Close(s) })
 		}
-		return a
+		return []netip.Addr{a}
 	}
 }

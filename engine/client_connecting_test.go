@@ -113,17 +113,6 @@ func deafDial(context.Context, string, string) (net.Conn, error) {
 	return a, nil
 }
 
-// nowhere is an address that answers nothing: what is discarded (RFC 6666), where there is a way to it.
-func nowhere(t *testing.T, port uint16) []netip.Addr {
-	for _, a := range addrs("192.0.2.1", "100::1") {
-		d := net.Dialer{Timeout: 50 * time.Millisecond}
-		if _, err := d.Dial("tcp", netip.AddrPortFrom(a, port).String()); errors.Is(err, os.ErrDeadlineExceeded) {
-			return []netip.Addr{a}
-		}
-	}
-	return []netip.Addr{fullListener(t, port)}
-}
-
 // earlyEnds are the ways in which a connection ends that is CONNECTING, and what its error is.
 var earlyEnds = map[string]struct {
 	end func(*Client, *Conn)

@@ -108,7 +108,7 @@ func dieEverywhere(t *testing.T, bridged bool, die func(*testing.T, *attacker)) 
 	t.Parallel() // it waits for time-outs
 	h, ends := watching(deathbedHandler())
 	s := serveOn(t, h, Options{
-		HandshakeTimeout: 500 * time.Millisecond,
+		HandshakeTimeout: aliveWithin(),
 		Limits: Limits{
 			CloseTimeout: 500 * time.Millisecond, WriteStallTimeout: 500 * time.Millisecond,
 			IdleTimeout: timeoutOf(1), PingInterval: -1, // the innocent is never that silent
