@@ -42,8 +42,8 @@ type Stream struct {
 
 	json atomic.Int64 // JSONLimit; 0: the default
 
-	deaf   atomic.Bool // what comes is dropped: Close, CloseRead
-	closed atomic.Bool // Close
+	deaf   atomic.Bool  // what comes is dropped: Close, CloseRead
+	closes atomic.Int32 // calls of Close, all but those that answered an error
 	over   chan struct{}
 	end    engine.CloseEvent // once over is closed
 }
@@ -147,10 +147,11 @@ func (s *Stream) Close() error { return s.CloseWith(engine.StatusNormalClosure, 
 
 // CloseWith is Close with a code and a reason; for their errors, which change nothing, see engine.Conn.CloseWith.
 func (s *Stream) CloseWith(code int, reason string) error {
+	s.closes.Add(1) // before, for the peer may answer before CloseWith returns
 	if err := s.conn.CloseWith(code, reason); err != nil {
+		s.closes.Add(-1)
 		return err
 	}
-	s.closed.Store(true)
 	s.hearNothing()
 	s.endBlocked()
 	return nil
@@ -192,7 +193,7 @@ func (s *Stream) finish(e engine.CloseEvent) {
 func (s *Stream) ending(within bool) error {
 	select {
 	case <-s.over:
-		if !s.closed.Load() {
+		if s.closes.Load() == 0 {
 			return &StreamClosed{CloseEvent: s.end, within: within}
 		}
 	default:
