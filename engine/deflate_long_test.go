@@ -309,15 +309,15 @@ func TestCloseBehindLongMessages(t *testing.T) {
 
 // Terminate, or a lost peer, in the middle of long messages: nothing stays behind.
 func TestLongMessageCutShort(t *testing.T) {
+	r := rand.New(rand.NewPCG(13, 14))
+	long := records(r, 4<<20)
+	longer := noise(r, 8<<20) // more than the kernel takes of what nobody reads, however late the end comes
 	inEveryMode(t, func(t *testing.T, m mode) {
 		for _, terminate := range []bool{true, false} {
 			d := newDiary(t)
 			s := m.start(t, d.handler(Funcs{}), deflating(Options{}))
 			p := dialFlate(t, s, justDeflate)
 			c := d.conn()
-			r := rand.New(rand.NewPCG(13, 14))
-			long := records(r, 4<<20)
-			longer := noise(r, 16<<20) // more than the kernel takes of what nobody reads, however late the end comes
 			b := c.loop.engine.pool.Get(len(longer))
 			b.B = append(b.B, longer...)
 			if err := errors.Join(c.SendBinary(long), c.SendOwned(OpBinary, b), c.SendText("behind"), c.SendPrepared(prepared(t, OpText, lotsOfText))); err != nil {
