@@ -6,8 +6,8 @@ import (
 )
 
 // Generator is one share of a run: it opens its connections and sends on them. One goroutine calls it, in this order:
-// Connect, Begin, any number of Turn and Report, End. Close may come at any time after that, from the same goroutine, and ends
-// whatever is left.
+// Connect, Begin, any number of Turn and Report, End. Report alone may come beside Connect too, from another goroutine: connecting takes
+// long, and people want to see how it goes on. Close may come at any time after that, from the same goroutine, and ends whatever is left.
 //
 // [Share] says which part of a plan is whose.
 type Generator interface {

@@ -1,6 +1,9 @@
 package load
 
 import (
+	"encoding/json"
+	"fmt"
+
 	"github.com/HdrHistogram/hdrhistogram-go"
 )
 
@@ -56,3 +59,133 @@ const (
 	Exhausted   Class = "exhausted" // no descriptor, no port, no memory here
 	Lost        Class = "lost"      // a generator that is gone: its figures since its last report are missing
 )
+
+// NewTally is a tally of nothing, with all histograms.
+func NewTally() *Tally {
+	t := &Tally{Errors: map[Class]map[string]int64{}}
+	for _, h := range t.histograms() {
+		*h = newHistogram()
+	}
+	return t
+}
+
+// newHistogram is empty, and has the range of all histograms here: only those of one range add up without loss.
+func newHistogram() *hdrhistogram.Histogram { return hdrhistogram.New(shortest, longest, digits) }
+
+func (t *Tally) histograms() []**hdrhistogram.Histogram {
+	return []**hdrhistogram.Histogram{&t.Latency, &t.Raw, &t.Connect, &t.Lateness, &t.Pings}
+}
+
+// Fail counts n errors of a class.
+func (t *Tally) Fail(class Class, what string, n int64) {
+	if t.Errors == nil {
+		t.Errors = map[Class]map[string]int64{}
+	}
+	if t.Errors[class] == nil {
+		t.Errors[class] = map[string]int64{}
+	}
+	t.Errors[class][what] += n
+}
+
+// Follow adds what the same generator did after t. Open, BufferedAmount and RSS are those at the end of the later one.
+func (t *Tally) Follow(later *Tally) {
+	t.add(later)
+	t.Open, t.BufferedAmount, t.RSS, t.Loops = later.Open, later.BufferedAmount, later.RSS, later.Loops
+}
+
+// Add adds what another generator did in the same time.
+func (t *Tally) Add(other *Tally) {
+	t.add(other)
+	t.Open += other.Open
+	t.BufferedAmount += other.BufferedAmount
+	t.RSS += other.RSS
+	t.Loops += other.Loops
+}
+
+// add adds what adds up whoever did it and whenever.
+func (t *Tally) add(other *Tally) {
+	into, from := t.counts(), other.counts()
+	for i := range into {
+		*into[i] += *from[i]
+	}
+	t.CPU += other.CPU
+	for class, errors := range other.Errors {
+		for what, n := range errors {
+			t.Fail(class, what, n)
+		}
+	}
+	have := other.histograms()
+	for i, h := range t.histograms() {
+		if *have[i] == nil {
+			continue
+		}
+		if *h == nil {
+			*h = newHistogram()
+		}
+		(*h).Merge(*have[i])
+	}
+}
+
+// counts are the numbers of what happened in the time.
+func (t *Tally) counts() []*int64 {
+	return []*int64{
+		&t.Attempted, &t.Opened, &t.Ended,
+		&t.Warmup, &t.Due, &t.Sent, &t.Received, &t.Answered, &t.SentBytes, &t.ReceivedBytes,
+		&t.Late, &t.Unsent, &t.Unanswered,
+	}
+}
+
+// tallyFields are Tally's without its methods.
+type tallyFields Tally
+
+// tallyJSON is a tally as JSON has it: what is declared here hides the field of the same name.
+type tallyJSON struct {
+	*tallyFields
+	Latency, Raw, Connect, Lateness, Pings string `json:",omitempty"`
+}
+
+func (j *tallyJSON) histograms() []*string {
+	return []*string{&j.Latency, &j.Raw, &j.Connect, &j.Lateness, &j.Pings}
+}
+
+// MarshalJSON leaves out histograms of nothing.
+func (t *Tally) MarshalJSON() ([]byte, error) {
+	j := tallyJSON{tallyFields: (*tallyFields)(t)}
+	into := j.histograms()
+	for i, h := range t.histograms() {
+		if *h == nil || (*h).TotalCount() == 0 {
+			continue
+		}
+		b, err := (*h).Encode(hdrhistogram.V2CompressedEncodingCookieBase)
+		if err != nil {
+			return nil, fmt.Errorf("a histogram: %w", err)
+		}
+		*into[i] = string(b)
+	}
+	return json.Marshal(j)
+}
+
+// UnmarshalJSON refuses histograms of another range.
+func (t *Tally) UnmarshalJSON(b []byte) error {
+	*t = *NewTally()
+	j := tallyJSON{tallyFields: (*tallyFields)(t)}
+	if err := json.Unmarshal(b, &j); err != nil {
+		return err
+	}
+	into := t.histograms()
+	for i, text := range j.histograms() {
+		if *text == "" {
+			continue
+		}
+		h, err := hdrhistogram.Decode([]byte(*text))
+		if err != nil {
+			return fmt.Errorf("a histogram: %w", err)
+		}
+		if h.LowestTrackableValue() != shortest || h.HighestTrackableValue() != longest || h.SignificantFigures() != digits {
+			return fmt.Errorf("a histogram of %d to %d ns with %d digits: %d to %d with %d was expected; both sides must run the same version",
+				h.LowestTrackableValue(), h.HighestTrackableValue(), h.SignificantFigures(), int64(shortest), int64(longest), digits)
+		}
+		*into[i] = h
+	}
+	return nil
+}
