@@ -22,9 +22,14 @@ func (s *service) pages() http.Handler {
 }
 
 func (s *service) figures(w http.ResponseWriter, _ *http.Request) {
-	w.Header().Set("Content-Type", "application/json")
+	all, err := s.allFigures()
 	w.Header().Set("Cache-Control", "no-store")
-	if err := json.NewEncoder(w).Encode(s.Stats()); err != nil {
+	if err != nil {
+		http.Error(w, "the figures are not to be had: "+err.Error(), http.StatusServiceUnavailable)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if err := json.NewEncoder(w).Encode(all); err != nil {
 		s.log.Debug("writing /stats", "err", err)
 	}
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/urfave/cli/v3"
 
+	"github.com/gannet-ws/gannet/cmd/gannet/processes"
 	"github.com/gannet-ws/gannet/engine"
 )
 
@@ -25,13 +27,16 @@ func serveCommand() *cli.Command {
 		Usage: "serve WebSocket connections on every path, with a page to try it at / and figures at /stats",
 		Description: "The line that it logs first says where: url is for a browser, and try is what to type in another terminal (gannet connect).\n\n" +
 			"Where systemd has opened sockets for it (systemd.socket), it serves those, and needs neither --addr nor --unix.\n\n" +
-			"With --cert or --self-signed it speaks TLS on all of them: the page is at https://, and WebSockets are wss://.",
+			"With --cert or --self-signed it speaks TLS on all of them: the page is at https://, and WebSockets are wss://.\n\n" +
+			"--procs N starts N processes that share the port, each with its own descriptors and memory, for more connections than one process may have. " +
+			"The first line names their ids (pids), and /stats has the figures of all. When one of them ends, the others are shut down.",
 		OnUsageError: usageError,
 		Flags: append([]cli.Flag{
 			&cli.StringFlag{Name: "addr", OnlyOnce: true, Value: ":8080", Usage: "TCP `address` to listen on; port 0: a free one, which the log names; empty: none"},
 			&cli.StringFlag{Name: "unix", OnlyOnce: true, Usage: "unix socket `path` to listen on as well"},
 			&cli.StringFlag{Name: "mode", OnlyOnce: true, Value: "echo", Usage: "what to do with messages: echo, discard or broadcast"},
-			&cli.IntFlag{Name: "loops", OnlyOnce: true, Usage: "event loops; 0: one a core"},
+			&cli.IntFlag{Name: "loops", OnlyOnce: true, Usage: "event loops of each process; 0: one a core, with --procs its share of the cores"},
+			&cli.IntFlag{Name: "procs", OnlyOnce: true, Value: 1, Usage: "processes that share the port (Linux)"},
 			&cli.Int64Flag{Name: "max-message", OnlyOnce: true, Value: engine.MaxMessage, Usage: "longest message accepted, in `bytes`"},
 			&cli.DurationFlag{Name: "idle", OnlyOnce: true, Value: 2 * time.Minute, Usage: "close a connection from which nothing was received for so long; negative: never"},
 			&cli.StringSliceFlag{Name: "origin", Usage: "origin that browsers may connect from besides the server's own, such as https://*.example.com, or *; may be given again"},
@@ -43,30 +48,44 @@ func serveCommand() *cli.Command {
 			&cli.DurationFlag{Name: "shutdown-time", OnlyOnce: true, Value: shutdownTime, Usage: "how long connections have to close after SIGTERM or an interrupt; a second one ends at once"},
 			&cli.StringFlag{Name: "log", OnlyOnce: true, Value: "info", Usage: "`level`: debug, info, warn or error"},
 		}, secureFlags()...),
-		Action: func(ctx context.Context, c *cli.Command) error {
-			if err := errors.Join(noArguments(c), saidRight(c)); err != nil {
-				return err
-			}
-			loops := int(c.Int("loops"))
-			if loops == 0 {
-				loops = runtime.GOMAXPROCS(0)
-			}
-			s, err := newService(c, loops)
-			if err != nil {
-				return err
-			}
-			all, err := listeners(ctx, c)
-			if err != nil {
-				return err
-			}
-			if err := s.sign(c.String("addr"), all); err != nil {
-				closeAll(all)
-				return err
-			}
-			leaveRoomBeside(loops)
-			return s.run(ctx, all)
-		},
+		Action: runServe,
 	}
+}
+
+// runServe serves until ctx ends, as one process, as the parent of several, or as one of those.
+func runServe(ctx context.Context, c *cli.Command) error {
+	if err := errors.Join(noArguments(c), saidRight(c)); err != nil {
+		return err
+	}
+	member, err := processes.Inherited()
+	if err != nil {
+		return err
+	}
+	loops := int(c.Int("loops"))
+	if loops == 0 {
+		loops = max(1, runtime.GOMAXPROCS(0)/int(c.Int("procs")))
+	}
+	s, err := newService(c, loops)
+	if err != nil {
+		return err
+	}
+	switch {
+	case member != nil:
+		leaveRoomBeside(loops)
+		return s.runMember(member)
+	case c.Int("procs") > 1:
+		return s.runGroup(ctx, c)
+	}
+	all, err := listeners(ctx, c)
+	if err != nil {
+		return err
+	}
+	if err := s.sign(c.String("addr"), all); err != nil {
+		closeAll(all)
+		return err
+	}
+	leaveRoomBeside(loops)
+	return s.run(ctx, all)
 }
 
 // saidRight refuses a 0 that the engine would take for its default, and whoever gives it for none.
@@ -79,7 +98,7 @@ func saidRight(c *cli.Command) error {
 	case c.Duration("shutdown-time") <= 0:
 		return fmt.Errorf("--shutdown-time is %v, must be above 0", c.Duration("shutdown-time"))
 	}
-	return nil
+	return procsSaidRight(c)
 }
 
 // leaveRoomBeside lets the scheduler run one thread more than there are loops. A loop
@@ -96,7 +115,8 @@ func leaveRoomBeside(loops int) {
 type service struct {
 	*engine.Server
 	log          *slog.Logger
-	tls          *security // nil: without
+	tls          *security         // nil: without
+	member       *processes.Member // nil: one process
 	shutdownTime time.Duration
 }
 
@@ -180,13 +200,16 @@ func echo(c *engine.Conn, m engine.Message) {
 	_ = c.Send(m.Op, m.Data)
 }
 
-func (s *service) broadcast(_ *engine.Conn, m engine.Message) {
+func (s *service) broadcast(c *engine.Conn, m engine.Message) {
 	p, err := engine.Prepare(m.Op, m.Data)
 	if err != nil {
 		s.log.Error("a received message can not be sent", "err", err)
 		return
 	}
 	s.Broadcast(p, nil)
+	if s.member != nil {
+		s.member.Tell(processes.Message{Op: byte(m.Op), Data: bytes.Clone(m.Data)}, c)
+	}
 }
 
 // run serves until ctx ends, and then closes what is open in good order.
@@ -203,6 +226,11 @@ func (s *service) run(ctx context.Context, listeners []net.Listener) error {
 	case <-ctx.Done():
 	}
 	s.log.Info("shutting down")
+	return s.shutDown()
+}
+
+// shutDown closes what is open in good order, within --shutdown-time.
+func (s *service) shutDown() error {
 	late, cancel := context.WithTimeout(context.Background(), s.shutdownTime)
 	defer cancel()
 	if err := s.Shutdown(late); err != nil {
@@ -211,8 +239,8 @@ func (s *service) run(ctx context.Context, listeners []net.Listener) error {
 	return nil
 }
 
-// logListening says where, for people, who get a link, and for scripts, which may connect from this line on.
-func (s *service) logListening(at net.Addr) {
+// logListening says where, for people, who get a link, and for scripts, which may connect from this line on. more are attributes.
+func (s *service) logListening(at net.Addr, more ...any) {
 	var attrs []any
 	web, socket, flags := "http", "ws", ""
 	if s.tls != nil {
@@ -221,6 +249,7 @@ func (s *service) logListening(at net.Addr) {
 	if u := pageURL(web, at); u != "" {
 		attrs = append(attrs, "url", u)
 	}
-	attrs = append(attrs, "network", at.Network(), "addr", at.String(), "pid", os.Getpid(), "try", connectLine(socket, flags, at))
+	attrs = append(attrs, "network", at.Network(), "addr", at.String(), "pid", os.Getpid())
+	attrs = append(append(attrs, more...), "try", connectLine(socket, flags, at))
 	s.log.Info("listening", attrs...)
 }
