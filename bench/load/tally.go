@@ -17,8 +17,9 @@ const (
 // Tally is what a generator did in a time: counts and histograms, of that time alone. Tallies add up without loss.
 // In JSON a histogram is HdrHistogram's compressed form (V2, base64).
 type Tally struct {
-	// Connections. Open is how many are open at the end of the time; the others count events in it.
-	Open, Attempted, Opened, Ended int64
+	// Connections. Open is how many are open at the end of the time; the others count events in it. An attempt ends as Opened or as
+	// Failed; Ended were open.
+	Open, Attempted, Opened, Failed, Ended int64
 
 	// Messages, and bytes of payload. Warmup counts what was sent before the figures begin; all others are without it.
 	Warmup, Due, Sent, Received, Answered int64
@@ -129,7 +130,7 @@ func (t *Tally) add(other *Tally) {
 // counts are the numbers of what happened in the time.
 func (t *Tally) counts() []*int64 {
 	return []*int64{
-		&t.Attempted, &t.Opened, &t.Ended,
+		&t.Attempted, &t.Opened, &t.Failed, &t.Ended,
 		&t.Warmup, &t.Due, &t.Sent, &t.Received, &t.Answered, &t.SentBytes, &t.ReceivedBytes,
 		&t.Late, &t.Unsent, &t.Unanswered,
 	}
@@ -153,14 +154,9 @@ func (t *Tally) MarshalJSON() ([]byte, error) {
 	j := tallyJSON{tallyFields: (*tallyFields)(t)}
 	into := j.histograms()
 	for i, h := range t.histograms() {
-		if *h == nil || (*h).TotalCount() == 0 {
-			continue
+		if *h != nil {
+			*into[i] = encoded(*h)
 		}
-		b, err := (*h).Encode(hdrhistogram.V2CompressedEncodingCookieBase)
-		if err != nil {
-			return nil, fmt.Errorf("a histogram: %w", err)
-		}
-		*into[i] = string(b)
 	}
 	return json.Marshal(j)
 }
