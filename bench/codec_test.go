@@ -15,7 +15,7 @@ var maskingKey = [4]byte{0x37, 0xfa, 0x21, 0x3d}
 // masks again: for the decoder both are the same work.
 func BenchmarkDecode(b *testing.B) {
 	for _, size := range payloadSizes {
-		b.Run(sizeName(size), func(b *testing.B) {
+		b.Run("size="+sizeName(size), func(b *testing.B) {
 			frame := codec.AppendMaskedFrame(nil, codec.OpBinary, true, false, maskingKey, make([]byte, size))
 			count := max(1, slabSize/len(frame))
 			var slab []byte
@@ -56,19 +56,19 @@ func BenchmarkEncode(b *testing.B) {
 	for _, size := range payloadSizes {
 		payload := make([]byte, size)
 		dst := make([]byte, codec.MaxHeaderSize+size)
-		b.Run("Append/"+sizeName(size), func(b *testing.B) {
+		b.Run("op=append/size="+sizeName(size), func(b *testing.B) {
 			b.SetBytes(int64(size))
 			for b.Loop() {
 				codec.AppendFrame(dst[:0], codec.OpBinary, true, false, payload)
 			}
 		})
-		b.Run("Masked/"+sizeName(size), func(b *testing.B) {
+		b.Run("op=masked/size="+sizeName(size), func(b *testing.B) {
 			b.SetBytes(int64(size))
 			for b.Loop() {
 				codec.AppendMaskedFrame(dst[:0], codec.OpBinary, true, false, maskingKey, payload)
 			}
 		})
-		b.Run("Before/"+sizeName(size), func(b *testing.B) {
+		b.Run("op=before/size="+sizeName(size), func(b *testing.B) {
 			for b.Loop() {
 				codec.PutHeaderBefore(dst, codec.MaxHeaderSize, codec.OpBinary, true, false, uint64(size))
 			}

@@ -15,7 +15,7 @@ func BenchmarkMask(b *testing.B) {
 		src, dst := make([]byte, size+1)[1:], make([]byte, size+1)[1:]
 		key := mask.Key(maskingKey)
 		measure := func(name string, f func()) {
-			b.Run(name+"/"+sizeName(size), func(b *testing.B) {
+			b.Run("by="+name+"/size="+sizeName(size), func(b *testing.B) {
 				b.SetBytes(int64(size))
 				for b.Loop() {
 					f()

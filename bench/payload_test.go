@@ -19,7 +19,10 @@ func sizeName(n int) string {
 	return fmt.Sprintf("%dB", n)
 }
 
+// unitPerMessage is of benchmarks without a process of their own: time a message.
+const unitPerMessage = "ns/msg"
+
 // perMessage reports the time per message of a benchmark whose iterations each handle several.
 func perMessage(b *testing.B, messages int) {
-	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(messages), "ns/msg")
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(messages), unitPerMessage)
 }

@@ -20,7 +20,7 @@ func BenchmarkUTF8(b *testing.B) {
 		for _, size := range []int{128, 1 << 10, 16 << 10} {
 			p := []byte(strings.ToValidUTF8(strings.Repeat(text.sample, size/len(text.sample)+1)[:size], ""))
 			run := func(name string, valid func([]byte) bool) {
-				b.Run(name+"/"+text.name+"/"+sizeName(size), func(b *testing.B) {
+				b.Run("by="+name+"/text="+text.name+"/size="+sizeName(size), func(b *testing.B) {
 					b.SetBytes(int64(len(p)))
 					for b.Loop() {
 						if !valid(p) {
