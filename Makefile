@@ -4,6 +4,7 @@
 # make foreign: mask, codec, deflate and the handshake on emulated arm64 and s390x, and on 386.
 # make bench: benchmarks.   make fuzz: each fuzz target for FUZZTIME.   make lint: vet, staticcheck, gofmt.
 # make mutants: planted bugs, each of which a test must notice.   make drawn: 200 ordinary changes, of which most must be.
+# make bench-gate: is the echo slower than the figures in bench/results/gate.txt? GATE=-update renews them.
 # make turns: the engine's own time a message, an old commit against this tree.
 # make curve: measure and chart compression, docs/deflate-curve.*, two minutes.
 # make gen: regenerate assembly.   make autobahn: the quick set (SET=all for every case); make autobahn-client: against our client.   make ci: what CI runs.
@@ -14,7 +15,7 @@ TESTS    = go test -parallel 8 -timeout $(TIME)
 FUZZTIME ?= 20s
 SET     ?= quick
 
-.PHONY: run test race sim purego 386 foreign bench turns curve fuzz mutants drawn lint gen autobahn autobahn-client ci
+.PHONY: run test race sim purego 386 foreign bench bench-gate turns curve fuzz mutants drawn lint gen autobahn autobahn-client ci
 run:      ; go run ./cmd/gannet serve
 test:     ; @.ci/modules | while read -r work m; do echo "go -C $$m test ./..."; GOWORK=$$work go -C $$m test -parallel 8 -timeout $(TIME) ./... || exit 1; done
 race:     ; $(TESTS) -short -race -tags gannetdebug ./... ./cmd/gannet/... ./engine/reconnect/...
@@ -23,6 +24,7 @@ purego:   ; GOWORK=off $(TESTS) -short -tags purego,poll_opt ./... && go test -t
 386:      ; GOARCH=386 CGO_ENABLED=0 $(TESTS) -short ./engine
 foreign:  ; .ci/foreign arm64 aarch64 && .ci/foreign s390x s390x && .ci/foreign 386
 bench:    ; go test -run '^$$' -bench . -benchmem ./...
+bench-gate: ; @GOWORK=off go build -C bench/gate -o ../../bin/bench/gate . && cd bench/gate && GOWORK=off ../../bin/bench/gate $(GATE)
 mutants:  ; go run ./bench/mutants
 drawn:    ; go run ./bench/mutants -draw
 turns:    ; @bench/turns
