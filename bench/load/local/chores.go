@@ -30,12 +30,12 @@ func (l *lane) work(now int64) {
 		return
 	}
 	c := &l.chores[0]
-	end := min(c.slot+batch, l.slots())
+	end := max(c.slot, min(c.slot+batch, l.slots()))
 	visit := c.visit
 	for from := c.slot; from < end; from++ {
 		visit(l.peer(from))
 	}
-	if c.slot = end; end == l.slots() {
+	if c.slot = end; end >= l.slots() {
 		l.chores = append(l.chores[:0], l.chores[1:]...)
 	}
 }

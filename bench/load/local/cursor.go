@@ -70,7 +70,7 @@ func (c *cursor) pop(now int64) (due int64, slot int, ok bool) {
 	if c.next > float64(now) {
 		return 0, 0, false
 	}
-	due = int64(c.next)
+	due = int64(math.Round(c.next))
 	slot = int((c.seed + c.count*c.stride) % c.slots)
 	c.count++
 	c.next += c.step

@@ -158,7 +158,7 @@ func (h handler) OnClose(c *engine.Conn, e engine.CloseEvent) {
 	if p.conn = nil; l.anchor.Load() == c {
 		l.anchorGone(p)
 	}
-	if l.stage == running && g.comesBack() && int(p.slot) < g.wantedSlots(l) {
+	if p.life.Swap(free) == recalled && ours || l.stage == running && g.comesBack() {
 		g.opener.again(p)
 	}
 	l.leave()

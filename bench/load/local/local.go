@@ -32,7 +32,6 @@ type generator struct {
 	sendUnsent func(*engine.Conn)
 	readers    atomic.Int64 // fan-out: that are open
 	closing    atomic.Bool
-	began      bool
 
 	mu    sync.Mutex // of Report
 	usage usage
@@ -116,8 +115,11 @@ func (g *generator) slot(n int) *peer { return g.lanes[n%len(g.lanes)].peer(n / 
 
 // number is the connection's in the whole run.
 func (g *generator) number(p *peer) uint32 {
-	return uint32(g.share.First + int(p.slot)*len(g.lanes) + int(p.lane))
+	return uint32(g.share.First + g.indexOf(p))
 }
+
+// indexOf is the connection's number in its share.
+func (g *generator) indexOf(p *peer) int { return int(p.slot)*len(g.lanes) + int(p.lane) }
 
 // slotsOf is how many of the share's first n connections are l's.
 func (g *generator) slotsOf(l *lane, n int) int {
@@ -188,7 +190,6 @@ func (g *generator) Begin(at, measure time.Time) error {
 			return errStuck
 		}
 	}
-	g.began = true
 	g.pacer.begin(g)
 	if g.share.Plan.Scenario == load.Storm {
 		g.opener.want(g.share.Connections)
@@ -202,7 +203,7 @@ func (l *lane) begin(at, measure int64) {
 	p := &g.share.Plan
 	l.measure, l.stage = measure, running
 	n := g.share.Connections
-	phase := float64(g.share.Index*len(g.lanes)+l.index+1) / float64(g.share.Of*len(g.lanes))
+	phase := float64(g.share.Index*len(g.lanes)+l.index) / float64(g.share.Of*len(g.lanes))
 	if p.Scenario != load.Idle && p.Scenario != load.Storm && p.Depth == 0 {
 		l.messages.begin(at, g.rateOf(l, g.share.Rate, n), g.senders(l, n), phase, p.Seed)
 	} else {
@@ -247,32 +248,37 @@ func (g *generator) rateOf(l *lane, rate float64, n int) float64 {
 
 // Turn implements load.Generator.
 func (g *generator) Turn(rate float64, connections int) error {
+	changes := connections != int(g.opener.wanted.Load())
 	for _, l := range g.lanes {
-		if !l.do(func() { l.turn(rate, connections) }) {
+		l.grow(g.slotsOf(l, connections))
+	}
+	g.opener.want(connections)
+	for _, l := range g.lanes {
+		if !l.do(func() { l.turn(rate, connections, changes) }) {
 			return errStuck
 		}
-	}
-	if g.share.Plan.Scenario != load.Storm || g.began {
-		g.opener.want(connections)
 	}
 	return nil
 }
 
 // turn changes the lane's part. On the loop.
-func (l *lane) turn(rate float64, n int) {
+func (l *lane) turn(rate float64, n int, changes bool) {
 	g, now := l.gen, l.gen.now()
 	p := &g.share.Plan
 	slots := g.slotsOf(l, n)
-	l.grow(slots)
 	if p.Scenario != load.Idle && p.Scenario != load.Storm && p.Depth == 0 {
 		l.messages.turn(now, g.rateOf(l, rate, n), g.senders(l, n))
 	}
-	if n != int(g.opener.wanted.Load()) {
+	if changes {
 		l.pings.turn(now, perSlot(slots, p.Ping), slots)
 		if p.Scenario == load.Churn {
 			l.leaving.turn(now, perSlot(slots, p.Churn), slots)
 		}
-		l.add(now, slots, l.bid)
+		l.add(now, slots, func(q *peer) {
+			if int(q.slot) >= g.wantedSlots(l) { // it may be wanted again by now
+				l.bid(q)
+			}
+		})
 	}
 	l.schedule(now)
 }

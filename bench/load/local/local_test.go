@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -14,10 +15,17 @@ import (
 // serving is the URL of a server with this handler.
 func serving(t testing.TB, h engine.Handler) string {
 	t.Helper()
+	return servingFor(t, new(atomic.Pointer[engine.Server]), h)
+}
+
+// servingFor is serving for a handler that needs its server.
+func servingFor(t testing.TB, to *atomic.Pointer[engine.Server], h engine.Handler) string {
+	t.Helper()
 	s, err := engine.NewServer(h, engine.Options{Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
+	to.Store(s)
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

@@ -20,9 +20,9 @@ type opener struct {
 	stop   context.CancelFunc
 	moving atomic.Int64 // under way
 	wanted atomic.Int64 // slots of the share that should have a connection
-	fresh  atomic.Int64 // those that had one, or an attempt, at least once
 
 	mu     sync.Mutex
+	fresh  int     // of those, the first that had their attempt since they are wanted
 	back   []*peer // to be begun again
 	failed error   // of the generator itself
 }
@@ -62,7 +62,10 @@ func (o *opener) again(p *peer) {
 
 // want says how many slots should have a connection.
 func (o *opener) want(n int) {
+	o.mu.Lock()
 	o.wanted.Store(int64(n))
+	o.fresh = min(o.fresh, n) // who is wanted again later has another attempt
+	o.mu.Unlock()
 	o.poke()
 }
 
@@ -75,30 +78,36 @@ func (o *opener) poke() {
 
 // next is a peer whose connection should begin; nil: there is none.
 func (o *opener) next() *peer {
-	if n := o.fresh.Load(); n < o.wanted.Load() {
-		o.fresh.Store(n + 1)
-		return o.gen.slot(int(n))
-	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if len(o.back) == 0 {
-		return nil
+	wanted := int(o.wanted.Load())
+	for o.fresh < wanted {
+		p := o.gen.slot(o.fresh)
+		o.fresh++
+		if p.claim() {
+			return p
+		}
 	}
-	p := o.back[0]
-	o.back = o.back[1:]
-	return p
+	for len(o.back) > 0 {
+		p := o.back[0]
+		o.back = o.back[1:]
+		if o.gen.indexOf(p) < wanted && p.claim() {
+			return p
+		}
+	}
+	return nil
 }
 
 // idle tells whether all that should have a connection have one, or have failed.
 func (o *opener) idle() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.failed != nil || o.fresh.Load() >= o.wanted.Load() && o.moving.Load() == 0 && len(o.back) == 0
+	return o.failed != nil || o.fresh >= int(o.wanted.Load()) && o.moving.Load() == 0 && len(o.back) == 0
 }
 
 func (o *opener) run(ctx context.Context) {
 	defer close(o.done)
-	step := time.Duration(float64(time.Second) / o.rate)
+	step := time.Duration(float64(time.Second) / max(o.rate, 1e-3)) // a share without connections has no rate
 	for due := time.Now(); ctx.Err() == nil; {
 		var p *peer
 		if o.moving.Add(1) <= mostDialling {

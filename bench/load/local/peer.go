@@ -1,6 +1,8 @@
 package local
 
 import (
+	"sync/atomic"
+
 	"github.com/gannet-ws/gannet/engine"
 )
 
@@ -16,10 +18,30 @@ type peer struct {
 	sent     uint32 // messages; the next one's number
 	answered uint32
 	unsent   uint32 // of queue, the newest that have not left yet
+	life     atomic.Uint32
 	lane     uint8
 	open     bool
 	posted   bool // it is about to send what is unsent
 	ours     bool // we close it
+}
+
+// The lives of a peer: whoever wants a connection for it claims it, and its last callback frees it.
+const (
+	free     uint32 = iota
+	taken           // it has a connection, or an attempt is under way
+	recalled        // as taken, and is to begin again when that is over
+)
+
+// claim tells whether p may begin. If it has a connection still, it begins when that has closed. Any goroutine.
+func (p *peer) claim() bool {
+	for {
+		if p.life.CompareAndSwap(free, taken) {
+			return true
+		}
+		if p.life.CompareAndSwap(taken, recalled) || p.life.Load() == recalled {
+			return false
+		}
+	}
 }
 
 // entry is a message under way: when it should have left, and when it did.
