@@ -1,11 +1,13 @@
-// Command peers is a WebSocket echo server written with another Go library: the servers that Gannet's
-// speed is measured against. It is a module of its own, so that no peer enters Gannet's go.mod.
+// Command peers is a WebSocket server written with another Go library: the servers that Gannet's speed is measured
+// against. It is a module of its own, so that no peer enters Gannet's go.mod.
 //
-//	GOWORK=off go run . -peer gws|gorilla|coder -addr 127.0.0.1:9001 [-deflate none|takeover|both|nct] [-level 1] [-window 15] [-readbuf 4096] [-cert FILE -key FILE]
+//	GOWORK=off go run . -peer gws -addr 127.0.0.1:9001 [-mode echo] [-cert FILE -key FILE] [-deflate none] [-level 1] [-window 15] [-readbuf 4096]
 //
-// Each peer is set up the way its authors recommend for speed; gws.go, gorilla.go and coder.go say which
-// settings were chosen and why. None runs with anything Gannet has to do without: no ping timers, no deadlines,
-// no UTF-8 check (the load is binary).
+// Each peer is set up the way its authors recommend for speed; the file of its name says which settings were chosen and
+// why. None runs with anything Gannet has to do without: no ping timers, no deadlines, no UTF-8 check (the load is binary).
+// The folders node and tungstenite hold the same server for Node.js and for Rust.
+//
+// When it listens it prints "listening ADDRESS", so port 0 can be asked for.
 package main
 
 import (
@@ -14,14 +16,16 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"maps"
 	"net"
-	"net/http"
 	"os"
+	"slices"
 	"strings"
 )
 
 // settings are the knobs that the peers share; one that lacks a knob refuses all but its own setting.
 type settings struct {
+	mode        mode
 	deflate     deflateMode
 	level       int    // DEFLATE level, 1 to 9; 1 is what all peers use by default
 	windowBits  int    // both ways, 8 to 15
@@ -39,46 +43,50 @@ const (
 	deflateNCT      deflateMode = "nct"      // no context takeover in either direction
 )
 
-// peer makes the http.Handler that upgrades and echoes, or says why it cannot with these settings.
-type peer func(settings) (http.Handler, error)
+// peer serves on addr until the process is killed, because there is no state worth a clean shutdown. It calls up when it
+// listens, and says why when it cannot serve with these settings.
+type peer func(s settings, addr string, up func(net.Addr)) error
 
-var peers = map[string]peer{"gws": newGws, "gorilla": newGorilla, "coder": newCoder}
+var peers = map[string]peer{
+	"gws":      overHTTP(newGws),
+	"gorilla":  overHTTP(newGorilla),
+	"coder":    overHTTP(newCoder),
+	"nbio":     serveNbio,
+	"gobwas":   serveGobwas,
+	"fasthttp": serveFasthttp,
+	"gnet":     serveGnet,
+}
 
 func main() {
 	log.SetFlags(0)
 	log.SetPrefix("peers: ")
-	switch err := run(os.Args[1:], os.Stderr); {
+	switch err := run(os.Args[1:], os.Stdout, os.Stderr); {
 	case errors.Is(err, flag.ErrHelp):
 	case err != nil:
 		log.Fatal(err)
 	}
 }
 
-// run serves until the process is killed: there is no state worth a clean shutdown.
-func run(args []string, usage io.Writer) error {
+func run(args []string, stdout, usage io.Writer) error {
 	name, addr, s, err := parse(args, usage)
 	if err != nil {
 		return err
 	}
-	handler, err := newPeer(name, s)
-	if err != nil {
-		return err
+	serve, ok := peers[name]
+	if !ok {
+		return fmt.Errorf("-peer %q: want one of %s", name, names())
 	}
-	listener, err := net.Listen("tcp", addr)
-	if err != nil {
-		return err
-	}
-	if s.cert != "" {
-		return http.ServeTLS(listener, handler, s.cert, s.key)
-	}
-	return http.Serve(listener, handler)
+	return serve(s, addr, func(at net.Addr) { fmt.Fprintln(stdout, "listening", at) })
 }
+
+func names() string { return strings.Join(slices.Sorted(maps.Keys(peers)), ", ") }
 
 func parse(args []string, usage io.Writer) (name, addr string, s settings, err error) {
 	flags := flag.NewFlagSet("peers", flag.ContinueOnError)
 	flags.SetOutput(usage)
-	flags.StringVar(&name, "peer", "", "library: gws, gorilla or coder")
+	flags.StringVar(&name, "peer", "", "library: one of "+names())
 	flags.StringVar(&addr, "addr", "127.0.0.1:9001", "address to listen on")
+	mode := flags.String("mode", string(echo), "what to do with a message: echo, discard, broadcast (to all connections) or elsewhere (echo from another goroutine)")
 	deflate := flags.String("deflate", string(deflateNone), "none, takeover (the server keeps its context), both (the client too) or nct (no context takeover)")
 	flags.IntVar(&s.level, "level", 1, "DEFLATE level, 1 to 9")
 	flags.IntVar(&s.windowBits, "window", 15, "logarithm of the DEFLATE window, 8 to 15, both ways")
@@ -90,6 +98,9 @@ func parse(args []string, usage io.Writer) (name, addr string, s settings, err e
 	}
 	if flags.NArg() > 0 {
 		return "", "", s, fmt.Errorf("unexpected argument %q", flags.Arg(0))
+	}
+	if s.mode, err = parseMode(*mode); err != nil {
+		return "", "", s, err
 	}
 	s.deflate = deflateMode(strings.ToLower(*deflate))
 	return name, addr, s, s.check()
@@ -116,10 +127,21 @@ func (s settings) check() error {
 	return nil
 }
 
-func newPeer(name string, s settings) (http.Handler, error) {
-	build, ok := peers[name]
-	if !ok {
-		return nil, fmt.Errorf("-peer %q: want gws, gorilla or coder", name)
+// plain refuses what a peer is not set up for here: compression, and a read buffer of another size.
+func (s settings) plain(name string) error {
+	switch {
+	case s.deflate != deflateNone:
+		return fmt.Errorf("%s is set up without compression here: use -deflate none", name)
+	case s.readBufSize != 4096:
+		return fmt.Errorf("%s has no choice of read buffer here", name)
 	}
-	return build(s)
+	return nil
+}
+
+// inTheClear refuses TLS, for servers that read their sockets by a poller without a library's help.
+func (s settings) inTheClear(name string) error {
+	if s.cert != "" {
+		return fmt.Errorf("%s has no TLS on a poller: crypto/tls waits in Read for the rest of a record", name)
+	}
+	return nil
 }
