@@ -7,6 +7,8 @@
 # make bench-gate: is the echo slower than the figures in bench/results/gate.txt? GATE=-update renews them.
 # make turns: the engine's own time a message, an old commit against this tree.
 # make curve: measure and chart compression, docs/deflate-curve.*, two minutes.
+# make scale: 100,000 connections on this machine, what each takes and how long an echo does; three minutes.
+#   make scale-growth: 1,000, 10,000 and 100,000, and broadcasts to all; writes docs/scale.md and its chart; five minutes.
 # make gen: regenerate assembly.   make autobahn: the quick set (SET=all for every case); make autobahn-client: against our client.   make ci: what CI runs.
 SHELL   := bash -o pipefail
 TIME    ?= 15m
@@ -15,7 +17,7 @@ TESTS    = go test -parallel 8 -timeout $(TIME)
 FUZZTIME ?= 20s
 SET     ?= quick
 
-.PHONY: run test race sim purego 386 foreign bench bench-gate turns curve fuzz mutants drawn lint gen autobahn autobahn-client ci
+.PHONY: run test race sim purego 386 foreign bench bench-gate turns curve scale scale-growth fuzz mutants drawn lint gen autobahn autobahn-client ci
 run:      ; go run ./cmd/gannet serve
 test:     ; @.ci/modules | while read -r work m; do echo "go -C $$m test ./..."; GOWORK=$$work go -C $$m test -parallel 8 -timeout $(TIME) ./... || exit 1; done
 race:     ; $(TESTS) -short -race -tags gannetdebug ./... ./cmd/gannet/... ./engine/reconnect/...
@@ -29,6 +31,8 @@ mutants:  ; go run ./bench/mutants
 drawn:    ; go run ./bench/mutants -draw
 turns:    ; @bench/turns
 curve:    ; GOWORK=off go -C bench/curve run .
+scale:    ; GOWORK=off go -C bench/scale run .
+scale-growth: ; GOWORK=off go -C bench/scale run . -growth
 fuzz:     ; @.ci/fuzz $(FUZZTIME)
 lint:     ; @.ci/lint
 gen:      ; go generate ./...
