@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"image/color"
+	"strconv"
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/font"
@@ -43,7 +44,7 @@ var panels = []struct {
 	{"connect rate", "connections a second", []series{
 		{"until all were open", func(s step) float64 { return s.Echo.ConnectRate }, black},
 	}},
-	{"a broadcast to all", "milliseconds until they have it", []series{
+	{"a broadcast to all: who has it when", "milliseconds", []series{
 		{"half of them", func(s step) float64 { return s.Broadcast.Latency.P50 }, black},
 		{"99 %", func(s step) float64 { return s.Broadcast.Latency.P99 }, orange},
 		{"the last one", func(s step) float64 { return s.Broadcast.Latency.Max }, blue},
@@ -89,6 +90,8 @@ func (g growth) panel(title, unit string, lines []series) (*plot.Plot, error) {
 	p := plot.New()
 	p.Title.Text, p.X.Label.Text, p.Y.Label.Text = title, "connections", unit
 	p.X.Scale, p.X.Tick.Marker = plot.LogScale{}, plot.TickerFunc(g.ticks)
+	p.Y.Tick.Marker = plot.TickerFunc(valueTicks)
+	p.Legend.Padding = 2
 	p.Legend.Top, p.Legend.Left, p.Legend.XOffs = true, true, 8
 	top := 1.0
 	for _, l := range lines {
@@ -115,6 +118,21 @@ func (g growth) panel(title, unit string, lines []series) (*plot.Plot, error) {
 func (g growth) ticks(_, _ float64) (all []plot.Tick) {
 	for _, s := range g.Steps {
 		all = append(all, plot.Tick{Value: s.Connections(), Label: grouped(s.Connections())})
+	}
+	return all
+}
+
+// valueTicks are gonum's, with labels as the page has them.
+func valueTicks(low, high float64) []plot.Tick {
+	all := plot.DefaultTicks{}.Ticks(low, high)
+	for i, t := range all {
+		switch {
+		case t.Label == "":
+		case high < 10:
+			all[i].Label = strconv.FormatFloat(t.Value, 'g', 3, 64)
+		default:
+			all[i].Label = grouped(t.Value)
+		}
 	}
 	return all
 }
