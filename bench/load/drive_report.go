@@ -94,7 +94,7 @@ func (r *run) seconds() float64 {
 // result is the run until now.
 func (r *run) result() *Result {
 	res := &Result{
-		Plan: r.plan, Version: r.o.Version, Began: r.began, Duration: r.seconds(), Ended: r.ended,
+		Plan: r.plan, Version: r.o.Version, Began: r.began, Sending: r.sendingBegan(), Duration: r.seconds(), Ended: r.ended,
 		Connections: Connections{
 			Asked: int64(r.course.most()), Opened: r.whole.Opened, Failed: r.whole.Failed, Open: r.open, Lost: sum(r.whole.Errors[Closed]),
 		},

@@ -11,6 +11,7 @@ type Result struct {
 	Plan     Plan      `json:"plan"`
 	Version  string    `json:"version"` // of gannet
 	Began    time.Time `json:"began"`
+	Sending  time.Time `json:"sending"`  // when sending began: Series counts from here
 	Duration float64   `json:"duration"` // seconds in which figures were taken
 
 	Rate      float64 `json:"rate"`      // messages a second that came back (fanout: were delivered; none expected: were sent)

@@ -33,7 +33,7 @@ func canned() *load.Result {
 			URL: "ws://127.0.0.1:8080/echo", Scenario: load.Echo, Connections: 1000, Rate: 20_000,
 			Warmup: load.Duration(5 * time.Second), Duration: load.Duration(time.Minute), Payload: load.Payload{Size: 128},
 		},
-		Version: "v0.1.0", Began: time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC), Duration: 60,
+		Version: "v0.1.0", Began: time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC), Sending: time.Date(2026, 3, 4, 5, 6, 10, 500e6, time.UTC), Duration: 60,
 		Rate: 19_963.4, RateAsked: 20_000, SentRate: 19_965,
 		Connections: load.Connections{Asked: 1000, Opened: 998, Failed: 2, Lost: 1, Open: 998},
 		Messages: load.Messages{

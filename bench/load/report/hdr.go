@@ -14,7 +14,7 @@ import (
 // nanoseconds. Lines without a tag are the latency of each second, or of the whole run if its seconds were not kept. Then come, of the whole
 // run, the tags raw, connect, lateness and ping, as far as there are any.
 func HDR(w io.Writer, r *load.Result) error {
-	began := r.Began.UnixMilli()
+	began := r.Sending.UnixMilli()
 	base := began / 1000 * 1000 // the format has whole seconds of it
 	out := hdrhistogram.NewHistogramLogWriter(w)
 	out.SetBaseTime(base)
@@ -51,7 +51,7 @@ func firstError(steps ...func() error) error {
 
 // writeSeconds writes latency second by second, or in one if that was not kept.
 func writeSeconds(out *hdrhistogram.HistogramLogWriter, r *load.Result) error {
-	began, kept, from := r.Began.UnixMilli(), false, int64(0)
+	began, kept, from := r.Sending.UnixMilli(), false, int64(0)
 	for _, m := range r.Series {
 		to := int64(m.At * 1000)
 		if m.Histogram != "" {

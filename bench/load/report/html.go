@@ -15,7 +15,7 @@ var pageSource string
 
 // page is escaped by html/template: for each place what is dangerous there.
 var page = template.Must(template.New("page").Funcs(template.FuncMap{
-	"line": oneLine, "count": count, "rate": rate, "bytes": bytesOf, "percent": percent, "ms": milliseconds,
+	"line": oneLine, "whole": harmless, "count": count, "rate": rate, "bytes": bytesOf, "percent": percent, "ms": milliseconds,
 	"class": func(c load.Class) string { return oneLine(string(c)) },
 	"float": func(n int64) float64 { return float64(n) },
 	"per":   perSecond,

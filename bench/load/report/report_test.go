@@ -82,8 +82,8 @@ func TestHDRReads(t *testing.T) {
 	if len(seconds) != 58 {
 		t.Fatalf("%d seconds of 58 with answers", len(seconds))
 	}
-	if first := seconds[0]; first.StartTimeMs() != r.Began.UnixMilli() || first.EndTimeMs() != r.Began.UnixMilli()+1000 {
-		t.Errorf("the first second is from %d to %d, the run began at %d", first.StartTimeMs(), first.EndTimeMs(), r.Began.UnixMilli())
+	if first := seconds[0]; first.StartTimeMs() != r.Sending.UnixMilli() || first.EndTimeMs() != r.Sending.UnixMilli()+1000 {
+		t.Errorf("the first second is from %d to %d, sending began at %d", first.StartTimeMs(), first.EndTimeMs(), r.Sending.UnixMilli())
 	}
 	r.Series[10].Histogram = "no histogram"
 	if err := HDR(io.Discard, r); err == nil || !strings.Contains(err.Error(), "second 7") {

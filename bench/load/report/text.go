@@ -111,7 +111,7 @@ func (t *text) table(notes int, rows ...[]string) {
 // verdict is whether the run ended well, and what was promised of it.
 func (t *text) verdict(r *load.Result) {
 	if r.Ended != "" && r.Ended != "done" {
-		t.line(t.red("The run ended early: " + oneLine(r.Ended)))
+		t.line(t.red("The run ended early: " + harmless(r.Ended)))
 	}
 	if len(r.Thresholds) == 0 {
 		return
@@ -149,7 +149,7 @@ func (t *text) warnings(r *load.Result) {
 	t.heading("")
 	t.line(t.yellow("Warnings: these figures may not be the server's"))
 	for _, w := range r.Warnings {
-		t.prose("! ", oneLine(w))
+		t.prose("! ", harmless(w))
 	}
 }
 

@@ -22,10 +22,11 @@ func TestTextHarmless(t *testing.T) {
 		}
 	}
 	r := canned()
+	r.Warnings = []string{strings.Repeat("warning ", 50) + "end"} // of ours: whole
 	r.Errors = []load.ErrorCount{{Class: load.Closed, What: strings.Repeat("x", 1<<20), Count: 1}}
 	out.Reset()
-	if err := Text(&out, r, 0); err != nil || out.Len() > 10_000 {
-		t.Errorf("%d bytes, %v", out.Len(), err)
+	if err := Text(&out, r, 0); err != nil || out.Len() > 10_000 || !strings.Contains(out.String(), "end\n") {
+		t.Errorf("%d bytes, %v: %s", out.Len(), err, out.String()[:min(out.Len(), 10_000)])
 	}
 }
 

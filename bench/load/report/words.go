@@ -15,15 +15,21 @@ import (
 // longestForeign is how many characters of a text from the peer are shown.
 const longestForeign = 200
 
-// oneLine makes a text that may come from the peer harmless to a terminal: what does not print is shown as \x1b or \u202e.
+// oneLine is the beginning of a text that may come from the peer, as [harmless] has it.
 func oneLine(s string) string {
-	var b strings.Builder
 	n := 0
-	for _, r := range s {
+	for i := range s {
 		if n++; n > longestForeign {
-			b.WriteString("...")
-			break
+			return harmless(s[:i]) + "..."
 		}
+	}
+	return harmless(s)
+}
+
+// harmless makes a text harmless to a terminal and to the direction of writing: what does not print is shown as \x1b or \u202e.
+func harmless(s string) string {
+	var b strings.Builder
+	for _, r := range s {
 		if unicode.IsPrint(r) {
 			b.WriteRune(r)
 			continue
