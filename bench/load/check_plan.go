@@ -117,12 +117,9 @@ func (p *Plan) checkLoad(f *faults) {
 	f.when(p.Loops < 0 || p.Loops > mostLoops, "loops", "%d: from 1 to %d, or 0 for one a core", p.Loops, mostLoops)
 	f.when(p.quiet() && p.Rate != 0, "rate", "%s sends no messages: leave it out", p.Scenario)
 	if p.Depth != 0 {
-		f.when(p.Rate != 0, "depth", "a closed loop has no rate, for each answer brings the next message: set rate or depth, not both")
 		f.when(p.quiet(), "depth", "%s sends no messages: leave it out", p.Scenario)
-		f.when(p.Scenario == Fanout, "depth", "a fan-out has no answers to wait for: set rate")
-		f.when(!p.quiet() && p.Expect == ExpectNone, "depth", "a closed loop waits for answers, and none are expected: set rate, or leave expect none out")
-		f.when(len(p.Phases) > 0 && slices.ContainsFunc(p.Phases, func(h Phase) bool { return h.Rate != 0 }), "depth", "a closed loop has no rate, and phases have: leave one of them out")
-		f.when(p.FindRate != "", "depth", "a closed loop has no rate that could be searched for: leave depth or findRate out")
+		f.when(p.Scenario == Fanout, "depth", "a fan-out has no answers to wait for: set rate alone")
+		f.when(!p.quiet() && p.Expect == ExpectNone, "depth", "it counts messages without an answer, and no answers are expected: set rate alone, or leave expect none out")
 		return
 	}
 	f.when(!p.quiet() && p.Rate == 0 && len(p.Phases) == 0 && p.FindRate == "", "rate",

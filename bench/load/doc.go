@@ -5,7 +5,7 @@
 // several machines. Drive does not know which. It leads through the stages of a run, adds up what the generators
 // tell it, and decides what depends on all of them: phases, the search for a rate, thresholds, when to give up.
 //
-// A run is open loop unless Plan.Depth says otherwise: each message has a time at which it should leave, and its latency counts
+// A run is open loop unless it has a depth and no rate: each message has a time at which it should leave, and its latency counts
 // from that time, whether or not the sender kept it. So a server that stalls is charged for all that it held up. The time since a
 // message really left stands beside it, as raw latency.
 //

@@ -1,6 +1,9 @@
 package load
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Scenario is what the connections of a run do.
 type Scenario string
@@ -32,7 +35,7 @@ type Plan struct {
 	Writers     int      `json:"writers,omitempty" yaml:"writers,omitempty"`         // fanout: how many of the connections send; default 1
 
 	Rate     float64  `json:"rate,omitempty" yaml:"rate,omitempty"`   // open loop: messages a second, of all connections together
-	Depth    int      `json:"depth,omitempty" yaml:"depth,omitempty"` // closed loop: messages without an answer that each connection has under way
+	Depth    int      `json:"depth,omitempty" yaml:"depth,omitempty"` // messages without an answer that each connection has under way at most: with a rate, what is due waits for an answer; without one, each answer brings the next message (closed loop)
 	Warmup   Duration `json:"warmup,omitempty" yaml:"warmup,omitempty"`
 	Duration Duration `json:"duration,omitempty" yaml:"duration,omitempty"` // after the warm-up; default 10 s, or that of the phases
 	Phases   []Phase  `json:"phases,omitempty" yaml:"phases,omitempty"`     // instead of Rate and Duration
@@ -77,6 +80,11 @@ type Payload struct {
 	File     string `json:"file,omitempty" yaml:"file,omitempty"` // its content is the message
 	Template string `json:"template,omitempty" yaml:"template,omitempty"`
 	Kind     string `json:"kind,omitempty" yaml:"kind,omitempty"` // of what Size makes: "letters" (default of text), "noise" (default of binary), "json" or "zero"
+}
+
+// ClosedLoop tells whether answers decide when messages leave, and no rate does.
+func (p *Plan) ClosedLoop() bool {
+	return p.Depth > 0 && p.Rate == 0 && p.FindRate == "" && !slices.ContainsFunc(p.Phases, func(h Phase) bool { return h.Rate != 0 })
 }
 
 // HeaderField is a header of the request. The same name may come twice.

@@ -24,6 +24,9 @@ type change struct {
 	slots uint64
 }
 
+// stopped is a cursor that nothing is due on.
+func stopped() cursor { return cursor{from: math.Inf(1), next: math.Inf(1), step: math.Inf(1)} }
+
 // begin has things due from at on, rate of them a second; the first one when phase, of 0 to 1, of a distance has passed.
 func (c *cursor) begin(at int64, rate float64, slots int, phase float64, seed uint64) {
 	*c = cursor{from: float64(at), seed: seed, step: math.Inf(1), next: math.Inf(1), passed: 1 - phase}

@@ -20,6 +20,7 @@ func newLane(g *generator, index int, o engine.ClientOptions) (*lane, error) {
 	}
 	l := &lane{gen: g, index: index, client: c, tally: load.NewTally(), measure: never}
 	l.pieces.Store(new([][]peer))
+	l.messages, l.pings, l.leaving = stopped(), stopped(), stopped()
 	l.tick = l.ticked
 	l.due.Store(never)
 	return l, nil

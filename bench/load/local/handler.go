@@ -15,17 +15,18 @@ func (h handler) laneOf(c *engine.Conn) *lane { return h.gen.lanes[c.Value().(*p
 // OnOpen counts the connection, and has it do its part.
 func (h handler) OnOpen(c *engine.Conn) {
 	p := c.Value().(*peer)
-	l := h.gen.lanes[p.lane]
-	now := h.gen.now()
+	g := h.gen
+	l := g.lanes[p.lane]
+	now := g.now()
 	p.conn, p.open = c, true
 	l.openNow.Add(1)
 	l.tally.Opened++
-	if l.stage != running || h.gen.share.Plan.Scenario != load.Storm || l.measured(p.since) {
+	if l.stage != running || g.share.Plan.Scenario != load.Storm || l.measured(p.since) {
 		record(l.tally.Connect, now-p.since)
 	}
-	h.gen.opener.settled()
+	g.opener.settled()
 	if l.reader(p) {
-		h.gen.readers.Add(1)
+		g.readers.Add(1)
 	}
 	if l.anchor.Load() == nil {
 		l.anchor.Store(c)
@@ -34,9 +35,9 @@ func (h handler) OnOpen(c *engine.Conn) {
 		}
 	}
 	switch {
-	case l.stage == over || l.stage == running && h.gen.share.Plan.Scenario == load.Storm || int(p.slot) >= l.gen.wantedSlots(l):
+	case l.stage == over || l.stage == running && g.share.Plan.Scenario == load.Storm || int(p.slot) >= g.wantedSlots(l):
 		l.bid(p)
-	case l.stage == running && float64(now) >= l.messages.from: // else its turn comes when the others'
+	case g.closed && l.stage == running && float64(now) >= l.messages.from: // else its turn comes when the others'
 		l.fill(p, now)
 	}
 }
@@ -87,8 +88,10 @@ func (l *lane) answer(p *peer, m engine.Message, now int64) {
 		record(l.tally.Latency, now-e.due)
 		record(l.tally.Raw, now-e.left)
 	}
-	if l.gen.share.Plan.Depth > 0 {
+	if l.gen.closed {
 		l.fill(p, now)
+	} else {
+		l.sendDue(p, now) // what waited for an answer
 	}
 }
 

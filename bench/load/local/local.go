@@ -22,7 +22,9 @@ type generator struct {
 	log        *slog.Logger
 	recipe     *load.Recipe
 	expect     expectation
-	alone      bool // the whole run is here, so the deliveries of a fan-out can be counted on
+	closed     bool   // closed loop: answers decide when messages leave
+	depth      uint32 // messages that one connection has under way at most
+	alone      bool   // the whole run is here, so the deliveries of a fan-out can be counted on
 	zero       time.Time
 	zeroUnix   int64
 	dial       engine.DialOptions
@@ -62,6 +64,10 @@ func New(share load.Share, log *slog.Logger) (load.Generator, error) {
 	}
 	g := &generator{share: share, log: log, recipe: recipe, alone: share.Of == 1, zero: time.Now()}
 	g.zeroUnix = g.zero.UnixNano()
+	g.closed, g.depth = share.Plan.ClosedLoop(), mostUnderWay
+	if d := share.Plan.Depth; d > 0 {
+		g.depth = uint32(d)
+	}
 	switch {
 	case share.Plan.Scenario == load.Fanout:
 		g.expect = deliveries
@@ -185,8 +191,13 @@ func (g *generator) Connect(ctx context.Context) error {
 // Begin implements load.Generator.
 func (g *generator) Begin(at, measure time.Time) error {
 	from, figures := int64(at.Sub(g.zero)), int64(measure.Sub(g.zero))
+	for _, l := range g.lanes { // all know it before the first message of one comes to another
+		if !l.do(func() { l.measure, l.stage = figures, running }) {
+			return errStuck
+		}
+	}
 	for _, l := range g.lanes {
-		if !l.do(func() { l.begin(from, figures) }) {
+		if !l.do(func() { l.begin(from) }) {
 			return errStuck
 		}
 	}
@@ -198,13 +209,12 @@ func (g *generator) Begin(at, measure time.Time) error {
 }
 
 // begin starts the lane's schedule. On the loop.
-func (l *lane) begin(at, measure int64) {
+func (l *lane) begin(at int64) {
 	g := l.gen
 	p := &g.share.Plan
-	l.measure, l.stage = measure, running
 	n := g.share.Connections
 	phase := float64(g.share.Index*len(g.lanes)+l.index) / float64(g.share.Of*len(g.lanes))
-	if p.Scenario != load.Idle && p.Scenario != load.Storm && p.Depth == 0 {
+	if p.Scenario != load.Idle && p.Scenario != load.Storm && !g.closed {
 		l.messages.begin(at, g.rateOf(l, g.share.Rate, n), g.senders(l, n), phase, p.Seed)
 	} else {
 		l.messages.begin(at, 0, 0, phase, p.Seed)
@@ -216,7 +226,7 @@ func (l *lane) begin(at, measure int64) {
 		churn = 0
 	}
 	l.leaving.begin(at, perSlot(slots, churn), slots, phase, p.Seed)
-	if p.Depth > 0 {
+	if g.closed {
 		l.add(at, 0, func(q *peer) {
 			if q.open {
 				_ = q.conn.Post(func(*engine.Conn) { l.fill(q, g.now()) })
@@ -266,7 +276,7 @@ func (l *lane) turn(rate float64, n int, changes bool) {
 	g, now := l.gen, l.gen.now()
 	p := &g.share.Plan
 	slots := g.slotsOf(l, n)
-	if p.Scenario != load.Idle && p.Scenario != load.Storm && p.Depth == 0 {
+	if p.Scenario != load.Idle && p.Scenario != load.Storm && !g.closed {
 		l.messages.turn(now, g.rateOf(l, rate, n), g.senders(l, n))
 	}
 	if changes {

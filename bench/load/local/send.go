@@ -80,12 +80,16 @@ func (l *lane) skip(due int64) {
 // measured tells whether what is due then is in the figures.
 func (l *lane) measured(due int64) bool { return due >= l.measure }
 
-// sendUnsent sends what is due. On the loop.
+// sendUnsent is what dueAt posts. On the loop.
 func sendUnsent(c *engine.Conn, g *generator) {
 	p := c.Value().(*peer)
-	l := g.lanes[p.lane]
 	p.posted = false
-	for now := g.now(); p.unsent > 0; p.unsent-- {
+	g.lanes[p.lane].sendDue(p, g.now())
+}
+
+// sendDue sends what is due, as far as the depth allows. In a callback of p's connection, so that it is one write.
+func (l *lane) sendDue(p *peer, now int64) {
+	for g := l.gen; p.unsent > 0 && p.count-p.unsent < g.depth; p.unsent-- {
 		e := p.at(p.count - p.unsent)
 		if !l.transmit(p, e, now) {
 			l.giveUp(p)
@@ -135,7 +139,7 @@ func (l *lane) transmit(p *peer, e *entry, now int64) bool {
 
 // fill sends what the depth of a closed loop lacks. In a callback of p's connection.
 func (l *lane) fill(p *peer, now int64) {
-	for int(p.count) < l.gen.share.Plan.Depth && l.stage == running && p.open && !p.ours {
+	for p.count < l.gen.depth && l.stage == running && p.open && !p.ours {
 		l.push(p, now)
 		if !l.transmit(p, p.at(p.count-1), now) {
 			l.giveUp(p)
