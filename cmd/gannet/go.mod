@@ -3,6 +3,7 @@ module github.com/gannet-ws/gannet/cmd/gannet
 go 1.26
 
 require (
+	github.com/dustin/go-humanize v1.0.1
 	github.com/gannet-ws/gannet v0.1.0
 	github.com/gobwas/ws v1.5.0
 	github.com/peterh/liner v1.2.2
@@ -12,13 +13,23 @@ require (
 )
 
 require (
+	github.com/HdrHistogram/hdrhistogram-go v1.4.0 // indirect
+	github.com/VividCortex/ewma v1.2.0 // indirect
+	github.com/acarl005/stripansi v0.0.0-20180116102854-5a71ef0e047d // indirect
+	github.com/rivo/uniseg v0.4.7 // indirect
+)
+
+require (
 	github.com/creack/pty v1.1.24
+	github.com/gannet-ws/gannet/bench/load v0.1.0
 	github.com/gobwas/httphead v0.1.0 // indirect
+	github.com/goccy/go-yaml v1.19.2
 	github.com/klauspost/compress v1.20.3 // indirect
-	github.com/mattn/go-runewidth v0.0.3 // indirect
+	github.com/mattn/go-runewidth v0.0.16
 	github.com/panjf2000/gnet/v2 v2.10.0 // indirect
 	github.com/pires/go-proxyproto v0.12.0 // indirect
 	github.com/valyala/bytebufferpool v1.0.0 // indirect
+	github.com/vbauerster/mpb/v8 v8.9.3
 	go.uber.org/multierr v1.11.0 // indirect
 	go.uber.org/zap v1.28.0 // indirect
 	golang.org/x/net v0.54.0 // indirect

@@ -1,4 +1,4 @@
-// Command gannet serves WebSocket connections, and opens them: gannet serve, gannet connect.
+// Command gannet serves WebSocket connections, opens them, and puts load on whoever serves them: gannet serve, gannet connect, gannet load.
 package main
 
 import (
@@ -43,11 +43,11 @@ func withoutName(said string) string {
 func command() *cli.Command {
 	return &cli.Command{
 		Name:  "gannet",
-		Usage: "a WebSocket engine: a server and a client to try it with",
-		Description: "gannet serve is a server of echoes, with a page to try it; gannet connect :8080 in another terminal is a client of it.\n" +
+		Usage: "a WebSocket engine: a server, a client to try it with, and a load tool",
+		Description: "gannet serve is a server of echoes, with a page to try it; gannet connect :8080 in another terminal is a client of it, and gannet load :8080 measures it.\n" +
 			"gannet COMMAND --help says what each of them can do.",
 		Version:      version(),
-		Commands:     []*cli.Command{serveCommand(), connectCommand(), versionCommand()},
+		Commands:     []*cli.Command{serveCommand(), connectCommand(), loadCommand(), loadPartCommand(), versionCommand()},
 		OnUsageError: usageError,
 		Action: func(ctx context.Context, c *cli.Command) error {
 			if err := noArguments(c); err != nil {

@@ -100,7 +100,7 @@ func (g *generator) awaitAnswers(ctx context.Context) {
 				expected += l.expected.Load()
 			}
 			left += l.client.Stats().QueuedBytes
-			if l.due.Load() <= g.now() {
+			if l.due.Load() <= g.now() && l.openNow.Load() > 0 {
 				left++ // it has not sent all that was due
 			}
 		}

@@ -13,8 +13,8 @@ import (
 // withScheme is a URL that begins like one: a colon that digits follow comes before a port.
 var withScheme = regexp.MustCompile(`(?i)^([a-z][a-z0-9+.-]*://|(wss?|https?):([^0-9]|$))`)
 
-// completeAddress makes a URL of an address.
-func completeAddress(address string, secure bool) string {
+// CompleteAddress makes a URL of an address as people type it: with secure, wss where it names no scheme.
+func CompleteAddress(address string, secure bool) string {
 	address = strings.TrimSpace(address)
 	switch {
 	case withScheme.MatchString(address):

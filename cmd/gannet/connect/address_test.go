@@ -20,14 +20,14 @@ func TestAddresses(t *testing.T) {
 		"me:pass@example.com/x": "wss://me:pass@example.com/x", "me:pass@example.com:81": "ws://me:pass@example.com:81",
 		"me@localhost": "ws://me@localhost", "  example.com ": "wss://example.com", "example.com#f": "wss://example.com#f",
 	} {
-		if got := completeAddress(address, false); got != want {
+		if got := CompleteAddress(address, false); got != want {
 			t.Errorf("%q: %q, want %q", address, got, want)
 		}
 	}
 	for address, want := range map[string]string{
 		":8443": "wss://localhost:8443", "localhost": "wss://localhost", "example.com:8080": "wss://example.com:8080", "ws://x": "ws://x",
 	} {
-		if got := completeAddress(address, true); got != want {
+		if got := CompleteAddress(address, true); got != want {
 			t.Errorf("with an option for TLS %q: %q, want %q", address, got, want)
 		}
 	}

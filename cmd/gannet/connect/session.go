@@ -97,7 +97,7 @@ func (c *session) dial() error {
 		c.interrupt(interrupted)
 		return nil
 	case interrupted != nil:
-		return &Failure{Status: statusOfSignal(interrupted)}
+		return &Failure{Status: StatusOfSignal(interrupted)}
 	case err != nil && ctx.Err() != nil:
 		return &Failure{statusNoConnection, fmt.Errorf("no connection within %v; --timeout allows more", c.Timeout)}
 	case err != nil:
@@ -106,8 +106,8 @@ func (c *session) dial() error {
 	return nil
 }
 
-// statusOfSignal is the status of a program that a signal has ended, as shells know it.
-func statusOfSignal(s os.Signal) int {
+// StatusOfSignal is the status of a program that a signal has ended, as shells know it.
+func StatusOfSignal(s os.Signal) int {
 	if n, ok := s.(syscall.Signal); ok {
 		return statusSignal + int(n)
 	}
@@ -126,7 +126,7 @@ func (c *session) untilClosed(in input) error {
 		case s := <-c.stop:
 			switch {
 			case signalled == 0:
-				signalled = statusOfSignal(s)
+				signalled = StatusOfSignal(s)
 				go c.leave(in)
 			case s != syscall.SIGHUP: // a terminal that goes says so in more than one way
 				c.conn.Terminate()

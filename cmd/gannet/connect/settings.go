@@ -13,7 +13,7 @@ import (
 
 // Settings are what gannet connect was asked for.
 type Settings struct {
-	Address   string        // a URL, or what completeAddress takes for one
+	Address   string        // a URL, or what CompleteAddress takes for one
 	Protocols []string      // sub-protocols to offer
 	Headers   []string      // fields for the request, "Name: value"
 	Origin    string        // the request's Origin; "": none
@@ -51,7 +51,7 @@ func (s *Settings) dialOptions(agreed *negotiated) (url string, o engine.DialOpt
 	if address == "" {
 		address = "localhost"
 	}
-	url = completeAddress(address, s.TLS.asked())
+	url = CompleteAddress(address, s.TLS.asked())
 	if s.TLS.asked() && !isSecure(url) {
 		return "", o, misused("--insecure, --ca, --cert, --key and --pin are for wss, and %s is not", printable(redacted(url)))
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"io"
 	"io/fs"
+	"maps"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -18,19 +19,21 @@ const root = "../../.."
 var requires = map[string]string{
 	".": "github.com/gobwas/httphead github.com/gobwas/ws github.com/klauspost/compress github.com/panjf2000/gnet/v2 " +
 		"github.com/pires/go-proxyproto github.com/valyala/bytebufferpool golang.org/x/net golang.org/x/sys",
-	"cmd/gannet":              "github.com/creack/pty github.com/gannet-ws/gannet github.com/gobwas/ws github.com/peterh/liner github.com/urfave/cli/v3 golang.org/x/sys golang.org/x/term",
+	"cmd/gannet": "github.com/creack/pty github.com/gannet-ws/gannet github.com/gannet-ws/gannet/bench/load github.com/gobwas/ws github.com/goccy/go-yaml " +
+		"github.com/mattn/go-runewidth github.com/peterh/liner github.com/urfave/cli/v3 github.com/vbauerster/mpb/v8 golang.org/x/sys golang.org/x/term",
 	"docs/examples/bot":       "github.com/gannet-ws/gannet github.com/gannet-ws/gannet/engine/reconnect",
 	"engine/reconnect":        "github.com/cenkalti/backoff/v5 github.com/gannet-ws/gannet",
 	"bench/clients":           "github.com/coder/websocket github.com/gannet-ws/gannet github.com/gorilla/websocket github.com/lxzan/gws",
 	"bench/curve":             "github.com/gannet-ws/gannet gonum.org/v1/plot",
 	"bench/interop/goclients": "github.com/coder/websocket github.com/gobwas/httphead github.com/gobwas/ws",
+	"bench/load":              "github.com/HdrHistogram/hdrhistogram-go",
 	"bench/peers":             "github.com/coder/websocket github.com/gorilla/websocket github.com/lxzan/gws",
 	"codec/_asm":              "github.com/mmcloughlin/avo",
 	"mask/_asm":               "github.com/mmcloughlin/avo",
 }
 
 // workspace is what go.work uses: what is published, and nothing that brings peers or generators.
-var workspace = []string{".", "cmd/gannet", "engine/reconnect"}
+var workspace = []string{".", "bench/load", "cmd/gannet", "engine/reconnect"}
 
 // rooms are the packages that decide what the root requires.
 var rooms = []string{"codec", "deflate", "engine", "mask", "pool"}
@@ -140,8 +143,15 @@ func TestWorkspace(t *testing.T) {
 		t.Errorf("go.work uses %v, want %v", used, workspace)
 	}
 	path := strings.TrimSuffix(module, "/")
-	if len(work.Replace) != 1 || work.Replace[0].Old.Path != path || work.Replace[0].New.Path != "./" {
-		t.Fatalf("go.work replaces %v", work.Replace)
+	versions := map[string]string{} // of what is replaced
+	for _, r := range work.Replace {
+		if folder := strings.TrimPrefix(strings.TrimPrefix(r.Old.Path, path), "/"); r.New.Path != "./"+folder || folder != "" && !slices.Contains(used, folder) {
+			t.Errorf("go.work replaces %s by %s", r.Old.Path, r.New.Path)
+		}
+		versions[r.Old.Path] = r.Old.Version
+	}
+	if want := []string{path, path + "/bench/load"}; !slices.Equal(slices.Sorted(maps.Keys(versions)), want) {
+		t.Errorf("go.work replaces %v, want %v", versions, want)
 	}
 	for _, folder := range used {
 		m := readMod(t, "mod", folder+"/go.mod")
@@ -149,8 +159,8 @@ func TestWorkspace(t *testing.T) {
 			t.Errorf("%s/go.mod has a replace, which breaks go install", folder)
 		}
 		for _, r := range m.Require {
-			if want := work.Replace[0].Old.Version; r.Path == path && r.Version != want {
-				t.Errorf("%s requires version %s of the root, go.work replaces %s", folder, r.Version, want)
+			if want, replaced := versions[r.Path]; replaced && r.Version != want {
+				t.Errorf("%s requires version %s of %s, go.work replaces %s", folder, r.Version, r.Path, want)
 			}
 		}
 	}
