@@ -19,14 +19,14 @@ const root = "../../.."
 var requires = map[string]string{
 	".": "github.com/gobwas/httphead github.com/gobwas/ws github.com/klauspost/compress github.com/panjf2000/gnet/v2 " +
 		"github.com/pires/go-proxyproto github.com/valyala/bytebufferpool golang.org/x/net golang.org/x/sys",
-	"cmd/gannet": "github.com/creack/pty github.com/gannet-ws/gannet github.com/gannet-ws/gannet/bench/load github.com/gobwas/ws github.com/goccy/go-yaml " +
+	"cmd/gannet": "github.com/creack/pty github.com/dustin/go-humanize github.com/gannet-ws/gannet github.com/gannet-ws/gannet/bench/load github.com/gobwas/ws github.com/goccy/go-yaml " +
 		"github.com/mattn/go-runewidth github.com/peterh/liner github.com/urfave/cli/v3 github.com/vbauerster/mpb/v8 golang.org/x/sys golang.org/x/term",
 	"docs/examples/bot":       "github.com/gannet-ws/gannet github.com/gannet-ws/gannet/engine/reconnect",
 	"engine/reconnect":        "github.com/cenkalti/backoff/v5 github.com/gannet-ws/gannet",
 	"bench/clients":           "github.com/coder/websocket github.com/gannet-ws/gannet github.com/gorilla/websocket github.com/lxzan/gws",
 	"bench/curve":             "github.com/gannet-ws/gannet gonum.org/v1/plot",
 	"bench/interop/goclients": "github.com/coder/websocket github.com/gobwas/httphead github.com/gobwas/ws",
-	"bench/load":              "github.com/HdrHistogram/hdrhistogram-go",
+	"bench/load":              "github.com/HdrHistogram/hdrhistogram-go github.com/dustin/go-humanize github.com/gannet-ws/gannet golang.org/x/net golang.org/x/sys gonum.org/v1/plot",
 	"bench/peers":             "github.com/coder/websocket github.com/gorilla/websocket github.com/lxzan/gws",
 	"codec/_asm":              "github.com/mmcloughlin/avo",
 	"mask/_asm":               "github.com/mmcloughlin/avo",
