@@ -15,8 +15,10 @@ type growth struct {
 	Machine rig.Machine `json:"machine"`
 	Rate    float64     `json:"rate"` // of echoes, at each step
 	Size    int         `json:"size"`
-	Steps   []step      `json:"steps,omitempty"` // the fewest connections first
-	Lacks   []string    `json:"lacks,omitempty"` // why a step has fewer connections than it was to have
+	// ConnectRate is how many connections a second are begun.
+	ConnectRate float64  `json:"connectRate"`
+	Steps       []step   `json:"steps,omitempty"` // the fewest connections first
+	Lacks       []string `json:"lacks,omitempty"` // why a step has fewer connections than it was to have
 }
 
 // step is one number of connections.

@@ -14,8 +14,8 @@ type level struct {
 	ServerFull  int64    `json:"serverFull"` // RSS of all processes without connections, with all of them, and at the end, with messages: bytes
 	ServerEnd   int64    `json:"serverEnd"`
 	Kernel      int64    `json:"kernel"`    // more than without connections, of both ends: bytes
-	Buffers     int64    `json:"buffers"`   // of that machine's TCP queues: bytes
-	Generator   float64  `json:"generator"` // bytes of RSS for each further connection, from a tenth of them on
+	Buffers     int64    `json:"buffers"`   // in the machine's TCP queues: bytes
+	Generator   float64  `json:"generator"` // bytes of RSS for each further connection, from a tenth of them on; 0: too few to tell
 	ConnectRate float64  `json:"connectRate"`
 	CPUEach     float64  `json:"cpuEach"` // server's, microseconds a message received (broadcast: sent)
 	RateAsked   float64  `json:"rateAsked"`
@@ -53,7 +53,8 @@ func levelOf(t task, all outcome) (level, error) {
 	l.Open = at.Open
 	l.ServerIdle, l.ServerFull, l.ServerEnd = before.Server.RSS, at.Server.RSS, end.Server.RSS
 	l.Kernel, l.Buffers = at.Kernel-before.Kernel, at.Buffers-before.Buffers
-	if from := firstWith(all.Samples, func(s sample) bool { return s.Open >= at.Open/10 }); end.Open > from.Open {
+	from := firstWith(all.Samples, func(s sample) bool { return s.Open >= at.Open/10 })
+	if at.Open >= slopeFrom && end.Open > from.Open {
 		l.Generator = float64(end.Generator.RSS-from.Generator.RSS) / float64(end.Open-from.Open)
 	}
 	l.ConnectRate = connectRate(all.Samples[:full+1])
@@ -67,6 +68,9 @@ func levelOf(t task, all outcome) (level, error) {
 	l.CPUEach = float64((end.Server.CPU - begun.Server.CPU).Nanoseconds()) / 1e3 / float64(moved)
 	return l, nil
 }
+
+// slopeFrom is how many connections it takes until what each adds to the generator stands out from what the program takes by itself.
+const slopeFrom = 10_000
 
 // plateau is the first sample with the most connections, and the last one.
 func plateau(all []sample) (first, last int) {

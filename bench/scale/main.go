@@ -10,6 +10,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -50,6 +51,7 @@ type options struct {
 	connectRate   float64
 	size          int
 	docs, results string
+	gannet        string
 }
 
 func parseOptions(args []string, usage io.Writer) (options, error) {
@@ -62,21 +64,22 @@ func parseOptions(args []string, usage io.Writer) (options, error) {
 	flags.StringVar(&steps, "steps", "1000,10000,100000", "numbers of connections for -growth, the fewest first")
 	flags.BoolVar(&o.redraw, "redraw", false, "measure nothing: write the page and the chart from the results file")
 	flags.DurationVar(&o.duration, "duration", 0, "how long messages are sent, of each run (default 1m; 20s with -growth)")
-	flags.Float64Var(&o.connectRate, "connect-rate", 3000, "connections a second that are begun")
+	flags.Float64Var(&o.connectRate, "connect-rate", 0, "connections a second that are begun (default 3000; 5000 with -growth)")
 	flags.IntVar(&o.size, "size", 128, "bytes a message")
 	flags.StringVar(&o.docs, "docs", "", "folder of scale.md and scale.svg (default: docs of the repository)")
 	flags.StringVar(&o.results, "results", "", "file of -growth's results (default: bench/scale/growth.json)")
+	flags.StringVar(&o.gannet, "gannet", "", "program to run (default: this repository's, which is built)")
 	if err := flags.Parse(args); err != nil {
 		return o, err
 	}
 	if flags.NArg() > 0 {
 		return o, fmt.Errorf("unexpected argument %q", flags.Arg(0))
 	}
-	if o.duration == 0 {
-		if o.duration = time.Minute; o.growth {
-			o.duration = 20 * time.Second
-		}
+	duration, connectRate := time.Minute, 3000.0
+	if o.growth {
+		duration, connectRate = 20*time.Second, 5000
 	}
+	o.duration, o.connectRate = cmp.Or(o.duration, duration), cmp.Or(o.connectRate, connectRate)
 	for text := range strings.SplitSeq(steps, ",") {
 		n, err := strconv.Atoi(text)
 		if err != nil || n < 10 || len(o.steps) > 0 && n <= o.steps[len(o.steps)-1] {
@@ -117,10 +120,13 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	r := runner{gannet: filepath.Join(dir, "gannet"), dir: dir, ports: rig.NewPorts(), progress: progress}
-	fmt.Fprintln(progress, "building gannet")
-	if _, err := rig.Output(ctx, rig.BuildGannet(root, r.gannet)...); err != nil {
-		return err
+	r := runner{gannet: o.gannet, dir: dir, ports: rig.NewPorts(), progress: progress}
+	if r.gannet == "" {
+		r.gannet = filepath.Join(dir, "gannet")
+		fmt.Fprintln(progress, "building gannet")
+		if _, err := rig.Output(ctx, rig.BuildGannet(root, r.gannet)...); err != nil {
+			return err
+		}
 	}
 	m, err := readLimits()
 	if err != nil {
@@ -135,8 +141,8 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 // scale is make scale.
 func (r *runner) scale(ctx context.Context, o options, m limits, out io.Writer) error {
 	c, lacks := m.fit(o.connections)
-	fmt.Fprintf(r.progress, "%s connections: %d server processes, %d addresses to connect from, %s connects a second, an echo each every %d s, %v\n",
-		grouped(float64(c.Connections)), c.Processes, c.Sources, grouped(o.connectRate), echoSeconds, o.duration)
+	fmt.Fprintf(r.progress, "%s connections: %v, %s connects a second, an echo each every %d s, %v\n",
+		grouped(float64(c.Connections)), c, grouped(o.connectRate), echoSeconds, o.duration)
 	tellLacks(r.progress, lacks)
 	if c.Connections < 10 {
 		return errors.New("this machine holds too few connections; see above")
@@ -158,12 +164,12 @@ func (r *runner) level(ctx context.Context, t task) (level, error) {
 	return levelOf(t, all)
 }
 
-// broadcastRate is how many broadcasts a second there are: few, so that one is over when the next begins.
-const broadcastRate = 0.5
+// broadcastRate is how many broadcasts a second there are: few, so that one is over when the next begins, and five at least.
+func broadcastRate(d time.Duration) float64 { return max(0.5, 5/d.Seconds()) }
 
 // grow is make scale-growth.
 func (r *runner) grow(ctx context.Context, o options, m limits, machine rig.Machine) error {
-	g := growth{Machine: machine, Rate: float64(o.steps[len(o.steps)-1]) / echoSeconds, Size: o.size}
+	g := growth{Machine: machine, Rate: float64(o.steps[len(o.steps)-1]) / echoSeconds, Size: o.size, ConnectRate: o.connectRate}
 	for _, n := range o.steps {
 		c, lacks := m.fit(n)
 		for _, s := range lacks {
@@ -177,7 +183,7 @@ func (r *runner) grow(ctx context.Context, o options, m limits, machine rig.Mach
 			return err
 		}
 		fmt.Fprintf(r.progress, "%s connections: broadcasts\n", grouped(float64(c.Connections)))
-		t.Broadcast, t.Rate = true, broadcastRate
+		t.Broadcast, t.Rate = true, broadcastRate(o.duration)
 		if s.Broadcast, err = r.level(ctx, t); err != nil {
 			return err
 		}

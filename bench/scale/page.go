@@ -23,8 +23,14 @@ var page = template.Must(template.New("page.md").Funcs(template.FuncMap{
 		}
 		return fmt.Sprint(n)
 	},
-	"digits":             significant,
-	"megabytes":          func(bytes float64) string { return grouped(bytes/1e6) + " MB" },
+	"digits": significant,
+	"slope": func(bytes float64) string {
+		if bytes == 0 {
+			return "-"
+		}
+		return grouped(bytes) + " B"
+	},
+	"megabytes":          func(bytes float64) string { return significant(bytes/1e6) + " MB" },
 	"rest":               func(have float64) float64 { return million - have },
 	"million":            growth.Million,
 	"echoSeconds":        func() int { return echoSeconds },

@@ -15,14 +15,10 @@ func report(w io.Writer, wanted int, l level, lacks []shortfall) {
 		fmt.Fprintf(w, "%-30s %s\n", name, fmt.Sprintf(format, args...))
 	}
 	fmt.Fprintln(w)
-	line("connections", "%s open of %s, in %d server processes, from %d addresses", grouped(float64(l.Open)), grouped(float64(wanted)), l.Crowd.Processes, l.Crowd.Sources)
+	line("connections", "%s open of %s, %v", grouped(float64(l.Open)), grouped(float64(wanted)), l.Crowd)
 	line("server, a connection", "%s B of RSS when all are open, %s B after the echoes", grouped(l.ServerEach()), grouped(l.ServerEndEach()))
 	line("kernel, a connection", "%s B for both ends; TCP's queues hold %s", grouped(l.KernelEach()), mebibytes(l.Buffers))
-	verdict := "within"
-	if l.Generator > generatorBar {
-		verdict = "above"
-	}
-	line("generator, a connection", "%s B of RSS for each after the first %s: %s the bar of %s B", grouped(l.Generator), grouped(float64(l.Open/10)), verdict, grouped(generatorBar))
+	line("generator, a connection", "%s", l.generatorVerdict())
 	line("connect rate", "%s a second", grouped(l.ConnectRate))
 	line("connect time", "%s", l.ConnectTime)
 	line("echo latency", "%s", l.Latency)
@@ -37,6 +33,17 @@ func report(w io.Writer, wanted int, l level, lacks []shortfall) {
 	for _, t := range l.Troubles {
 		fmt.Fprintf(w, "- %s\n", t)
 	}
+}
+
+func (l level) generatorVerdict() string {
+	verdict := "within"
+	switch {
+	case l.Generator == 0:
+		return fmt.Sprintf("needs %s connections to tell", grouped(slopeFrom))
+	case l.Generator > generatorBar:
+		verdict = "above"
+	}
+	return fmt.Sprintf("%s B of RSS for each after the first %s: %s the bar of %s B", grouped(l.Generator), grouped(float64(l.Open/10)), verdict, grouped(generatorBar))
 }
 
 // tellLacks says what the machine lacks for what was asked, and what to do.
@@ -60,4 +67,17 @@ func significant(f float64) string {
 		return grouped(f)
 	}
 	return fmt.Sprintf("%.*f", after, f)
+}
+
+// String says over what the connections are spread.
+func (c crowd) String() string {
+	return fmt.Sprintf("server in %s, clients on %s", counted(c.Processes, "process"), counted(c.Sources, "address"))
+}
+
+// counted is for words that take -es.
+func counted(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ses", n, what)
 }

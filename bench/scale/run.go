@@ -72,8 +72,12 @@ type runner struct {
 	progress io.Writer
 }
 
-// samplePeriod is how often a run is looked at.
-const samplePeriod = 250 * time.Millisecond
+// A run is looked at every samplePeriod, and more often at first: few connections are open at once.
+const (
+	samplePeriod = 250 * time.Millisecond
+	firstPeriod  = 50 * time.Millisecond
+	firstSamples = 40
+)
 
 func (r *runner) run(ctx context.Context, t task) (outcome, error) {
 	port, err := r.ports.Take()
@@ -109,7 +113,7 @@ func (r *runner) run(ctx context.Context, t task) (outcome, error) {
 // generate runs gannet load and takes samples until it ends.
 func (r *runner) generate(ctx context.Context, t task, addr string, o *observer) (all outcome, err error) {
 	file := filepath.Join(r.dir, "load.json")
-	cmd := exec.CommandContext(ctx, r.gannet, t.arguments(addr, file, o.server)...)
+	cmd := exec.CommandContext(ctx, r.gannet, t.arguments(addr, file)...)
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGINT) }
 	cmd.WaitDelay = 20 * time.Second
 	var said bytes.Buffer
@@ -120,7 +124,7 @@ func (r *runner) generate(ctx context.Context, t task, addr string, o *observer)
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
 	p := progress{to: r.progress, task: t}
-	period := time.NewTicker(samplePeriod)
+	period := time.NewTicker(firstPeriod)
 	defer period.Stop()
 	for {
 		select {
@@ -132,7 +136,9 @@ func (r *runner) generate(ctx context.Context, t task, addr string, o *observer)
 		if err != nil {
 			continue // a server that ended ends the generator; one that is busy answers the next time
 		}
-		all.Samples = append(all.Samples, s)
+		if all.Samples = append(all.Samples, s); len(all.Samples) == firstSamples {
+			period.Reset(samplePeriod)
+		}
 		p.show(s)
 	}
 }
@@ -148,16 +154,12 @@ func explain(ctx context.Context, how error, said *bytes.Buffer) error {
 	return nil
 }
 
-func (t task) arguments(addr, file string, server []int) []string {
-	var pids []string
-	for _, pid := range server {
-		pids = append(pids, strconv.Itoa(pid))
-	}
+func (t task) arguments(addr, file string) []string {
 	float := func(f float64) string { return strconv.FormatFloat(f, 'f', -1, 64) }
 	args := []string{
 		"load", "ws://" + addr + "/", "--connections", strconv.Itoa(t.Crowd.Connections), "--connect-rate", float(t.ConnectRate),
 		"--rate", float(t.Rate), "--duration", t.Duration.String(), "--size", strconv.Itoa(t.Size),
-		"--source", t.Crowd.sources(), "--procs", "auto", "--json", file, "--pid", strings.Join(pids, ","),
+		"--source", t.Crowd.sources(), "--procs", "auto", "--json", file, "--quiet",
 	}
 	if t.Broadcast {
 		args = append(args, "--scenario", "fanout", "--writers", "1")

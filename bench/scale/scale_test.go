@@ -94,12 +94,12 @@ func textbook(n int64, base float64) outcome {
 }
 
 func TestLevel(t *testing.T) {
-	tk := task{Crowd: crowd{1000, 2, 1}}
-	l, err := levelOf(tk, textbook(1000, 1e6))
+	tk := task{Crowd: crowd{10_000, 2, 1}}
+	l, err := levelOf(tk, textbook(10_000, 1e6))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if l.Open != 1000 || l.ServerEach() != 400 || l.ServerEndEach() != 400.05 || l.KernelEach() != 5000 || l.Generator != 1000 ||
+	if l.Open != 10_000 || l.ServerEach() != 400 || l.ServerEndEach() != 400.005 || l.KernelEach() != 5000 || l.Generator != 1000 ||
 		math.Abs(l.ConnectRate-1000) > 1e-6 || math.Abs(l.CPUEach-10) > 1e-9 || l.Latency != (times{1, 2, 3, 4}) || l.ConnectTime != (times{5, 6, 7, 8}) {
 		t.Errorf("%+v", l)
 	}
@@ -205,8 +205,9 @@ func TestWritePage(t *testing.T) {
 	for _, want := range []string{
 		"above\n" + pageBegin, pageEnd + "below\n", "commit abc", "- too few ports",
 		"| 100,000 | 6 | 400 B | 400 B | 5,000 B | 1,000 B | 1,000 | 6.00 ms | 10.0 us | 1.00 ms | 2.00 ms | 3.00 ms |",
+		"| 1,000 | 1 | 400 B | 400 B | 5,000 B | - |",
 		"| 100,000 | 3.33 us | 1.00 ms | 2.00 ms | 3.00 ms | 4.00 ms |",
-		"(40 MB - 4 MB) / (100,000 - 10,000) = 400 B each; 40 MB + 400 B x 900,000 | 400 MB |",
+		"(40.0 MB - 4.00 MB) / (100,000 - 10,000) = 400 B each; 40.0 MB + 400 B x 900,000 | 400 MB |",
 		"1,000,000 / 10 s x 10.0 us | 1.00 cores |",
 	} {
 		if !strings.Contains(string(text), want) {
@@ -247,19 +248,19 @@ func labelsOf(t *testing.T, svg []byte) string {
 }
 
 func TestReport(t *testing.T) {
-	l, err := levelOf(task{Crowd: crowd{1000, 2, 1}}, textbook(1000, 1e6))
+	l, err := levelOf(task{Crowd: crowd{10_000, 2, 1}}, textbook(10_000, 1e6))
 	if err != nil {
 		t.Fatal(err)
 	}
 	var out strings.Builder
-	report(&out, 1000, l, nil)
-	if said := out.String(); strings.Contains(said, "not reached") || !strings.Contains(said, "p50 1.00, p99 2.00, p99.9 3.00") || !strings.Contains(said, "1,000 B of RSS for each after the first 100: within the bar of 1,536 B") {
+	report(&out, 10_000, l, nil)
+	if said := out.String(); strings.Contains(said, "not reached") || !strings.Contains(said, "p50 1.00, p99 2.00, p99.9 3.00") || !strings.Contains(said, "1,000 B of RSS for each after the first 1,000: within the bar of 1,536 B") {
 		t.Error(said)
 	}
 	out.Reset()
 	l.Troubles, l.Generator = []string{"3 connections were lost"}, 2000
-	report(&out, 2000, l, []shortfall{{1000, "too few ports"}})
-	for _, want := range []string{"1,000 of 2,000 connections", "at most 1,000 connections: too few ports", "3 connections were lost", "above the bar"} {
+	report(&out, 20_000, l, []shortfall{{1000, "too few ports"}})
+	for _, want := range []string{"10,000 of 20,000 connections", "at most 1,000 connections: too few ports", "3 connections were lost", "above the bar"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %q in %s", want, out.String())
 		}
@@ -289,6 +290,13 @@ func TestOptions(t *testing.T) {
 	}
 }
 
+// TestFewAreTooFew: what little a few connections add to a program is no figure.
+func TestFewAreTooFew(t *testing.T) {
+	if l, err := levelOf(task{Crowd: crowd{1000, 1, 1}}, textbook(1000, 1e6)); err != nil || l.Generator != 0 || !strings.Contains(l.generatorVerdict(), "10,000") {
+		t.Errorf("%+v, %v", l, err)
+	}
+}
+
 // TestSmall is make scale-growth and make scale with few connections: what they do works, whatever the figures are.
 func TestSmall(t *testing.T) {
 	if testing.Short() {
@@ -302,7 +310,7 @@ func TestSmall(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	var said strings.Builder
-	if err := run(ctx, []string{"-growth", "-steps", "50,200", "-duration", "3s", "-docs", dir, "-results", results}, io.Discard, &said); err != nil {
+	if err := run(ctx, []string{"-growth", "-steps", "50,200", "-duration", "2s", "-docs", dir, "-results", results}, io.Discard, &said); err != nil {
 		t.Fatal(err, said.String())
 	}
 	g, err := readGrowth(results)
@@ -318,7 +326,7 @@ func TestSmall(t *testing.T) {
 		}
 	}
 	var out strings.Builder
-	if err := run(ctx, []string{"-connections", "200", "-duration", "3s"}, &out, &said); err != nil {
+	if err := run(ctx, []string{"-connections", "200", "-duration", "2s"}, &out, &said); err != nil {
 		t.Fatal(err, said.String())
 	}
 	if !strings.Contains(out.String(), "200 open of 200") {
