@@ -72,12 +72,26 @@ type runner struct {
 	progress io.Writer
 }
 
-// A run is looked at every samplePeriod, and more often at first: few connections are open at once.
+// A run is looked at often at first, because few connections are open at once, and seldom when all are: /stats costs the server's processes
+// some milliseconds of the CPU time that is measured.
 const (
-	samplePeriod = 250 * time.Millisecond
-	firstPeriod  = 50 * time.Millisecond
-	firstSamples = 40
+	firstPeriod    = 50 * time.Millisecond
+	firstSamples   = 40
+	connectPeriod  = 250 * time.Millisecond
+	messagePeriod  = 2 * time.Second
+	messageSamples = 10 // at least
 )
+
+// period is the time from a sample to the next one, after so many.
+func (t task) period(samples int, last sample) time.Duration {
+	switch {
+	case last.Open >= int64(t.Crowd.Connections):
+		return min(messagePeriod, t.Duration/messageSamples)
+	case samples < firstSamples:
+		return firstPeriod
+	}
+	return connectPeriod
+}
 
 func (r *runner) run(ctx context.Context, t task) (outcome, error) {
 	port, err := r.ports.Take()
@@ -124,22 +138,20 @@ func (r *runner) generate(ctx context.Context, t task, addr string, o *observer)
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
 	p := progress{to: r.progress, task: t}
-	period := time.NewTicker(firstPeriod)
-	defer period.Stop()
+	next := time.NewTimer(firstPeriod)
+	defer next.Stop()
 	for {
 		select {
 		case how := <-ended:
 			return all, errors.Join(explain(ctx, how, &said), readJSON(file, &all.Result))
-		case <-period.C:
+		case <-next.C:
 		}
 		s, err := o.take(ctx, cmd.Process.Pid)
-		if err != nil {
-			continue // a server that ended ends the generator; one that is busy answers the next time
+		if err == nil { // a server that ended ends the generator; one that is busy answers the next time
+			all.Samples = append(all.Samples, s)
+			p.show(s)
 		}
-		if all.Samples = append(all.Samples, s); len(all.Samples) == firstSamples {
-			period.Reset(samplePeriod)
-		}
-		p.show(s)
+		next.Reset(t.period(len(all.Samples), s))
 	}
 }
 

@@ -15,6 +15,9 @@ import (
 
 // gannet serve --procs: see docs/decisions/0035.
 
+// minInboundBudget is the least that engine.Options.InboundBudget may be.
+const minInboundBudget = 1 << 20
+
 // procsSaidRight refuses a number that can not be, and what several processes can not share.
 func procsSaidRight(c *cli.Command) error {
 	n := c.Int("procs")

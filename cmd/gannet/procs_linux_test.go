@@ -21,6 +21,7 @@ import (
 	"github.com/gobwas/ws/wsutil"
 
 	"github.com/gannet-ws/gannet/cmd/gannet/processes"
+	"github.com/gannet-ws/gannet/engine"
 )
 
 // gannet serve --procs: several processes as one server.
@@ -177,6 +178,13 @@ func TestProcsShareAPort(t *testing.T) {
 		}
 	}
 	until(t, "all counted", func() bool { f := c.figures(); return f.MessagesIn == enoughForAll && f.MessagesOut == enoughForAll })
+	one, err := engine.NewServer(engine.Funcs{}, engine.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if all, one := c.figures().InboundBudgetBytes, one.Stats().InboundBudgetBytes; all > one || all < one-3 {
+		t.Errorf("together they may hold %d bytes of unfinished messages, and one process %d", all, one)
+	}
 	for range 20 { // the kernel chooses who answers
 		f := c.figures()
 		var pids []int

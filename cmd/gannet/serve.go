@@ -151,6 +151,10 @@ func newService(c *cli.Command, loops int) (*service, error) {
 		o.TLSConfig = s.tls.config
 	}
 	s.Server, err = engine.NewServer(h, o)
+	if n := c.Int("procs"); n > 1 && err == nil { // by default each process would hold what is one process's share of the machine's memory
+		o.InboundBudget = max(minInboundBudget, s.Stats().InboundBudgetBytes/int64(n))
+		s.Server, err = engine.NewServer(h, o)
+	}
 	return s, err
 }
 
