@@ -21,7 +21,7 @@ func (f *serverFlag) Set(value string) error {
 	if !strings.Contains(command, "{port}") {
 		return fmt.Errorf("the command lacks {port}")
 	}
-	taken := append(knownServers(), f.servers...)
+	taken := append(allServers(), f.servers...)
 	if slices.ContainsFunc(taken, func(s server) bool { return s.Name == name }) {
 		return fmt.Errorf("there is a server %q already", name)
 	}

@@ -4,11 +4,15 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/gannet-ws/gannet/bench/internal/rig"
 )
 
 const wsblastLine = "msgs/s 215802 MB/s 27.6 srv_cpu_us/msg 4.325 srv_cpu 93% cli_cpu 95% p50_us 425.0 p99_us 983.0 p999_us 1703.9 rss_idle_kb 2044 rss_kb 2048"
@@ -184,7 +188,7 @@ func TestOptions(t *testing.T) {
 	for _, line := range []string{
 		"-cells none", "-cells idle,idle", "-servers gannet", "-servers rawecho,nobody", "-rounds 0", "-time 1ms", "-retries -1",
 		"-bar old=echo-128:1", "-add old=/bin/old{port} -bar old", "-add old=/bin/old{port} -bar old=idle:1", "-add old=/bin/old{port} -bar old=echo-128:0",
-		"-add old=/bin/old{port} -bar old=echo-128:NaN", "-add old=/bin/old{port} -bar old=echo-128:1,", "-conns -1", "-server-core 1", "-add old", "-add old=/bin/old", "-add gws=/bin/gws{port}", "stray",
+		"-add old=/bin/old{port} -bar old=echo-128:NaN", "-add old=/bin/old{port} -bar old=echo-128:1,", "-conns -1", "-servers all,gws", "-add node=/bin/node{port}", "-server-core 1", "-add old", "-add old=/bin/old", "-add gws=/bin/gws{port}", "stray",
 	} {
 		if _, err := parseOptions(strings.Fields(line), io.Discard); err == nil {
 			t.Errorf("%q was accepted", line)
@@ -206,8 +210,11 @@ func TestAddedServerSpeaksOneOfThem(t *testing.T) {
 			}
 		}
 		want := "plain"
-		if strings.HasPrefix(c.Name, "tls") {
+		switch {
+		case strings.HasPrefix(c.Name, "tls"):
 			want = "tls"
+		case c.Does != echoes:
+			want = "" // by its command it echoes
 		}
 		if got := strings.Join(names, " "); got != want {
 			t.Errorf("%s: %s run, want %s", c.Name, got, want)
@@ -245,13 +252,13 @@ func TestDefaultsAreTheFourEchoesAndIdle(t *testing.T) {
 func TestServerCommands(t *testing.T) {
 	tools := &toolset{rawecho: "R", gannet: "G", peers: "P", cert: "C", key: "K"}
 	for with, want := range map[settings]string{
-		{"ws", 0}: "R 9000|G serve --addr 127.0.0.1:9000 --loops 1 --log error|" +
+		{mode: "ws", window: 0}: "R 9000|G serve --addr 127.0.0.1:9000 --loops 1 --log error|" +
 			"P -peer gws -addr 127.0.0.1:9000 -deflate none|P -peer gorilla -addr 127.0.0.1:9000 -deflate none",
-		{"tls", 0}: "R 9000|G serve --addr 127.0.0.1:9000 --loops 1 --log error --cert C --key K|" +
+		{mode: "tls", window: 0}: "R 9000|G serve --addr 127.0.0.1:9000 --loops 1 --log error --cert C --key K|" +
 			"P -peer gws -addr 127.0.0.1:9000 -cert C -key K -deflate none|P -peer gorilla -addr 127.0.0.1:9000 -cert C -key K -deflate none",
-		{"deflate", 12}: "R 9000|G serve --addr 127.0.0.1:9000 --loops 1 --log error --deflate shared --deflate-window 12|" +
+		{mode: "deflate", window: 12}: "R 9000|G serve --addr 127.0.0.1:9000 --loops 1 --log error --deflate shared --deflate-window 12|" +
 			"P -peer gws -addr 127.0.0.1:9000 -deflate takeover -window 12|P -peer gorilla -addr 127.0.0.1:9000 -deflate takeover -window 12",
-		{"deflate-nct", 15}: "R 9000|G serve --addr 127.0.0.1:9000 --loops 1 --log error --deflate shared --deflate-window 15|" +
+		{mode: "deflate-nct", window: 15}: "R 9000|G serve --addr 127.0.0.1:9000 --loops 1 --log error --deflate shared --deflate-window 15|" +
 			"P -peer gws -addr 127.0.0.1:9000 -deflate nct -window 15|P -peer gorilla -addr 127.0.0.1:9000 -deflate nct -window 15",
 	} {
 		var lines []string
@@ -262,10 +269,108 @@ func TestServerCommands(t *testing.T) {
 			t.Errorf("%v: %s", with, got)
 		}
 	}
-	b := &bencher{options: options{loadCore: 1, duration: 2 * time.Second}, tools: &toolset{wsblast: "W"}}
-	floor := knownServers()[0]
-	if got := strings.Join(b.loadArgv(echoCells[3], floor, 9000, 77), " "); got != "taskset -c 1 W 127.0.0.1 9000 20 1048576 1 2 raw 77" {
-		t.Error(got)
+}
+
+// TestLoadCommands: goload's cells are driven by it, and the floor echoes in them.
+func TestLoadCommands(t *testing.T) {
+	b := &bencher{options: options{loadCore: 1, duration: 2 * time.Second}, tools: &toolset{wsblast: "W", goload: "G"}}
+	floor, gannet := knownServers()[0], knownServers()[1]
+	for _, c := range []struct {
+		cell string
+		of   server
+		want string
+	}{
+		{"echo-1m", floor, "W 127.0.0.1 9000 20 1048576 1 2 raw 77"},
+		{"elsewhere-128", gannet, "W 127.0.0.1 9000 100 128 1 2 ws 77"},
+		{"broadcast-1k", gannet, "G broadcast 127.0.0.1:9000 1000 128 2 77"},
+		{"connect", gannet, "G connect 127.0.0.1:9000 64 0 2 77"},
+		{"connect", floor, "W 127.0.0.1 9000 100 128 1 2 raw 77"},
+	} {
+		if got := strings.Join(b.loadArgv(cellNamed(t, c.cell), c.of, 9000, 77), " "); got != "taskset -c 1 "+c.want {
+			t.Errorf("%s, %s: %s", c.cell, c.of.Name, got)
+		}
+	}
+}
+
+// TestFurtherServers: what -servers all starts, in a cell that wants more than an echo.
+func TestFurtherServers(t *testing.T) {
+	tools := &toolset{gannet: "G", elsewhere: "E", peers: "P", cert: "C", key: "K", foreign: map[string][]string{"node": {"node", "N"}, "tungstenite": {"T"}}}
+	started := func(cell string) (lines []string) {
+		p, err := newPlan(cell, "all", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range p.servers[1:] {
+			if s.runsIn(p.echo[0]) {
+				lines = append(lines, strings.Join(s.argv(tools, 9000, p.echo[0].settings()), " "))
+			}
+		}
+		return lines
+	}
+	all := []string{"gws", "gorilla", "coder", "nbio", "gobwas", "fasthttp", "gnet"}
+	want := []string{"G serve --addr 127.0.0.1:9000 --loops 1 --log error --mode broadcast"}
+	for _, name := range all {
+		want = append(want, "P -peer "+name+" -addr 127.0.0.1:9000 -mode broadcast -deflate none")
+	}
+	want = append(want, "node N --addr 127.0.0.1:9000 --mode broadcast", "T --addr 127.0.0.1:9000 --mode broadcast")
+	if got := started("broadcast-10k"); !slices.Equal(got, want) {
+		t.Errorf("broadcast: %q", got)
+	}
+	if got := started("elsewhere-128"); len(got) != 9 || got[0] != "E 127.0.0.1:9000" || got[8] != "T --addr 127.0.0.1:9000 --mode elsewhere" {
+		t.Errorf("elsewhere: %q", got)
+	}
+	if got := started("tls-1k"); len(got) != 8 || got[7] != "T --addr 127.0.0.1:9000 --cert C --key K" {
+		t.Errorf("TLS: %q", got)
+	}
+	if got := started("deflate-nct"); len(got) != 3 {
+		t.Errorf("deflate: %q", got)
+	}
+}
+
+// TestLeftOutSayWhy: who can not do a cell is named with a reason, and no server is asked for it.
+func TestLeftOutSayWhy(t *testing.T) {
+	p, err := newPlan("elsewhere-128,tls-1k", "rawecho,gannet,gobwas,node,tungstenite", []server{{Name: "old", Role: roleExtra}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range p.servers {
+		if p.servers[i].Name == "tungstenite" {
+			p.servers[i].missing = "can not be built here"
+		}
+	}
+	b := scripted(9, 0, map[string]float64{"gannet": 4, "gobwas": 5}, steady)
+	b.options.plan = p
+	for _, c := range []struct{ cell, want string }{
+		{"elsewhere-128", "node, which has no other thread to send from.|tungstenite, which can not be built here.|old, which echoes, by its command."},
+		{"tls-1k", "gobwas, which is read by a poller, where crypto/tls can not be used as it is.|tungstenite, which can not be built here.|old, which has neither {cert} nor {key} in its command."},
+	} {
+		result, err := b.measure(t.Context(), cellNamed(t, c.cell))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var out bytes.Buffer
+		result.markdown(&out)
+		for _, line := range strings.Split(c.want, "|") {
+			if !strings.Contains(out.String(), "- Left out: "+line) {
+				t.Errorf("%s: the report lacks %q:\n%s", c.cell, line, out.String())
+			}
+		}
+	}
+}
+
+// TestNoRatioToAFloorThatDidSomethingElse: in goload's cells the floor tells whether the clock moved, and nothing else.
+func TestNoRatioToAFloorThatDidSomethingElse(t *testing.T) {
+	b := scripted(9, 0, map[string]float64{"gannet": 2, "gws": 4, "gorilla": 5}, steady)
+	result, err := b.measure(t.Context(), cellNamed(t, "broadcast-1k"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	result.markdown(&out)
+	for _, line := range []string{"CPU, us per message and receiver", "| gws | 4.00 [4.00-4.00] |  | 0.50 [0.50-0.50] |"} {
+		if !strings.Contains(out.String(), line) {
+			t.Errorf("the report lacks %q:\n%s", line, out.String())
+		}
 	}
 }
 
@@ -300,5 +405,49 @@ func TestReportTables(t *testing.T) {
 		if info, err := os.Stat(r.dir + "/" + name); err != nil || info.Size() == 0 {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// TestRecords: what -append leaves has each server of each cell, the losers and those left out too, and no path of this machine.
+func TestRecords(t *testing.T) {
+	p, err := newPlan("echo-128,connect", "rawecho,gannet,gws,gorilla,node", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := scripted(9, 0, map[string]float64{"gannet": 4, "gws": 5, "gorilla": 2}, steady)
+	p.servers[4].missing = "can not be built here"
+	b.options.plan = p
+	r := &report{Idle: []idleResult{{Cell: idleCells[0], LeftOut: []leftOut{{"node", "is away"}},
+		Servers: []idleServerResult{{Name: "gannet", Role: roleSubject, Runs: []idleRun{{BytesPerConn: 260}}}}}}}
+	r.Machine.Command = "go run ./bench/compare -add 'old=/home/me/old {port}'"
+	for _, c := range p.echo {
+		result, err := b.measure(t.Context(), c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Echo = append(r.Echo, result)
+	}
+	var got []string
+	for _, of := range r.records() {
+		if of.Machine.Command != "go run ./bench/compare -add 'old=old {port}'" {
+			t.Errorf("command %q", of.Machine.Command)
+		}
+		line := of.Cell + " " + of.Server + " " + of.LeftOut
+		for _, s := range []*rig.Spread{of.CPU, of.ToFloor, of.GannetToIt, of.BytesPerConn} {
+			if s == nil {
+				line += " -"
+			} else {
+				line += fmt.Sprintf(" %g", s.Median)
+			}
+		}
+		got = append(got, line)
+	}
+	want := []string{
+		"echo-128 rawecho  4 1 1 -", "echo-128 gannet  4 1 - -", "echo-128 gws  5 1.25 0.8 -", "echo-128 gorilla  2 0.5 2 -", "echo-128 node can not be built here - - - -",
+		"connect gannet  4 - - -", "connect gws  5 - 0.8 -", "connect gorilla  2 - 2 -", "connect node can not be built here - - - -",
+		"idle gannet  - - - 260", "idle node is away - - - -",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
 }

@@ -10,19 +10,21 @@ import (
 	"net"
 	"time"
 
+	"github.com/gannet-ws/gannet/bench/internal/results"
 	"github.com/gannet-ws/gannet/bench/internal/rig"
 )
 
 const (
-	idleRuns    = 3               // fresh server processes per idle cell
-	idleSettle  = time.Second     // between the last handshake and reading RSS
-	idleTimeout = 5 * time.Second // for one handshake or echo
+	idleRuns    = results.MinProcesses // fresh server processes per idle cell
+	idleSettle  = time.Second          // between the last handshake and reading RSS
+	idleTimeout = 5 * time.Second      // for one handshake or echo
 )
 
 // idleResult is one measured idle cell.
 type idleResult struct {
 	Cell    idleCell           `json:"cell"`
 	Servers []idleServerResult `json:"servers"`
+	LeftOut []leftOut          `json:"left_out,omitempty"`
 }
 
 // idleServerResult is one server's runs in an idle cell.
@@ -52,10 +54,15 @@ func (b *bencher) measureIdle(ctx context.Context, c idleCell) (idleResult, erro
 	result := idleResult{Cell: c}
 	var servers []server
 	for _, s := range b.options.plan.servers {
-		if s.Role != roleFloor && (s.Role != roleExtra || s.secured == c.settings().overTLS()) {
-			servers = append(servers, s)
-			result.Servers = append(result.Servers, idleServerResult{Name: s.Name, Role: s.Role})
+		if s.Role == roleFloor {
+			continue
 		}
+		if why := s.unfit(c.settings()); why != "" {
+			result.LeftOut = append(result.LeftOut, leftOut{s.Name, why})
+			continue
+		}
+		servers = append(servers, s)
+		result.Servers = append(result.Servers, idleServerResult{Name: s.Name, Role: s.Role})
 	}
 	for run := range idleRuns {
 		for i, s := range servers {

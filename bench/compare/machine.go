@@ -22,7 +22,8 @@ func describeMachine(ctx context.Context, t *toolset) machine {
 	}
 	if t.peers != "" {
 		modules := rig.OutputOr(ctx, "env", "GOWORK=off", "go", "-C", t.root+"/bench/peers", "list", "-m", "-f", "{{.Path}} {{.Version}}",
-			"github.com/lxzan/gws", "github.com/gorilla/websocket")
+			"github.com/lxzan/gws", "github.com/gorilla/websocket", "github.com/coder/websocket", "github.com/lesismal/nbio", "github.com/gobwas/ws",
+			"github.com/fasthttp/websocket", "github.com/panjf2000/gnet/v2")
 		m.Peers = strings.Split(modules, "\n")
 	}
 	return m

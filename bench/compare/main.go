@@ -21,6 +21,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/gannet-ws/gannet/bench/internal/results"
 	"github.com/gannet-ws/gannet/bench/internal/rig"
 )
 
@@ -54,6 +55,7 @@ type options struct {
 	check      bool
 	list       bool
 	outDir     string
+	appendTo   string
 }
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) (int, error) {
@@ -74,6 +76,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (int, err
 	if err := report.write(stdout); err != nil {
 		return exitFailed, err
 	}
+	if o.appendTo != "" {
+		if err := results.Append(o.appendTo, report.records()); err != nil {
+			return exitFailed, err
+		}
+	}
 	if o.check {
 		return report.status(), nil
 	}
@@ -88,7 +95,7 @@ func parseOptions(args []string, usage io.Writer) (options, error) {
 	flags := flag.NewFlagSet("compare", flag.ContinueOnError)
 	flags.SetOutput(usage)
 	flags.StringVar(&cells, "cells", "", "cells to measure, comma-separated (default: those marked * by -list)")
-	flags.StringVar(&servers, "servers", "", "servers to measure, comma-separated, of rawecho, gannet, gws and gorilla (default: all)")
+	flags.StringVar(&servers, "servers", "", "servers to measure, comma-separated; all: every one, which adds coder, nbio, gobwas, fasthttp, gnet, node and tungstenite (default: rawecho, gannet, gws and gorilla)")
 	flags.Var(&added, "add", "another server to measure: `NAME=COMMAND`, where {port} stands for the port, and {cert} and {key}, for a server of the cells over TLS, for its certificate's files; may be repeated")
 	flags.Var(&bars, "bar", "bars for a server of -add: `NAME=CELL:RATIO,...`, the most that Gannet may cost of what it costs; may be repeated")
 	flags.IntVar(&o.rounds, "rounds", minRounds, "interleaved rounds per cell; fewer than 9 are marked as no result")
@@ -100,6 +107,7 @@ func parseOptions(args []string, usage io.Writer) (options, error) {
 	flags.BoolVar(&o.check, "check", false, "exit with a status other than 0 when a bar is missed (3) or a cell is void (4)")
 	flags.BoolVar(&o.list, "list", false, "list the cells and their bars, and end")
 	flags.StringVar(&o.outDir, "out", "", "folder for compare.json and compare.md (default: bin/bench in the repository)")
+	flags.StringVar(&o.appendTo, "append", "", "`file` that gets a line of JSON for each server in each cell as well")
 	if err := flags.Parse(args); err != nil {
 		return o, err
 	}

@@ -60,7 +60,7 @@ func (r *report) markdown(w io.Writer) {
 		fmt.Fprintf(w, "Peers: %s.\n", strings.Join(m.Peers, ", "))
 	}
 	if len(r.Echo) > 0 {
-		fmt.Fprintf(w, "\nMedian [smallest-largest] of %d interleaved rounds of %g s. CPU is the server's, in microseconds per echoed message.\n", r.Rounds, r.Seconds)
+		fmt.Fprintf(w, "\nMedian [smallest-largest] of %d interleaved rounds of %g s. CPU is the server's, in microseconds per message, or what the cell counts in its place.\n", r.Rounds, r.Seconds)
 		if r.Rounds < minRounds {
 			fmt.Fprintf(w, "**Fewer than %d rounds: a look, not a result.**\n", minRounds)
 		}
@@ -84,23 +84,43 @@ func (r echoResult) markdown(w io.Writer) {
 		fmt.Fprintf(w, "**Neither core was busy with this (%.0f %% at most): other processes were using them.**\n", b)
 	}
 	r.markdownAgreements(w)
-	fmt.Fprint(w, "\n| server | CPU, us | / rawecho | Gannet / it | messages/s | p50, us | p99, us | p99.9, us | server busy | load busy |\n"+
-		"|---|---|---|---|---|---|---|---|---|---|\n")
+	if r.Cell.settings().window == 0 && r.Cell.Note != "" {
+		fmt.Fprintf(w, "\n%s\n", r.Cell.Note)
+	}
+	markdownLeftOut(w, r.LeftOut)
+	fmt.Fprintf(w, "\n| server | CPU, us per %s | / rawecho | Gannet / it | of them/s | p50, us | p99, us | p99.9, us | server busy | load busy |\n"+
+		"|---|---|---|---|---|---|---|---|---|---|\n", r.Cell.unit())
 	floor, subject := r.find(roleFloor), r.find(roleSubject)
 	for i := range r.Servers {
 		s := &r.Servers[i]
-		toSubject := ""
+		toFloor, toSubject := "", ""
+		if r.floorIsBase() {
+			toFloor = rig.SpreadOf(ratios(s.Samples, floor.Samples)).Ratio()
+		}
 		if subject != nil && s != subject {
 			toSubject = rig.SpreadOf(ratios(subject.Samples, s.Samples)).Ratio()
 		}
 		fmt.Fprintf(w, "| %s | %s | %s | %s | %.0f | %.0f | %.0f | %.0f | %.0f %% | %.0f %% |\n",
-			s.Name, s.spread(cpu).Micros(), rig.SpreadOf(ratios(s.Samples, floor.Samples)).Ratio(), toSubject,
+			s.Name, s.spread(cpu).Micros(), toFloor, toSubject,
 			s.median(func(s sample) float64 { return s.MsgsPerSec }),
 			s.median(func(s sample) float64 { return s.P50Micros }),
 			s.median(func(s sample) float64 { return s.P99Micros }),
 			s.median(func(s sample) float64 { return s.P999Micros }),
 			s.median(func(s sample) float64 { return s.ServerCPU }),
 			s.median(func(s sample) float64 { return s.LoadCPU }))
+	}
+}
+
+// floorIsBase: the floor did what the servers did, so a ratio to it means something.
+func (r echoResult) floorIsBase() bool { return r.Cell.Load == byWsblast }
+
+// markdownLeftOut names who takes no part, and why.
+func markdownLeftOut(w io.Writer, out []leftOut) {
+	for i, o := range out {
+		if i == 0 {
+			fmt.Fprintln(w)
+		}
+		fmt.Fprintf(w, "- Left out: %s, which %s.\n", o.Name, o.Why)
 	}
 }
 
@@ -121,9 +141,10 @@ func (s serverResult) median(field func(sample) float64) float64 { return s.spre
 
 func (r idleResult) markdown(w io.Writer) {
 	fmt.Fprintf(w, "\n### Memory per connection, %s\n\n", r.Cell.Title)
-	fmt.Fprintf(w, "Slope of the server's RSS from %d to %d connections; median [smallest-largest] of %d processes.\n\n",
+	fmt.Fprintf(w, "Slope of the server's RSS from %d to %d connections; median [smallest-largest] of %d processes.\n",
 		r.Cell.Few, r.Cell.Many, idleRuns)
-	fmt.Fprint(w, "| server | bytes per connection |\n|---|---|\n")
+	markdownLeftOut(w, r.LeftOut)
+	fmt.Fprint(w, "\n| server | bytes per connection |\n|---|---|\n")
 	for _, s := range r.Servers {
 		slope := s.slope()
 		fmt.Fprintf(w, "| %s | %.0f [%.0f-%.0f] |\n", s.Name, slope.Median, slope.Min, slope.Max)

@@ -29,9 +29,16 @@ type bencher struct {
 type echoResult struct {
 	Cell      echoCell       `json:"cell"`
 	Servers   []serverResult `json:"servers"` // the floor first
+	LeftOut   []leftOut      `json:"left_out,omitempty"`
 	Void      bool           `json:"void"`
 	Abandoned int            `json:"abandoned"` // attempts thrown away before this one because the floor moved
 	FloorMove float64        `json:"floor_move"`
+}
+
+// leftOut is a server that was asked for and takes no part in a cell.
+type leftOut struct {
+	Name string `json:"name"`
+	Why  string `json:"why"`
 }
 
 // serverResult is one server's samples in a cell, one per round.
@@ -58,7 +65,7 @@ func (b *bencher) measure(ctx context.Context, c echoCell) (echoResult, error) {
 		return echoResult{Cell: c}, err
 	}
 	for attempt := 0; ; attempt++ {
-		result, err := b.attempt(ctx, echoResult{Cell: c, Servers: slices.Clone(servers)}, attempt == b.options.retries)
+		result, err := b.attempt(ctx, echoResult{Cell: c, Servers: slices.Clone(servers), LeftOut: b.options.plan.leftOut(c)}, attempt == b.options.retries)
 		if err != nil {
 			return result, err
 		}
@@ -86,6 +93,16 @@ func (b *bencher) participants(ctx context.Context, c echoCell) (servers []serve
 		servers = append(servers, r)
 	}
 	return servers, nil
+}
+
+// leftOut are the servers of p that take no part in c.
+func (p plan) leftOut(c echoCell) (out []leftOut) {
+	for _, s := range p.servers {
+		if why := s.leftOut(c); why != "" {
+			out = append(out, leftOut{s.Name, why})
+		}
+	}
+	return out
 }
 
 // describe notes how s compresses in c.

@@ -10,7 +10,7 @@ import (
 	"github.com/gannet-ws/gannet/bench/internal/rig"
 )
 
-// sample is one run of wsblast against one server.
+// sample is one run of wsblast, or of goload, which speaks like it, against one server.
 type sample struct {
 	CPUMicros   float64 `json:"cpu_us_per_msg"` // CPU time of the server's process per echoed message
 	MsgsPerSec  float64 `json:"msgs_per_s"`
@@ -36,8 +36,9 @@ func (b *bencher) sampleOnce(ctx context.Context, c echoCell, s server) (sample,
 	}
 	defer p.Stop()
 	load := b.loadArgv(c, s, port, p.PID())
-	// wsblast measures after a warm-up of a fifth of the time, and has no time-out of its own.
-	ctx, cancel := context.WithTimeout(ctx, 2*b.options.duration+30*time.Second)
+	// The load measures after a warm-up of a fifth of the time, and wsblast has no time-out of its own. Opening 10,000
+	// connections takes seconds.
+	ctx, cancel := context.WithTimeout(ctx, 2*b.options.duration+90*time.Second)
 	defer cancel()
 	line, err := rig.Output(ctx, load...)
 	if err != nil {
@@ -47,13 +48,22 @@ func (b *bencher) sampleOnce(ctx context.Context, c echoCell, s server) (sample,
 }
 
 func (b *bencher) loadArgv(c echoCell, s server, port, pid int) []string {
+	seconds := strconv.FormatFloat(b.options.duration.Seconds(), 'f', -1, 64)
+	if s.Role == roleFloor {
+		c = c.floorCell()
+	}
+	if c.Load != byWsblast {
+		return rig.Pinned(b.options.loadCore, []string{
+			b.tools.goload, string(c.Load), rig.LocalAddr(port), strconv.Itoa(c.Conns), strconv.Itoa(c.Payload), seconds, strconv.Itoa(pid),
+		})
+	}
 	return rig.Pinned(b.options.loadCore, []string{
 		b.tools.wsblast, "127.0.0.1", strconv.Itoa(port), strconv.Itoa(c.Conns), strconv.Itoa(c.Payload), strconv.Itoa(c.Depth),
-		strconv.FormatFloat(b.options.duration.Seconds(), 'f', -1, 64), s.loadMode(c), strconv.Itoa(pid),
+		seconds, s.loadMode(c), strconv.Itoa(pid),
 	})
 }
 
-// parseSample reads wsblast's line: names and values in turn, percentages with their sign.
+// parseSample reads the load's line: names and values in turn, percentages with their sign.
 func parseSample(line string) (sample, error) {
 	var s sample
 	wanted := map[string]*float64{
@@ -69,16 +79,16 @@ func parseSample(line string) (sample, error) {
 		}
 		value, err := strconv.ParseFloat(strings.TrimSuffix(fields[i+1], "%"), 64)
 		if err != nil {
-			return s, fmt.Errorf("wsblast's %s: %w", fields[i], err)
+			return s, fmt.Errorf("the load's %s: %w", fields[i], err)
 		}
 		*into = value
 		delete(wanted, fields[i])
 	}
 	if len(wanted) > 0 {
-		return s, fmt.Errorf("wsblast printed %q: %d figures are missing", line, len(wanted))
+		return s, fmt.Errorf("the load printed %q: %d figures are missing", line, len(wanted))
 	}
 	if s.CPUMicros <= 0 {
-		return s, fmt.Errorf("wsblast printed %q: no CPU time was counted", line)
+		return s, fmt.Errorf("the load printed %q: no CPU time was counted", line)
 	}
 	return s, nil
 }
