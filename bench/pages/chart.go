@@ -87,7 +87,9 @@ func chart(c results.Cell) (template.HTML, error) {
 		a.Color, a.Tick.Color = inks["grid"], inks["grid"]
 		a.Label.TextStyle.Color, a.Tick.Label.Color = inks["text"], inks["text"]
 	}
-	p.Y.Width, p.Y.Tick.Length = 0, 0
+	p.Y.Width, p.Y.Tick.Length, p.Y.Padding = 0, 0, 6
+	p.X.Tick.Marker = plot.TickerFunc(withoutEdge)
+	p.X.Label.TextStyle.Font.Size = 10
 	p.Add(barPlotter(bars))
 	svg := vgsvg.New(chartWidth, vg.Length(chartEdge+barRoom*len(bars)))
 	p.Draw(draw.New(svg))
@@ -102,7 +104,12 @@ func axis(r results.Record) string {
 	if r.BytesPerConn != nil {
 		return "bytes a connection"
 	}
-	return "microseconds of CPU " + withArticle(r.Unit)
+	return "microseconds of CPU per " + r.Unit
+}
+
+// withoutEdge are the usual ticks, but for those whose label would be cut off at the end.
+func withoutEdge(low, high float64) []plot.Tick {
+	return slices.DeleteFunc(plot.DefaultTicks{}.Ticks(low, high), func(t plot.Tick) bool { return t.Value > low+0.96*(high-low) })
 }
 
 // inked leaves the SVG without its prologue and without a size of its own, in the colors of the page.
