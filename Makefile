@@ -5,7 +5,7 @@
 # make bench: benchmarks.   make fuzz: each fuzz target for FUZZTIME.   make lint: vet, staticcheck, gofmt.
 # make mutants: planted bugs, each of which a test must notice.   make drawn: 200 ordinary changes, of which most must be.
 # make bench-gate: is the echo slower than the figures in bench/results/gate.txt? GATE=-update renews them.
-# make bench-peers: Gannet beside all peers, an hour; CELLS=echo-128,idle ROUNDS=3 narrow it. bench/results/peers.jsonl and peers.html.
+# make bench-peers: Gannet beside all peers, some hours; CELLS=echo-128,idle ROUNDS=3 narrow it. bench/results/peers.jsonl and peers.html.
 # make turns: the engine's own time a message, an old commit against this tree.
 # make curve: measure and chart compression, docs/deflate-curve.*, two minutes.
 # make scale: 100,000 connections on this machine, what each takes and how long an echo does; three minutes.

@@ -91,6 +91,14 @@ var echoCells = []echoCell{
 // broadcastNote: what a message is in these cells.
 const broadcastNote = "A message counts for each receiver that it has come to; the next is sent when all have it. Times are from sending to the last receiver."
 
+// heading is c's title with its connections, where the title does not name them.
+func (c echoCell) heading() string {
+	if c.Load != byWsblast {
+		return c.Title
+	}
+	return fmt.Sprintf("%s, %d connections", c.Title, c.Conns)
+}
+
 // unit is what c counts and divides by.
 func (c echoCell) unit() string {
 	switch c.Load {

@@ -15,7 +15,7 @@ type machine struct {
 	Peers    []string `json:"peers"`
 }
 
-func describeMachine(ctx context.Context, t *toolset) machine {
+func describeMachine(ctx context.Context, p plan, t *toolset) machine {
 	m := machine{
 		Machine:  rig.Describe(ctx, t.root, "go run ./bench/compare", os.Args[1:]),
 		Compiler: firstLine(rig.OutputOr(ctx, "cc", "--version")),
@@ -26,7 +26,21 @@ func describeMachine(ctx context.Context, t *toolset) machine {
 			"github.com/fasthttp/websocket", "github.com/panjf2000/gnet/v2")
 		m.Peers = strings.Split(modules, "\n")
 	}
+	m.Peers = append(m.Peers, foreign(ctx, p)...)
 	return m
+}
+
+// runtimes are the versions of what the foreign servers run on or were compiled with; their libraries' stand in bench/peers.
+var runtimes = map[string][]string{"node": {"node", "--version"}, "tungstenite": {"rustc", "--version"}}
+
+// foreign names those of p that were built.
+func foreign(ctx context.Context, p plan) (versions []string) {
+	for _, s := range p.servers {
+		if s.foreign != "" && s.missing == "" {
+			versions = append(versions, s.Name+" on "+firstLine(rig.OutputOr(ctx, runtimes[s.foreign]...)))
+		}
+	}
+	return versions
 }
 
 func firstLine(text string) string {

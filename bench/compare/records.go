@@ -1,8 +1,6 @@
 package main
 
 import (
-	"fmt"
-
 	"github.com/gannet-ws/gannet/bench/internal/results"
 	"github.com/gannet-ws/gannet/bench/internal/rig"
 )
@@ -26,11 +24,7 @@ func (r *report) common() results.Record {
 }
 
 func (r echoResult) records(common results.Record) (all []results.Record) {
-	common.Cell, common.Unit = r.Cell.Name, r.Cell.unit()
-	common.Title = fmt.Sprintf("%s, %d connections", r.Cell.Title, r.Cell.Conns)
-	if r.Cell.Load != byWsblast {
-		common.Title = r.Cell.Title
-	}
+	common.Cell, common.Title, common.Unit = r.Cell.Name, r.Cell.heading(), r.Cell.unit()
 	common.Void, common.FloorMove = r.Void, r.FloorMove
 	floor, subject := r.find(roleFloor), r.find(roleSubject)
 	for i := range r.Servers {

@@ -25,7 +25,7 @@ type report struct {
 }
 
 func newReport(ctx context.Context, o options, t *toolset) *report {
-	r := &report{Machine: describeMachine(ctx, t), Rounds: o.rounds, Seconds: o.duration.Seconds(), dir: o.outDir}
+	r := &report{Machine: describeMachine(ctx, o.plan, t), Rounds: o.rounds, Seconds: o.duration.Seconds(), dir: o.outDir}
 	if r.dir == "" {
 		r.dir = filepath.Join(t.root, "bin", "bench")
 	}
@@ -75,7 +75,7 @@ func (r *report) markdown(w io.Writer) {
 }
 
 func (r echoResult) markdown(w io.Writer) {
-	fmt.Fprintf(w, "\n### %s, %d connections\n\n", r.Cell.Title, r.Cell.Conns)
+	fmt.Fprintf(w, "\n### %s\n\n", r.Cell.heading())
 	fmt.Fprintf(w, "The floor moved by %.1f %%. Attempts thrown away before: %d.\n", 100*r.FloorMove, r.Abandoned)
 	if r.Void {
 		fmt.Fprintf(w, "**Void: more than %.0f %%; quote nothing from this table.**\n", 100*maxFloorMove)
@@ -97,7 +97,7 @@ func (r echoResult) markdown(w io.Writer) {
 		if r.floorIsBase() {
 			toFloor = rig.SpreadOf(ratios(s.Samples, floor.Samples)).Ratio()
 		}
-		if subject != nil && s != subject {
+		if subject != nil && s != subject && (s != floor || r.floorIsBase()) {
 			toSubject = rig.SpreadOf(ratios(subject.Samples, s.Samples)).Ratio()
 		}
 		fmt.Fprintf(w, "| %s | %s | %s | %s | %.0f | %.0f | %.0f | %.0f | %.0f %% | %.0f %% |\n",
