@@ -24,6 +24,7 @@ func loadCommand() *cli.Command {
 		OnUsageError:              usageError,
 		DisableSliceFlagSeparator: true, // a header may hold commas
 		Flags:                     loadFlags(),
+		Commands:                  []*cli.Command{loadAgentCommand()},
 		Action: func(_ context.Context, c *cli.Command) error {
 			s, err := loadScenario(c)
 			if err != nil {
@@ -39,7 +40,7 @@ func loadCommand() *cli.Command {
 
 const loadUsage = `gannet load [options] URL
 
-# this machine: one connection sends, waits for the answer, and sends again
+# this machine: 1,000 messages a second on one connection
 gannet load :8080
 # 10,000 messages a second on 100 connections, however long the server takes
 gannet load -c 100 --rate 10k --duration 30s :8080
@@ -61,8 +62,8 @@ gannet load --scenario-file checkout.yaml --rate 2k`
 const loadDescription = `URL may lack its scheme, as with gannet connect: :8080 is ws://localhost:8080.
 
 With --rate, --phase or --find-rate the loop is open: each message has a time at which it should leave, and its latency counts from that time, whether or
-not the server keeps up. The raw latency, from when it really left, stands beside it. With --depth the loop is closed: each connection sends
-its next message when an answer has come. Without any of them it is --depth 1.
+not the server keeps up. The raw latency, from when it really left, stands beside it. With --depth alone the loop is closed: each connection sends
+its next message when an answer has come. Without any of them it is --rate 1000.
 
 A rate is messages a second, of all connections together: 1000, 1000/s, 1.5k, 2M, 600/m. A phase is DURATION:RATE[:CONNECTIONS][:ramp]. It goes to its
 figures at once, or with ramp in a straight line from those of the phase before it. The first phase's ramp starts from --rate and --connections.
@@ -83,6 +84,7 @@ Exit status:
 
 // The groups of flags in the help, which shows them in alphabetical order.
 const (
+	ofAgents      = "Agents on other machines"
 	ofConnections = "Connections"
 	ofLoad        = "Load"
 	ofMessages    = "Messages"
@@ -94,10 +96,15 @@ const (
 
 func loadFlags() []cli.Flag {
 	var all []cli.Flag
-	for _, some := range [][]cli.Flag{connectionFlags(), loadShapeFlags(), messageFlags(), processFlags(), reportFlags(), scenarioFlags(), thresholdFlags()} {
+	for _, some := range [][]cli.Flag{agentsFlags(), connectionFlags(), loadShapeFlags(), messageFlags(), processFlags(), reportFlags(), scenarioFlags(), thresholdFlags()} {
 		all = append(all, some...)
 	}
 	return all
+}
+
+func agentsFlags() []cli.Flag {
+	how := &cli.IntFlag{Name: "agents", Category: ofAgents, OnlyOnce: true, HideDefault: true, Usage: "how `many` gannet load agent share the run; this machine coordinates"}
+	return append([]cli.Flag{how}, brokerFlags(ofAgents)...)
 }
 
 func connectionFlags() []cli.Flag {
@@ -124,7 +131,7 @@ func loadShapeFlags() []cli.Flag {
 	of := ofLoad
 	return []cli.Flag{
 		&cli.StringFlag{Name: "rate", Aliases: []string{"r"}, Category: of, OnlyOnce: true, Usage: "open loop: messages a second, all connections together: 1000, 1000/s, 200k"},
-		&cli.IntFlag{Name: "depth", Category: of, OnlyOnce: true, HideDefault: true, Usage: "closed loop: `messages` that each connection has under way"},
+		&cli.IntFlag{Name: "depth", Category: of, OnlyOnce: true, HideDefault: true, Usage: "`messages` that each connection has under way at most; without --rate that is a closed loop: each answer brings the next message"},
 		&cli.DurationFlag{Name: "duration", Aliases: []string{"d"}, Category: of, OnlyOnce: true, HideDefault: true, Usage: "how long figures are taken; 10s by default"},
 		&cli.DurationFlag{Name: "warmup", Category: of, OnlyOnce: true, HideDefault: true, Usage: "how long messages are sent before that, which count in no figure"},
 		&cli.StringSliceFlag{Name: "phase", Category: of, Usage: "instead of --duration: a `phase`, such as 30s:1000/s:20000 or 1m:50k:ramp; given again, the next one"},
@@ -177,7 +184,7 @@ func scenarioFlags() []cli.Flag {
 		&cli.DurationFlag{Name: "churn-after", Category: of, OnlyOnce: true, HideDefault: true, Usage: "churn: how long a connection stays until it leaves and comes back"},
 		&cli.IntFlag{Name: "drip-rate", Category: of, OnlyOnce: true, HideDefault: true, Usage: "drip: `bytes` that each connection reads a second"},
 		&cli.StringFlag{Name: "scenario-file", Aliases: []string{"f"}, Category: of, OnlyOnce: true, Usage: "YAML or JSON `file` that says what these options say; options win over it"},
-		&cli.BoolFlag{Name: "print-scenario", Category: of, OnlyOnce: true, Usage: "write such a file to stdout, of all that was said, and do nothing else"},
+		&cli.BoolFlag{Name: "print-scenario", Category: of, Usage: "write such a file to stdout, of all that was said, and do nothing else"},
 	}
 }
 

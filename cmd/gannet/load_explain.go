@@ -38,7 +38,10 @@ func explainNobody(p *load.Plan, counts []load.ErrorCount) error {
 // notAWebSocket says what a server is that did not answer the opening handshake with 101.
 func notAWebSocket(url, what string) string {
 	status, err := strconv.Atoi(what)
-	if err != nil {
+	switch {
+	case what == "no-protocol":
+		return url + ": the server accepts none of the sub-protocols that --protocol offers"
+	case err != nil:
 		return fmt.Sprintf("%s is no WebSocket server: its answer to the opening handshake is wrong (%s)", url, what)
 	}
 	text := fmt.Sprintf("%s: the server answers the opening handshake with %d %s instead of 101: ", url, status, http.StatusText(status))

@@ -17,21 +17,27 @@ import (
 	"github.com/gannet-ws/gannet/bench/load/procs"
 )
 
-// generatorsOf are who does a plan: this process, or several. note is told what they have to say besides figures.
-func generatorsOf(p *load.Plan, processes int, note func(string)) ([]load.Generator, error) {
-	shares := load.Shares(*p, processes)
+// generators are who does a run: this process, several, or agents. note is told what they have to say besides figures. free is for after
+// the run.
+func (s *scenario) generators(ctx context.Context, processes int, note func(string)) (all []load.Generator, free func(), err error) {
+	if s.Agents.Count > 0 {
+		return s.Agents.gather(ctx, &s.Plan, note)
+	}
+	free = func() {}
+	shares := load.Shares(s.Plan, processes)
 	g, err := localGenerator(shares[0], notes(note))
 	if err != nil || processes == 1 {
-		return []load.Generator{g}, err
+		return []load.Generator{g}, free, err
 	}
 	if err := g.Close(); err != nil { // it was made to find out here what is wrong with files that the plan names
-		return nil, err
+		return nil, nil, err
 	}
 	self, err := os.Executable()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return procs.Start(shares, procs.Command{Path: self, Args: []string{loadPart}, Stderr: func(name, line string) { note(name + ": " + plain(line)) }})
+	all, err = procs.Start(shares, procs.Command{Path: self, Args: []string{loadPart}, Stderr: func(name, line string) { note(name + ": " + plain(line)) }})
+	return all, free, err
 }
 
 // localGenerator is one in this process.

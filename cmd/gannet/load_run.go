@@ -18,9 +18,12 @@ func runLoad(s *scenario, quiet bool) error {
 	if err := s.complete(); err != nil {
 		return &loadFailure{statusUsage, err}
 	}
-	processes, err := thisMachine().share(s)
-	if err != nil {
-		return &loadFailure{statusUsage, err}
+	processes := 0
+	if s.Agents.Count == 0 {
+		var err error
+		if processes, err = thisMachine().share(s); err != nil {
+			return &loadFailure{statusUsage, err}
+		}
 	}
 	if err := s.canWrite(); err != nil {
 		return &loadFailure{statusUsage, err}
@@ -29,7 +32,7 @@ func runLoad(s *scenario, quiet bool) error {
 	result, err := r.drive(processes)
 	r.progress.end()
 	if result == nil {
-		return &loadFailure{statusUsage, inFlags(err)}
+		return r.notBegun(err)
 	}
 	return r.finish(result, err)
 }
@@ -44,14 +47,16 @@ type loadRun struct {
 
 // drive is the run itself. Signals end it early. Without a result it could not begin.
 func (r *loadRun) drive(processes int) (*load.Result, error) {
-	generators, err := generatorsOf(&r.Plan, processes, r.progress.note)
-	if err != nil {
-		return nil, err
-	}
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	signals := watchSignals(cancel, r.progress.note)
-	result, err := load.Drive(ctx, r.Plan, generators, load.DriveOptions{
+	defer func() { r.status = signals.stop() }()
+	generators, free, err := r.generators(ctx, processes, r.progress.note)
+	if err != nil {
+		return nil, err
+	}
+	defer free()
+	return load.Drive(ctx, r.Plan, generators, load.DriveOptions{
 		Version: version(), PIDs: r.PIDs, AtOnce: signals.second,
 		Progress: func(s load.Snapshot) {
 			if s.Stage == "connecting" && s.Opened == 0 && s.Failed > 0 { // the others would fail as well
@@ -61,8 +66,18 @@ func (r *loadRun) drive(processes int) (*load.Result, error) {
 			r.progress.show(s)
 		},
 	})
-	r.status = signals.stop()
-	return result, err
+}
+
+// notBegun is why there is no result.
+func (r *loadRun) notBegun(err error) error {
+	var known *loadFailure
+	switch {
+	case r.status != 0:
+		return &loadFailure{r.status, nil}
+	case errors.As(err, &known):
+		return err
+	}
+	return &loadFailure{statusUsage, inFlags(err)}
 }
 
 // finish writes the reports, and finds the exit status.

@@ -17,12 +17,13 @@ import (
 type scenario struct {
 	load.Plan `yaml:",inline"`
 
-	Procs string `yaml:"procs,omitempty"` // a number, or "auto"; "": 1
-	PIDs  []int  `yaml:"pids,omitempty"`  // of the target, on this machine
-	JSON  string `yaml:"json,omitempty"`  // files of reports
-	HDR   string `yaml:"hdr,omitempty"`
-	CSV   string `yaml:"csv,omitempty"`
-	HTML  string `yaml:"html,omitempty"`
+	Procs  string `yaml:"procs,omitempty"`  // a number, or "auto"; "": 1
+	Agents agents `yaml:"agents,omitempty"` // none: this machine does the run
+	PIDs   []int  `yaml:"pids,omitempty"`   // of the target, on this machine
+	JSON   string `yaml:"json,omitempty"`   // files of reports
+	HDR    string `yaml:"hdr,omitempty"`
+	CSV    string `yaml:"csv,omitempty"`
+	HTML   string `yaml:"html,omitempty"`
 }
 
 // loadScenario is what the file and the flags say. Flags win.
@@ -131,14 +132,8 @@ func (f *flagsOver) load(s *scenario) {
 	c := f.c
 	switch {
 	case c.IsSet("phase"):
-		s.Rate, s.Duration, s.Depth, s.FindRate = 0, 0, 0, ""
-	case c.IsSet("depth"):
-		s.Rate, s.FindRate, s.Phases = 0, "", nil
-	case c.IsSet("find-rate"):
-		s.Depth, s.Phases = 0, nil
-	case c.IsSet("rate"):
-		s.Depth, s.FindRate, s.Phases = 0, "", nil
-	case c.IsSet("duration"):
+		s.Rate, s.Duration, s.FindRate = 0, 0, ""
+	case c.IsSet("find-rate"), c.IsSet("rate"), c.IsSet("duration"):
 		s.Phases = nil
 	}
 	read(f, "rate", &s.Rate, parseSomeRate)
@@ -180,6 +175,8 @@ func (f *flagsOver) rest(s *scenario) {
 	over(f, "drip-rate", &s.DripRate, c.Int)
 	over(f, "loops", &s.Loops, c.Int)
 	over(f, "procs", &s.Procs, c.String)
+	over(f, "agents", &s.Agents.Count, c.Int)
+	f.broker(&s.Agents)
 	each(f, "pid", &s.PIDs, f.list("pid"), parsePID)
 	over(f, "json", &s.JSON, c.String)
 	over(f, "hdr", &s.HDR, c.String)
@@ -235,7 +232,7 @@ func (s *scenario) complete() error {
 		p.Rate = usualRate
 	}
 	_, _, err := s.processes()
-	return errors.Join(err, inFlags(p.Check()))
+	return errors.Join(err, s.Agents.check(s), inFlags(p.Check()))
 }
 
 // processes are how many shall share the connections; auto: as many as it takes.

@@ -94,7 +94,7 @@ func TestScenarioRoundTrip(t *testing.T) {
 // TestScenarioFieldsAreFlags: a field that no flag sets, or that the file has not, would not be in everyScenario.
 func TestScenarioFieldsAreFlags(t *testing.T) {
 	elsewhere := map[string]bool{ // what does not go together with everyFlag; TestScenarioFlags has it
-		"Writers": true, "Rate": true, "Depth": true, "Duration": true, "FindRate": true, "DripRate": true, "Churn": true,
+		"Writers": true, "Rate": true, "Depth": true, "Duration": true, "FindRate": true, "Agents": true, "DripRate": true, "Churn": true,
 	}
 	v := reflect.ValueOf(*everyScenario())
 	for _, f := range reflect.VisibleFields(v.Type()) {
@@ -125,7 +125,10 @@ func TestScenarioFlags(t *testing.T) {
 		"--size 9 --kind zero":               base(func(s *scenario) { s.Payload = load.Payload{Size: 9, Kind: "zero"} }),
 		"--message hi --text":                base(func(s *scenario) { s.Payload.Text = "hi" }),
 		"--expect none --verify=false":       base(func(s *scenario) { s.Expect = load.ExpectNone }),
-		"--procs auto":                       base(func(s *scenario) { s.Procs = "auto" }),
+		"--agents 2 --nats nats://b --token-file t --subject s --nats-creds c --nats-nkey n --nats-ca ca --nats-cert ce --nats-key k --nats-server-name sn": base(func(s *scenario) {
+			s.Agents = agents{2, "nats://b", "t", "s", "c", "n", "ca", "ce", "k", "sn"}
+		}),
+		"--procs auto": base(func(s *scenario) { s.Procs = "auto" }),
 	} {
 		if got := meant(t, append(strings.Fields(args), ":8080")...); !reflect.DeepEqual(got, want) {
 			t.Errorf("%s: %+v, want %+v", args, got, want)
@@ -160,7 +163,7 @@ procs: 3
 		t.Errorf("with flags: %+v", s)
 	}
 	for flag, want := range map[string]load.Plan{
-		"--depth 3":           {Depth: 3},
+		"--depth 3 --rate 7":  {Depth: 3, Rate: 7},
 		"--find-rate p99<1s":  {FindRate: "p99<1s"},
 		"--phase 1s:5":        {Phases: []load.Phase{{Duration: load.Duration(time.Second), Rate: 5}}},
 		"--duration 2s":       {Duration: load.Duration(2 * time.Second)},
