@@ -50,8 +50,10 @@ func number(path string) int64 {
 const (
 	otherDescriptors = 300 // of a process: its own files, requests for /stats, and some to spare
 	mostProcesses    = 32  // on each side; more would measure the processes
-	portShare        = 0.7 // of the ports of an address: others use some, and some rest in TIME_WAIT
 	mostSources      = 200
+	// portShare is how many of an address's ports are taken. connect(2) looks among the even ones first, all of them, before it takes an odd one: when these are gone, each
+	// connection costs some milliseconds of the kernel's time. Others use some ports, and some rest in TIME_WAIT.
+	portShare = 0.35
 	// connectionKiB is what both ends of a connection take on this machine, of the kernel's memory and of both processes', with room to spare: to
 	// refuse what cannot fit before it is tried. A run says what it is.
 	connectionKiB = 14

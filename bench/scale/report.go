@@ -24,7 +24,7 @@ func report(w io.Writer, wanted int, l level, lacks []shortfall) {
 	line("echo latency", "%s", l.Latency)
 	line("messages", "%s a second of %s; %s us of the server's CPU each", grouped(l.Rate), grouped(l.RateAsked), significant(l.CPUEach))
 	if l.Open < int64(wanted) || len(l.Troubles) > 0 {
-		fmt.Fprintln(w, "\nWhat was not reached, and why:")
+		fmt.Fprintln(w, "\nWhat was not reached, or may not be the server's, and why:")
 	}
 	if l.Open < int64(wanted) {
 		fmt.Fprintf(w, "- %s of %s connections\n", grouped(float64(l.Open)), grouped(float64(wanted)))

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -143,7 +142,7 @@ func (r *runner) generate(ctx context.Context, t task, addr string, o *observer)
 	for {
 		select {
 		case how := <-ended:
-			return all, errors.Join(explain(ctx, how, &said), readJSON(file, &all.Result))
+			return all, all.Result.read(ctx, file, how, said.String())
 		case <-next.C:
 		}
 		s, err := o.take(ctx, cmd.Process.Pid)
@@ -155,15 +154,27 @@ func (r *runner) generate(ctx context.Context, t task, addr string, o *observer)
 	}
 }
 
-// explain is why a generator failed. It may have written its figures anyway.
-func explain(ctx context.Context, how error, said *bytes.Buffer) error {
-	switch {
-	case ctx.Err() != nil:
+// read reads what a generator has left. One that failed may have left its figures all the same: then they count, with how it ended among the warnings.
+func (r *result) read(ctx context.Context, file string, how error, said string) error {
+	if ctx.Err() != nil {
 		return ctx.Err()
-	case how != nil:
-		return fmt.Errorf("gannet load: %w\n%s", how, strings.TrimSpace(said.String()))
 	}
-	return nil
+	missing := readJSON(file, r)
+	switch {
+	case missing == nil && how == nil:
+		return nil
+	case missing == nil:
+		r.Warnings = append(r.Warnings, fmt.Sprintf("gannet load ended with %v: %s", how, lastLine(said)))
+		return nil
+	case how != nil:
+		return fmt.Errorf("gannet load: %w\n%s", how, strings.TrimSpace(said))
+	}
+	return missing
+}
+
+func lastLine(said string) string {
+	said = strings.TrimSpace(said)
+	return said[strings.LastIndexByte(said, '\n')+1:]
 }
 
 func (t task) arguments(addr, file string) []string {

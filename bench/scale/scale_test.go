@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"encoding/xml"
+	"errors"
 	"io"
 	"math"
 	"os"
@@ -20,7 +21,7 @@ import (
 var ample = limits{Descriptors: 20_000, PortsFrom: 32768, PortsTo: 60999, AvailableMiB: 20_000, FileMax: 2_000_000}
 
 func TestFit(t *testing.T) {
-	if c, lacks := ample.fit(100_000); c != (crowd{100_000, 6, 6}) || len(lacks) > 0 {
+	if c, lacks := ample.fit(100_000); c != (crowd{100_000, 6, 11}) || len(lacks) > 0 {
 		t.Errorf("%+v, %+v", c, lacks)
 	}
 	if c, lacks := ample.fit(500); c != (crowd{500, 1, 1}) || len(lacks) > 0 {
@@ -33,7 +34,7 @@ func TestFit(t *testing.T) {
 	}{
 		"descriptors": {func(l *limits) { l.Descriptors = 1024 }, 32 * 616, "ulimit"},
 		"none":        {func(l *limits) { l.Descriptors = 100 }, 0, "ulimit"},
-		"ports":       {func(l *limits) { l.PortsTo = l.PortsFrom + 99 }, 200 * 70, "ip_local_port_range"},
+		"ports":       {func(l *limits) { l.PortsTo = l.PortsFrom + 99 }, 200 * 35, "ip_local_port_range"},
 		"memory":      {func(l *limits) { l.AvailableMiB = 700 }, 40_960, "larger machine"},
 		"files":       {func(l *limits) { l.FileMax = 100_000 }, 40_000, "fs.file-max=300000"},
 		"conntrack":   {func(l *limits) { l.Conntrack = 65_536 }, 64_536, "nf_conntrack_max=200000"},
@@ -286,6 +287,38 @@ func TestOptions(t *testing.T) {
 	for _, args := range [][]string{{"stray"}, {"-steps", "a"}, {"-steps", "200,100"}, {"-connections", "1"}, {"-duration", "1ms"}, {"-size", "1"}} {
 		if _, err := parseOptions(args, io.Discard); err == nil {
 			t.Errorf("%q was accepted", args)
+		}
+	}
+}
+
+// TestReadResult: figures that a generator has left count, however it ended; without them its words are the error.
+func TestReadResult(t *testing.T) {
+	failed := errors.New("exit status 1")
+	for _, k := range []struct {
+		name, json string
+		how        error
+		warning    string
+		err        string
+	}{
+		{"well", `{"rate":5}`, nil, "", ""},
+		{"failed with figures", `{"rate":5}`, failed, "exit status 1: the reason", ""},
+		{"failed without", "", failed, "", "much text\nthe reason"},
+		{"no figures", "", nil, "", "no such file"},
+		{"no JSON", "{", nil, "", "unexpected end"},
+	} {
+		file := filepath.Join(t.TempDir(), "load.json")
+		if k.json != "" {
+			if err := os.WriteFile(file, []byte(k.json), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var r result
+		err := r.read(t.Context(), file, k.how, "much text\nthe reason\n")
+		if (err != nil) != (k.err != "") || err != nil && !strings.Contains(err.Error(), k.err) {
+			t.Errorf("%s: %v", k.name, err)
+		}
+		if err == nil && (r.Rate != 5 || !strings.Contains(strings.Join(r.Warnings, ""), k.warning)) {
+			t.Errorf("%s: %+v", k.name, r)
 		}
 	}
 }
