@@ -20,16 +20,20 @@ var requires = map[string]string{
 	".": "github.com/gobwas/httphead github.com/gobwas/ws github.com/klauspost/compress github.com/panjf2000/gnet/v2 " +
 		"github.com/pires/go-proxyproto github.com/valyala/bytebufferpool golang.org/x/net golang.org/x/sys",
 	"cmd/gannet": "github.com/creack/pty github.com/dustin/go-humanize github.com/gannet-ws/gannet github.com/gannet-ws/gannet/bench/load github.com/gobwas/ws github.com/goccy/go-yaml " +
-		"github.com/mattn/go-runewidth github.com/peterh/liner github.com/urfave/cli/v3 github.com/vbauerster/mpb/v8 golang.org/x/sys golang.org/x/term",
+		"github.com/mattn/go-runewidth github.com/nats-io/nats-server/v2 github.com/nats-io/nats.go github.com/nats-io/nkeys github.com/peterh/liner github.com/urfave/cli/v3 github.com/vbauerster/mpb/v8 golang.org/x/sys golang.org/x/term",
 	"docs/examples/bot":       "github.com/gannet-ws/gannet github.com/gannet-ws/gannet/engine/reconnect",
 	"engine/reconnect":        "github.com/cenkalti/backoff/v5 github.com/gannet-ws/gannet",
 	"bench/clients":           "github.com/coder/websocket github.com/gannet-ws/gannet github.com/gorilla/websocket github.com/lxzan/gws",
 	"bench/curve":             "github.com/gannet-ws/gannet gonum.org/v1/plot",
 	"bench/interop/goclients": "github.com/coder/websocket github.com/gobwas/httphead github.com/gobwas/ws",
 	"bench/load":              "github.com/HdrHistogram/hdrhistogram-go github.com/dustin/go-humanize github.com/gannet-ws/gannet golang.org/x/net golang.org/x/sys gonum.org/v1/plot",
-	"bench/peers":             "github.com/coder/websocket github.com/gorilla/websocket github.com/lxzan/gws",
-	"codec/_asm":              "github.com/mmcloughlin/avo",
-	"mask/_asm":               "github.com/mmcloughlin/avo",
+	"bench/peers": "github.com/coder/websocket github.com/fasthttp/websocket github.com/gobwas/ws github.com/gorilla/websocket github.com/lesismal/llib github.com/lesismal/nbio " +
+		"github.com/lxzan/gws github.com/panjf2000/gnet/v2 github.com/valyala/fasthttp golang.org/x/sys",
+	"bench/gate":  "github.com/gannet-ws/gannet golang.org/x/perf",
+	"bench/pages": "github.com/gannet-ws/gannet gonum.org/v1/plot",
+	"bench/scale": "github.com/gannet-ws/gannet gonum.org/v1/plot",
+	"codec/_asm":  "github.com/mmcloughlin/avo",
+	"mask/_asm":   "github.com/mmcloughlin/avo",
 }
 
 // workspace is what go.work uses: what is published, and nothing that brings peers or generators.
