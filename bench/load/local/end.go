@@ -68,10 +68,11 @@ func (g *generator) End(ctx context.Context) (*load.Tally, error) {
 	return g.last(nil)
 }
 
-// last is the last report. What is left is closed.
+// last closes what is left, and is the last report.
 func (g *generator) last(err error) (*load.Tally, error) {
+	closed := g.Close()
 	t, stuck := g.Report()
-	return t, errors.Join(err, stuck, g.Close())
+	return t, errors.Join(err, stuck, closed)
 }
 
 // end stops the schedule: what was due already is sent. On the loop.

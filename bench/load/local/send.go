@@ -50,8 +50,13 @@ func (l *lane) wake(now int64) {
 		return // after that the connection, and the letter with it, may be gone
 	}
 	l.wokenAt.Store(max(now, 1))
-	if !l.post(l.tick) {
-		l.wokenAt.Store(0)
+	if l.post(l.tick) {
+		return
+	}
+	l.wokenAt.Store(0)
+	if l.live.CompareAndSwap(0, seized) { // nobody is there: what is due is counted as not sent
+		l.run(now)
+		l.live.Store(0)
 	}
 }
 
