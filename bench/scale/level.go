@@ -52,7 +52,7 @@ func levelOf(t task, all outcome) (level, error) {
 	before, at, end := all.Samples[0], all.Samples[full], all.Samples[last]
 	l.Open = at.Open
 	l.ServerIdle, l.ServerFull, l.ServerEnd = before.Server.RSS, at.Server.RSS, end.Server.RSS
-	l.Kernel, l.Buffers = at.Kernel-before.Kernel, at.Buffers-before.Buffers
+	l.Kernel, l.Buffers = at.Kernel-before.Kernel, max(0, at.Buffers-before.Buffers) // others' connections may end meanwhile
 	from := firstWith(all.Samples, func(s sample) bool { return s.Open >= at.Open/10 })
 	if at.Open >= slopeFrom && end.Open > from.Open {
 		l.Generator = float64(end.Generator.RSS-from.Generator.RSS) / float64(end.Open-from.Open)
