@@ -1,7 +1,10 @@
 package main
 
 import (
+	"bufio"
+	"bytes"
 	"errors"
+	"io"
 	"net"
 	"os"
 	"strconv"
@@ -36,7 +39,9 @@ func serve(t *testing.T, message func(s *engine.Server, c *engine.Conn, m engine
 	return listener.Addr().String()
 }
 
-func tell(s *engine.Server, _ *engine.Conn, m engine.Message) {
+// tell pings the one who speaks first, as a server does that wants to know who is still there.
+func tell(s *engine.Server, c *engine.Conn, m engine.Message) {
+	_ = c.Ping([]byte("still there?"))
 	if p, err := engine.Prepare(m.Op, m.Data); err == nil {
 		s.Broadcast(p, nil)
 	}
@@ -81,6 +86,33 @@ func TestLoads(t *testing.T) {
 		if got["p999_us"] < got["p50_us"] {
 			t.Errorf("%s: %q", o.kind, line)
 		}
+	}
+}
+
+// TestPingsAreAnswered: what comes before a message is answered in full, and the message is left.
+func TestPingsAreAnswered(t *testing.T) {
+	ours, theirs := net.Pipe()
+	defer ours.Close()
+	defer theirs.Close()
+	go func() {
+		theirs.Write([]byte{0x89, 2, 'h', 'i', 0x89, 0, 0x82, 0})
+	}()
+	pongs := make(chan []byte)
+	go func() {
+		got := make([]byte, 14)
+		io.ReadFull(theirs, got)
+		pongs <- got
+	}()
+	r := bufio.NewReader(ours)
+	if err := answerPings(ours, r); err != nil {
+		t.Fatal(err)
+	}
+	want := []byte{0x8a, 0x82, 0, 0, 0, 0, 'h', 'i', 0x8a, 0x80, 0, 0, 0, 0}
+	if got := <-pongs; !bytes.Equal(got, want) {
+		t.Errorf("pongs % x", got)
+	}
+	if rest, err := r.Peek(2); err != nil || rest[0] != 0x82 {
+		t.Errorf("left % x, %v", rest, err)
 	}
 }
 
