@@ -176,10 +176,7 @@ func beaten(t *testing.T, g *generator, class load.Class) *load.Tally {
 	if err := g.Connect(ctx); err != nil {
 		t.Fatal(err)
 	}
-	now := time.Now()
-	if err := g.Begin(now, now); err != nil {
-		t.Fatal(err)
-	}
+	begin(t, g)
 	w := load.NewTally()
 	until(t, "messages or errors", func() bool {
 		r, err := g.Report()

@@ -10,7 +10,7 @@ import (
 )
 
 // errStuck: a lane has connections and none of them can be reached.
-var errStuck = errors.New("load: an event loop has not answered for 5 seconds: is this machine overloaded?")
+var errStuck = errors.New("load: an event loop has not answered for a minute: is this machine overloaded?")
 
 // newLane makes a lane without connections.
 func newLane(g *generator, index int, o engine.ClientOptions) (*lane, error) {
@@ -32,11 +32,8 @@ func (g *generator) Report() (*load.Tally, error) {
 	defer g.mu.Unlock()
 	sum := load.NewTally()
 	for _, l := range g.lanes {
-		next := load.NewTally()
-		var t *load.Tally
-		if !l.do(func() { t, l.tally = l.tally, next }) {
-			return sum, errStuck
-		}
+		t := load.NewTally()
+		l.do(reportable, func() { t, l.tally = l.tally, t })
 		t.Attempted = l.attempts.Swap(0)
 		t.Open = l.openNow.Load()
 		t.BufferedAmount = l.client.Stats().QueuedBytes
@@ -51,7 +48,7 @@ func (g *generator) Report() (*load.Tally, error) {
 func (g *generator) End(ctx context.Context) (*load.Tally, error) {
 	g.opener.end()
 	for _, l := range g.lanes {
-		if !l.do(l.end) {
+		if !l.do(patience, l.end) {
 			return g.last(errStuck)
 		}
 	}
@@ -60,7 +57,7 @@ func (g *generator) End(ctx context.Context) (*load.Tally, error) {
 	g.awaitAnswers(wait)
 	g.missDeliveries()
 	for _, l := range g.lanes {
-		if !l.do(l.close) {
+		if !l.do(patience, l.close) {
 			return g.last(errStuck)
 		}
 	}
@@ -97,7 +94,7 @@ func (g *generator) awaitAnswers(ctx context.Context) {
 	for quiet := time.Now(); ctx.Err() == nil; {
 		var left, delivered, expected int64
 		for _, l := range g.lanes {
-			if l.do(func() { left += l.outstanding; delivered += l.delivered }) {
+			if l.do(patience, func() { left += l.outstanding; delivered += l.delivered }) {
 				expected += l.expected.Load()
 			}
 			left += l.client.Stats().QueuedBytes
@@ -124,12 +121,12 @@ func (g *generator) awaitAnswers(ctx context.Context) {
 func (g *generator) missDeliveries() {
 	var expected, delivered int64
 	for _, l := range g.lanes {
-		l.do(func() { delivered += l.delivered })
+		l.do(patience, func() { delivered += l.delivered })
 		expected += l.expected.Load()
 	}
 	if n := expected - delivered; n > 0 {
 		first := g.lanes[0]
-		first.do(func() {
+		first.do(patience, func() {
 			first.tally.Unanswered += n
 			first.tally.Fail(load.TimedOut, "delivery", n)
 		})

@@ -78,12 +78,15 @@ func (l *lane) enter() {
 // leave says that a connection calls back no more. It is the last that its last callback does.
 func (l *lane) leave() { l.live.Add(-1) }
 
-// doPatience is how long do waits for a loop.
-const doPatience = 5 * time.Second
+// How long a loop is waited for. One that dials, on a machine that is far too busy, may have seconds of work before it.
+const (
+	patience   = time.Minute
+	reportable = 2 * time.Second // a report leaves out a lane that is later: what it did is in the next one
+)
 
 // do runs f where nothing else of the lane runs: on its loop, or here if there is no connection that could call back. It answers
-// false, and does not run f, when the loop is not reached. Any goroutine but the loop's.
-func (l *lane) do(f func()) bool {
+// false, and does not run f, when the loop is not reached in time. Any goroutine but the loop's.
+func (l *lane) do(within time.Duration, f func()) bool {
 	var taken atomic.Bool
 	done := make(chan struct{})
 	letter := func(*engine.Conn) {
@@ -92,7 +95,7 @@ func (l *lane) do(f func()) bool {
 			close(done)
 		}
 	}
-	for end := time.Now().Add(doPatience); ; {
+	for end := time.Now().Add(within); ; {
 		if l.live.CompareAndSwap(0, seized) {
 			mine := taken.CompareAndSwap(false, true)
 			if mine {

@@ -192,12 +192,12 @@ func (g *generator) Connect(ctx context.Context) error {
 func (g *generator) Begin(at, measure time.Time) error {
 	from, figures := int64(at.Sub(g.zero)), int64(measure.Sub(g.zero))
 	for _, l := range g.lanes { // all know it before the first message of one comes to another
-		if !l.do(func() { l.measure, l.stage = figures, running }) {
+		if !l.do(patience, func() { l.measure, l.stage = figures, running }) {
 			return errStuck
 		}
 	}
 	for _, l := range g.lanes {
-		if !l.do(func() { l.begin(from) }) {
+		if !l.do(patience, func() { l.begin(from) }) {
 			return errStuck
 		}
 	}
@@ -264,7 +264,7 @@ func (g *generator) Turn(rate float64, connections int) error {
 	}
 	g.opener.want(connections)
 	for _, l := range g.lanes {
-		if !l.do(func() { l.turn(rate, connections, changes) }) {
+		if !l.do(patience, func() { l.turn(rate, connections, changes) }) {
 			return errStuck
 		}
 	}

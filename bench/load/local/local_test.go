@@ -53,10 +53,19 @@ func made(t testing.TB, p load.Plan) *generator {
 	return g.(*generator)
 }
 
+// begin has g send from now on.
+func begin(t testing.TB, g *generator) {
+	t.Helper()
+	now := time.Now()
+	if err := g.Begin(now, now); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // until waits for a condition, as long as a test may take.
 func until(t testing.TB, what string, f func() bool) {
 	t.Helper()
-	for end := time.Now().Add(30 * time.Second); !f(); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(time.Minute); !f(); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatal("never: " + what)
 		}
@@ -70,10 +79,7 @@ func ran(t testing.TB, p load.Plan, f func(whole *load.Tally) bool) *load.Tally 
 	if err := g.Connect(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	now := time.Now()
-	if err := g.Begin(now, now); err != nil {
-		t.Fatal(err)
-	}
+	begin(t, g)
 	whole := load.NewTally()
 	until(t, "what the test waits for", func() bool {
 		r, err := g.Report()

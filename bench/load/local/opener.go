@@ -9,7 +9,7 @@ import (
 
 // mostDialling is how many connections may be under way at a time: so many handshakes a server, and the backlog of its
 // listening socket, should take.
-const mostDialling = 1000
+const mostDialling = 500
 
 // opener begins connections, at a rate. It is a goroutine.
 type opener struct {

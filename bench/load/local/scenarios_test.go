@@ -143,10 +143,7 @@ func TestTurn(t *testing.T) {
 	if err := g.Connect(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	now := time.Now()
-	if err := g.Begin(now, now); err != nil {
-		t.Fatal(err)
-	}
+	begin(t, g)
 	w := load.NewTally()
 	for _, n := range []int{700, 3, 40, 0, 5} {
 		if err := g.Turn(2000, n); err != nil {
