@@ -101,6 +101,7 @@ func newRun(plan Plan, generators []Generator, o DriveOptions) (*run, error) {
 	if len(generators) == 0 {
 		return nil, fmt.Errorf("%w: none was given", ErrNoGenerator)
 	}
+	plan.Complete()
 	r := &run{plan: plan, o: o, crew: newCrew(generators), course: courseOf(plan), began: time.Now(), whole: NewTally()}
 	r.reported = r.began
 	r.asked = r.course[0].to

@@ -13,6 +13,12 @@ type member struct {
 	lost    error  // guarded by crew.mu
 }
 
+// elsewhere says whether it uses other processors than this machine's: a generator on another machine has a method that says so.
+func (m *member) elsewhere() bool {
+	e, says := m.Generator.(interface{ Elsewhere() bool })
+	return says && e.Elsewhere()
+}
+
 // crew is all generators of a run. They are called all at once, each by one goroutine at a time.
 type crew struct {
 	members []*member

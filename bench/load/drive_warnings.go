@@ -54,8 +54,10 @@ func (r *run) shared(res *Result) []string {
 		return nil
 	}
 	used := res.Target.CPU
-	for _, g := range res.Generators {
-		used += g.CPU
+	for i, g := range res.Generators {
+		if !r.crew.members[i].elsewhere() {
+			used += g.CPU
+		}
 	}
 	if used /= res.Duration; used > busyShare*float64(cores) {
 		return []string{fmt.Sprintf("The generator and the target together used %.1f of this machine's %d processors: each slows the other down. Lower the rate, or use two machines.", used, cores)}

@@ -23,7 +23,7 @@ func loadCommand() *cli.Command {
 		Description:               loadDescription,
 		OnUsageError:              usageError,
 		DisableSliceFlagSeparator: true, // a header may hold commas
-		Flags:                     loadFlags(),
+		Flags:                     ofThisCommandAlone(loadFlags()),
 		Commands:                  []*cli.Command{loadAgentCommand()},
 		Action: func(_ context.Context, c *cli.Command) error {
 			s, err := loadScenario(c)
@@ -93,6 +93,29 @@ const (
 	ofScenario    = "Scenario"
 	ofThresholds  = "Thresholds"
 )
+
+// ofThisCommandAlone keeps flags from the command's own commands, which would take them, and do nothing with them.
+func ofThisCommandAlone(flags []cli.Flag) []cli.Flag {
+	for _, f := range flags {
+		switch f := f.(type) {
+		case *cli.BoolFlag:
+			f.Local = true
+		case *cli.DurationFlag:
+			f.Local = true
+		case *cli.IntFlag:
+			f.Local = true
+		case *cli.StringFlag:
+			f.Local = true
+		case *cli.StringSliceFlag:
+			f.Local = true
+		case *cli.Uint64Flag:
+			f.Local = true
+		default:
+			panic(fmt.Sprintf("a flag of type %T", f))
+		}
+	}
+	return flags
+}
 
 func loadFlags() []cli.Flag {
 	var all []cli.Flag

@@ -135,6 +135,10 @@ func (a *agents) check(s *scenario) error {
 		return errors.New("--agents needs --nats, the server where they meet")
 	case s.Procs != "":
 		return errors.New("--agents and --procs do not go together: agents are processes")
+	case a.Count > mostConnections(&s.Plan):
+		return fmt.Errorf("--agents is %d, and there are %d connections to share: an agent without any has nothing to do", a.Count, mostConnections(&s.Plan))
+	case s.ClosedLoop():
+		return errors.New("--agents keep within a rate, and a closed loop (--depth) has none: give --rate as well")
 	}
 	return nil
 }

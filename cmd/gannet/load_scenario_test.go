@@ -125,8 +125,8 @@ func TestScenarioFlags(t *testing.T) {
 		"--size 9 --kind zero":               base(func(s *scenario) { s.Payload = load.Payload{Size: 9, Kind: "zero"} }),
 		"--message hi --text":                base(func(s *scenario) { s.Payload.Text = "hi" }),
 		"--expect none --verify=false":       base(func(s *scenario) { s.Expect = load.ExpectNone }),
-		"--agents 2 --nats nats://b --token-file t --subject s --nats-creds c --nats-nkey n --nats-ca ca --nats-cert ce --nats-key k --nats-server-name sn": base(func(s *scenario) {
-			s.Agents = agents{2, "nats://b", "t", "s", "c", "n", "ca", "ce", "k", "sn"}
+		"-c 5 --agents 2 --nats nats://b --token-file t --subject s --nats-creds c --nats-nkey n --nats-ca ca --nats-cert ce --nats-key k --nats-server-name sn": base(func(s *scenario) {
+			s.Connections, s.Agents = 5, agents{2, "nats://b", "t", "s", "c", "n", "ca", "ce", "k", "sn"}
 		}),
 		"--procs auto": base(func(s *scenario) { s.Procs = "auto" }),
 	} {

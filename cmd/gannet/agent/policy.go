@@ -44,7 +44,7 @@ func (p Policy) Check() error {
 
 // admit refuses a share that the policy does not cover.
 func (p Policy) admit(s load.Share) error {
-	for _, check := range []func(load.Share) error{p.target, noFiles, p.amount} {
+	for _, check := range []func(load.Share) error{p.target, noFiles, p.amount, possible} {
 		if err := check(s); err != nil {
 			return fmt.Errorf("%w: %w", ErrRefused, err)
 		}
@@ -126,13 +126,19 @@ func noFiles(s load.Share) error {
 	return nil
 }
 
+// possible refuses a plan that nobody could do.
+func possible(s load.Share) error {
+	s.Plan.Complete()
+	return s.Plan.Check()
+}
+
 // amount refuses more than the caps.
 func (p Policy) amount(s load.Share) error {
 	plan := s.Plan
 	if s.Connections > p.MaxConnections {
 		return fmt.Errorf("%d connections are more than its --max-connections, %d", s.Connections, p.MaxConnections)
 	}
-	if plan.Depth > 0 {
+	if plan.ClosedLoop() {
 		return fmt.Errorf("a closed loop (--depth) sends as fast as the server answers, and its --max-rate is %.6g: give a rate", p.MaxRate)
 	}
 	if s.ConnectRate > p.MaxRate {
@@ -146,7 +152,7 @@ func (p Policy) amount(s load.Share) error {
 		length += time.Duration(plan.Duration)
 	}
 	for _, f := range plan.Phases {
-		if length += time.Duration(f.Duration); f.Duration < 0 || length < 0 {
+		if length += time.Duration(f.Duration); length < 0 {
 			return errors.New("durations that cannot be")
 		}
 	}

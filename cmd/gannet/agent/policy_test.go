@@ -13,7 +13,7 @@ import (
 
 // aShare is one that the policy below admits.
 func aShare() load.Share {
-	return load.Share{Of: 1, Connections: 50, Rate: 500, ConnectRate: 100, Plan: load.Plan{URL: "ws://target.example:8080/x", Duration: load.Duration(time.Minute)}}
+	return load.Share{Of: 1, Connections: 50, Rate: 500, ConnectRate: 100, Plan: load.Plan{URL: "ws://target.example:8080/x", Connections: 100, Rate: 1000, Duration: load.Duration(time.Minute)}}
 }
 
 var narrow = Policy{Allow: []string{"target.example:8080", "Other.Example", "192.0.2.1", "[2001:db8::1]:443"}, MaxRate: 1000, MaxConnections: 100, MaxDuration: 2 * time.Minute}
@@ -49,11 +49,13 @@ func TestPolicy(t *testing.T) {
 		"storm":              {func(s *load.Share) { s.Plan.Scenario, s.ConnectRate = load.Storm, 501 }, "--max-rate"},
 		"churn":              {func(s *load.Share) { s.Plan.Scenario, s.Plan.Churn, s.ConnectRate = load.Churn, 1, 501 }, "--max-rate"},
 		"slow churn":         {func(s *load.Share) { s.Plan.Scenario, s.Plan.Churn, s.ConnectRate = load.Churn, minute, 501 }, ""},
-		"a closed loop":      {func(s *load.Share) { s.Plan.Depth = 1 }, "closed loop"},
+		"a closed loop":      {func(s *load.Share) { s.Plan.Depth, s.Plan.Rate = 1, 0 }, "closed loop"},
+		"a depth":            {func(s *load.Share) { s.Plan.Depth = 1 }, ""},
+		"an impossible plan": {func(s *load.Share) { s.Plan.Payload.Size = -1 }, "payload.size"},
 		"duration":           {func(s *load.Share) { s.Plan.Warmup = 2 * minute }, "--max-duration"},
 		"phases":             {func(s *load.Share) { s.Plan.Phases = []load.Phase{{Duration: minute}, {Duration: 2 * minute}} }, "--max-duration"},
-		"phases that wrap":   {func(s *load.Share) { s.Plan.Phases = []load.Phase{{Duration: 1<<63 - 1}, {Duration: 1<<63 - 1}} }, "--max-duration"},
-		"a negative phase":   {func(s *load.Share) { s.Plan.Phases = []load.Phase{{Duration: 9 * minute}, {Duration: -9 * minute}} }, "cannot be"},
+		"phases that wrap":   {func(s *load.Share) { s.Plan.Phases = []load.Phase{{Duration: 1<<63 - 1}, {Duration: 1<<63 - 1}} }, "cannot be"},
+		"a negative phase":   {func(s *load.Share) { s.Plan.Phases = []load.Phase{{Duration: 9 * minute}, {Duration: -9 * minute}} }, "a phase takes some time"},
 		"growing phases":     {func(s *load.Share) { s.Plan.Phases, s.ConnectRate = []load.Phase{{Connections: 60}}, 600 }, "--max-rate"},
 		"thousands of loops": {func(s *load.Share) { s.Plan.Loops = 10000 }, "event loops"},
 	} {
