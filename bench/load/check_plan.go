@@ -34,7 +34,7 @@ func (f *faults) when(so bool, field, format string, args ...any) {
 
 // Check tells everything that is wrong with a plan that is complete: fields that are out of range, and fields that cannot be together. Each
 // error is a [PlanError], all of them joined, and errors.Is tells that it is [ErrPlan]. It reads no file and asks no
-// network. What depends on the machine that sends, such as its descriptors and ports, its generator refuses.
+// network. Of the machine that sends, its files, descriptors and ports, it knows nothing.
 func (p *Plan) Check() error {
 	var f faults
 	p.checkTarget(&f)

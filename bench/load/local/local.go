@@ -52,6 +52,9 @@ const (
 // a plan, or a part of one, that cannot be.
 func New(share load.Share, log *slog.Logger) (load.Generator, error) {
 	share.Plan.Complete()
+	if err := share.Plan.Check(); err != nil {
+		return nil, err
+	}
 	if share.Of == 0 {
 		share.Of = 1
 	}
