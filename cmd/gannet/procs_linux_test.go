@@ -105,14 +105,14 @@ func attribute(t *testing.T, line, key string) string {
 }
 
 // ended waits until the parent and all others are gone, and answers how the parent ended and what all of them said.
-func (c *crowd) ended() (how error, said string) {
+func (c *crowd) ended() (said string, how error) {
 	c.t.Helper()
 	<-c.said.over // all of them have it as their stderr
 	how = c.cmd.Wait()
 	for _, pid := range c.pids {
 		until(c.t, "the end of a process", func() bool { return gone(pid) })
 	}
-	return how, c.said.String()
+	return c.said.String(), how
 }
 
 // gone tells whether a process has ended. Nobody may have asked how yet: then it is a zombie.
@@ -215,7 +215,7 @@ func TestProcsEndInOrder(t *testing.T) {
 		for _, conn := range all {
 			closedWith(t, conn, ws.StatusGoingAway)
 		}
-		how, said := c.ended()
+		said, how := c.ended()
 		if how != nil || strings.Count(said, "shutting down") != 1 {
 			t.Errorf("%s: %v: %s", name, how, said)
 		}
@@ -250,7 +250,7 @@ func TestProcsEndTogether(t *testing.T) {
 				_ = c.cmd.Process.Signal(syscall.SIGTERM)
 			}
 		}
-		if how, _ := c.ended(); how == nil || how.Error() != "signal: terminated" {
+		if _, how := c.ended(); how == nil || how.Error() != "signal: terminated" {
 			t.Error(how)
 		}
 	})
@@ -274,7 +274,7 @@ func TestProcsEndTogether(t *testing.T) {
 			}
 			conn.Close()
 		}
-		how, said := c.ended()
+		said, how := c.ended()
 		if how == nil || how.Error() != "exit status 1" || left == 0 || left == enoughForAll {
 			t.Errorf("%v, %d of %d closed in order", how, left, enoughForAll)
 		}
@@ -286,7 +286,7 @@ func TestProcsEndTogether(t *testing.T) {
 		c := startCrowd(t, 2, "--shutdown-time", "200ms")
 		c.dialAll(1) // it answers no Close
 		_ = c.cmd.Process.Signal(syscall.SIGTERM)
-		how, said := c.ended()
+		said, how := c.ended()
 		if how == nil || how.Error() != "exit status 1" || !strings.Contains(said, "still open after 200ms") {
 			t.Errorf("%v: %s", how, said)
 		}
