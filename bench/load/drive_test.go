@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -328,6 +329,43 @@ func TestWarnings(t *testing.T) {
 	}
 	if strings.Contains(got, "process 3") {
 		t.Errorf("a warning of who did well: %s", got)
+	}
+}
+
+// abroad is a generator on another machine.
+type abroad struct{ *fake }
+
+func (abroad) Elsewhere() bool { return true }
+
+// TestSharedProcessors: what generators use counts beside what the target does, if all of it is on this machine.
+func TestSharedProcessors(t *testing.T) {
+	if runtime.NumCPU() == 1 {
+		t.Skip("one processor is always shared")
+	}
+	all := float64(runtime.NumCPU())
+	for _, c := range []struct {
+		name string
+		url  string
+		g    Generator
+		cpu  float64 // of both, in ten seconds
+		warn bool
+	}{
+		{"here", "ws://127.0.0.1/", &fake{}, 10 * all, true},
+		{"by name", "ws://localhost:80/", &fake{}, 10 * all, true},
+		{"with room", "ws://[::1]/", &fake{}, 8 * all, false},
+		{"elsewhere", "ws://example.com/", &fake{}, 10 * all, false},
+		{"from elsewhere", "ws://127.0.0.1/", abroad{&fake{}}, 10 * all, false},
+	} {
+		r := &run{plan: Plan{URL: c.url}, target: &target{}, crew: newCrew([]Generator{c.g})}
+		w := r.warnings(&Result{Duration: 10, Target: &Target{CPU: c.cpu / 2}, Generators: []Figures{{CPU: c.cpu / 2}}})
+		if (len(w) == 1) != c.warn || len(w) > 1 || c.warn && !strings.Contains(w[0], "together used") {
+			t.Errorf("%s: %q", c.name, w)
+		}
+	}
+	r := &run{plan: Plan{URL: "ws://example.com/"}, target: &target{}, crew: newCrew([]Generator{&fake{}, &fake{}})}
+	w := r.warnings(&Result{Duration: 10, Generators: []Figures{{CPU: 5 * all}, {CPU: 4.5 * all}}})
+	if len(w) != 1 || !strings.Contains(w[0], "The generators together used") {
+		t.Errorf("two processes: %q", w)
 	}
 }
 

@@ -41,25 +41,30 @@ func (r *run) warnings(res *Result) []string {
 	return append(w, r.target.gone()...)
 }
 
-// shared warns of processors that the generators and the target share.
+// shared warns of processors of this machine that the generators share, with the target or with each other.
 func (r *run) shared(res *Result) []string {
-	if !isHere(r.plan.URL) {
-		return nil
-	}
-	cores := runtime.NumCPU()
-	if cores == 1 {
+	cores, targetIsHere := runtime.NumCPU(), isHere(r.plan.URL)
+	if cores == 1 && targetIsHere {
 		return []string{"The generator and the target share one processor: each slows the other down. Use two machines, or two processors and taskset."}
 	}
-	if res.Target == nil || res.Duration == 0 {
+	if res.Duration == 0 {
 		return nil
 	}
-	used := res.Target.CPU
+	used, here := 0.0, 0
 	for i, g := range res.Generators {
 		if !r.crew.members[i].elsewhere() {
-			used += g.CPU
+			used += g.CPU / res.Duration
+			here++
 		}
 	}
-	if used /= res.Duration; used > busyShare*float64(cores) {
+	most := busyShare * float64(cores)
+	if here > 1 && used > most {
+		return []string{fmt.Sprintf("The generators together used %.1f of this machine's %d processors: rate and latency are theirs as well as the server's. Lower the rate, or use more machines (--agents).", used, cores)}
+	}
+	if res.Target == nil || !targetIsHere {
+		return nil
+	}
+	if used += res.Target.CPU / res.Duration; used > most {
 		return []string{fmt.Sprintf("The generator and the target together used %.1f of this machine's %d processors: each slows the other down. Lower the rate, or use two machines.", used, cores)}
 	}
 	return nil

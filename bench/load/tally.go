@@ -77,15 +77,31 @@ func (t *Tally) histograms() []**hdrhistogram.Histogram {
 	return []**hdrhistogram.Histogram{&t.Latency, &t.Raw, &t.Connect, &t.Lateness, &t.Pings}
 }
 
+// A tally tells so many classes of errors apart, and so many kinds in a class; what comes beyond that counts as others. A server that
+// closes with a new reason each time, or a generator that lies, must not fill the memory.
+const (
+	mostClasses = 50
+	mostKinds   = 200
+	others      = "others"
+)
+
 // Fail counts n errors of a class.
 func (t *Tally) Fail(class Class, what string, n int64) {
 	if t.Errors == nil {
 		t.Errors = map[Class]map[string]int64{}
 	}
-	if t.Errors[class] == nil {
-		t.Errors[class] = map[string]int64{}
+	if t.Errors[class] == nil && len(t.Errors) >= mostClasses {
+		class = others
 	}
-	t.Errors[class][what] += n
+	kinds := t.Errors[class]
+	if kinds == nil {
+		kinds = map[string]int64{}
+		t.Errors[class] = kinds
+	}
+	if _, known := kinds[what]; !known && len(kinds) >= mostKinds {
+		what = others
+	}
+	kinds[what] += n
 }
 
 // Follow adds what the same generator did after t. Open, BufferedAmount and RSS are those at the end of the later one.

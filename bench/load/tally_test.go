@@ -2,6 +2,7 @@ package load
 
 import (
 	"encoding/json"
+	"fmt"
 	"math/rand/v2"
 	"reflect"
 	"testing"
@@ -64,6 +65,22 @@ func TestTallyCounts(t *testing.T) {
 	}
 	if got := len(new(Tally).counts()); got != want {
 		t.Errorf("%d counts are added, Tally has %d", got, want)
+	}
+}
+
+// TestManyKindsOfErrors: none is forgotten, and they do not fill the memory.
+func TestManyKindsOfErrors(t *testing.T) {
+	tally := NewTally()
+	for i := range 1000 {
+		tally.Fail(Closed, fmt.Sprint(i), 1)
+		tally.Fail(Class(fmt.Sprint(i)), "", 1)
+		tally.Fail(Closed, "0", 1)
+	}
+	if n := failures(tally); n != 3000 {
+		t.Errorf("%d errors, want 3000", n)
+	}
+	if len(tally.Errors) > mostClasses+1 || len(tally.Errors[Closed]) > mostKinds+1 || tally.Errors[Closed]["0"] != 1001 {
+		t.Errorf("%d classes, %d kinds, %d of the first", len(tally.Errors), len(tally.Errors[Closed]), tally.Errors[Closed]["0"])
 	}
 }
 
