@@ -29,20 +29,21 @@ func TestMallocs(t *testing.T) {
 			begin(t, g)
 			whole := load.NewTally()
 			until(t, "warm", func() bool { return answered(t, g, whole) > 4000 })
-			const most = 0.001
+			// A loop that was kept from running has a longer queue once, and pools fill again after a collection: that comes with no message.
+			const most, spare = 0.001, 100
 			for try := 1; ; try++ {
 				from := answered(t, g, whole)
 				before := mallocs()
-				time.Sleep(1500 * time.Millisecond) // what counts is the number of messages, which follows
+				time.Sleep(time.Second) // what counts is the number of messages, which follows
 				after := mallocs()
 				n := answered(t, g, whole) - from
-				each := float64(after-before) / float64(n)
-				t.Logf("%.5f mallocs a message, of %d", each, n)
+				each := (float64(after-before) - spare) / float64(n)
+				t.Logf("%d mallocs, %d messages", after-before, n)
 				if each <= most {
 					break
 				}
 				if try == 5 {
-					t.Fatalf("%.5f mallocs a message, at most %v", each, most)
+					t.Fatalf("%.5f mallocs a message besides %d, at most %v", each, spare, most)
 				}
 			}
 			if _, err := g.End(context.Background()); err != nil {
