@@ -38,6 +38,14 @@ func WriteFile(path string, r *load.Result, format Format) error {
 	return nil
 }
 
+// WriteBytes is WriteFile for what is there already.
+func WriteBytes(path string, b []byte) error {
+	return WriteFile(path, nil, func(w io.Writer, _ *load.Result) error {
+		_, err := w.Write(b)
+		return err
+	})
+}
+
 func writeFile(path string, r *load.Result, format Format) error {
 	path, special, err := resolve(path)
 	if err != nil {
