@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"reflect"
 	"strings"
-	"syscall"
 	"testing"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
@@ -187,30 +186,5 @@ func TestWriteFileRefuses(t *testing.T) {
 	}
 	if names, _ := filepath.Glob(filepath.Join(dir, "*")); len(names) != 0 {
 		t.Errorf("left behind: %v", names)
-	}
-}
-
-// TestWriteFileSpecial: a pipe is written to, not replaced.
-func TestWriteFileSpecial(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "pipe")
-	if err := syscall.Mkfifo(path, 0o600); err != nil {
-		t.Skip(err)
-	}
-	if err := CanWrite(path); err != nil {
-		t.Error(err)
-	}
-	got := make(chan string)
-	go func() {
-		b, err := os.ReadFile(path)
-		if err != nil {
-			t.Error(err)
-		}
-		got <- string(b)
-	}()
-	if err := WriteFile(path, &load.Result{}, words); err != nil {
-		t.Error(err)
-	}
-	if b := <-got; b != "whole" {
-		t.Errorf("the pipe brought %q", b)
 	}
 }
