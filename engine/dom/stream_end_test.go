@@ -100,6 +100,24 @@ func TestStreamCloseWrite(t *testing.T) {
 	})
 }
 
+// A Close that was refused is none: what the peer ends then ended by the peer, and our own Close ended by us, whoever was first.
+func TestStreamCloseRefused(t *testing.T) {
+	onRoads(t, func(t *testing.T, a, b *Stream) {
+		if err := a.CloseWith(999, ""); !errors.Is(err, engine.ErrInvalidAccess) {
+			t.Error(err)
+		}
+		if err := b.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := a.Read(soon(t)); !errors.Is(err, io.EOF) {
+			t.Error("the peer closed:", err)
+		}
+		if _, _, err := b.Read(soon(t)); !errors.Is(err, engine.ErrClosed) || errors.Is(err, io.EOF) {
+			t.Error("we closed:", err)
+		}
+	})
+}
+
 // After Close nothing is read and nothing is written, and who waits is told.
 func TestStreamClose(t *testing.T) {
 	onRoads(t, func(t *testing.T, a, b *Stream) {
